@@ -1,0 +1,117 @@
+/**
+ * Every error that Sheaf can answer with, in one table: its HTTP status, whether trying again unchanged can help
+ * (which is also whether Temporal retries an activity that threw it), and what a person should do.
+ */
+
+interface ErrorEntry {
+  status: number;
+  retryable: boolean;
+  title: string;
+}
+
+export const ERRORS = {
+  // The request
+  invalid_request: { status: 400, retryable: false, title: 'The request is not valid' },
+  invalid_cursor: { status: 400, retryable: false, title: 'The cursor is not one that this list gave' },
+  body_too_large: { status: 413, retryable: false, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not supported' },
+  not_found: { status: 404, retryable: false, title: 'There is no such address' },
+  method_not_allowed: { status: 405, retryable: false, title: 'The method is not allowed here' },
+  job_not_found: { status: 404, retryable: false, title: 'There is no such job' },
+  upload_not_found: { status: 404, retryable: false, title: 'There is no such upload' },
+  idempotency_conflict: { status: 409, retryable: false, title: 'The Idempotency-Key was used for another request' },
+  wrong_state: { status: 409, retryable: false, title: 'The job is not in a state that allows this' },
+  not_ready: { status: 409, retryable: true, title: 'This is not there yet' },
+  conflict: { status: 409, retryable: true, title: 'Somebody else changed this at the same time' },
+  // The sheet
+  path_not_allowed: { status: 403, retryable: false, title: 'The path is outside the folders that may be read' },
+  source_not_found: { status: 404, retryable: false, title: 'The sheet file does not exist' },
+  source_unreadable: { status: 422, retryable: false, title: 'The sheet file cannot be read' },
+  source_changed: { status: 409, retryable: true, title: 'The sheet file changed while it was read' },
+  unsupported_type: { status: 415, retryable: false, title: 'This is not a sheet that Sheaf reads' },
+  password_required: { status: 422, retryable: false, title: 'The file is encrypted' },
+  legacy_format: { status: 415, retryable: false, title: 'The file is in the legacy .xls format' },
+  corrupt_file: { status: 422, retryable: false, title: 'The file is damaged' },
+  archive_too_large: { status: 413, retryable: false, title: 'The file unpacks to more than is allowed' },
+  cell_too_large: { status: 422, retryable: false, title: 'A cell or record is longer than is allowed' },
+  invalid_encoding: { status: 422, retryable: false, title: 'The text is not in the encoding that was named' },
+  sheet_not_found: { status: 422, retryable: false, title: 'The workbook has no such sheet' },
+  invalid_range: { status: 422, retryable: false, title: 'The range is not valid' },
+  header_not_found: { status: 422, retryable: false, title: 'The header row does not exist' },
+  too_many_columns: { status: 422, retryable: false, title: 'The sheet has more columns than is allowed' },
+  key_column_missing: { status: 422, retryable: false, title: 'A key column is not in the sheet' },
+  // The handler
+  unknown_handler: { status: 422, retryable: false, title: 'There is no such handler' },
+  invalid_options: { status: 422, retryable: false, title: "The handler's options are not valid" },
+  column_missing: { status: 422, retryable: false, title: 'A column that the handler reads is not in the sheet' },
+  handler_not_allowed: { status: 403, retryable: false, title: 'The handler module is outside the folders that may be run' },
+  handler_not_found: { status: 422, retryable: false, title: 'The handler module does not exist' },
+  handler_invalid: { status: 422, retryable: false, title: 'The handler module cannot be used' },
+  // The job
+  circuit_breaker: { status: 422, retryable: false, title: 'Too many rows failed' },
+  workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },
+  workflow_failed: { status: 500, retryable: false, title: 'The workflow ended with an error' },
+  // What Sheaf stands on
+  temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
+  store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },
+  blobs_unavailable: { status: 503, retryable: true, title: 'The blob store cannot be reached' },
+  blob_not_found: { status: 404, retryable: false, title: 'A stored object is missing' },
+  schema_too_new: { status: 500, retryable: false, title: 'The store was written by a newer version' },
+  shutting_down: { status: 503, retryable: true, title: 'The server is shutting down' },
+  internal: { status: 500, retryable: true, title: 'Something went wrong in Sheaf' },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Codes of rows, for those that Sheaf itself gives. A user's module adds its own. */
+export const ROW_ERROR_CODES = ['duplicate_key', 'handler_error', 'handler_timeout', 'invalid_output', 'row_too_large'] as const;
+
+/** Where in a request, sheet or file something is wrong. */
+export interface ErrorPlace {
+  field?: string;
+  sheet?: string;
+  row?: number;
+  column?: string;
+  part?: string;
+}
+
+/** What is stored and shown of an error: never a stack, never content of a cell. */
+export interface ErrorBody {
+  code: string;
+  message: string;
+  /** What to do about it. */
+  remedy?: string;
+  place?: ErrorPlace;
+}
+
+/** The one error that rooms throw at each other. `message` says what was wrong, `remedy` what to do. */
+export class SheafError extends Error {
+  override readonly name = 'SheafError';
+  readonly code: ErrorCode;
+  readonly remedy: string | undefined;
+  readonly place: ErrorPlace | undefined;
+
+  constructor(code: ErrorCode, message: string, more: { remedy?: string; place?: ErrorPlace; cause?: unknown } = {}) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    this.code = code;
+    this.remedy = more.remedy;
+    this.place = more.place;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+
+  body(): ErrorBody {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.remedy !== undefined && { remedy: this.remedy }),
+      ...(this.place !== undefined && { place: this.place }),
+    };
+  }
+}

@@ -1,0 +1,179 @@
+/** The life of a job: states, causes, counts, and the record that the store keeps. */
+import type { Json } from './row.ts';
+import type { ErrorBody } from './errors.ts';
+
+export const JOB_STATES = [
+  'queued', 'running', 'pausing', 'paused', 'waiting', 'cancelling', 'completed', 'failed', 'cancelled',
+] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+export const ENDED_STATES = ['completed', 'failed', 'cancelled'] as const satisfies readonly JobState[];
+export type EndedState = (typeof ENDED_STATES)[number];
+export const isEnded = (state: JobState): state is EndedState => (ENDED_STATES as readonly JobState[]).includes(state);
+
+export const CAUSES = ['rate_limit', 'budget', 'capacity', 'approval', 'dependency'] as const;
+/** Why a job is `waiting`. */
+export type Cause = (typeof CAUSES)[number];
+
+export const PRIORITIES = ['urgent', 'critical', 'high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+/** Temporal's priority keys: 1 is served first. */
+export const PRIORITY_KEYS: Record<Priority, number> = { urgent: 1, critical: 1, high: 2, normal: 3, low: 4 };
+
+/** What somebody asked a job to become. An activity and the reconciler see to it. */
+export const DESIRED_STATES = ['running', 'paused', 'cancelled', 'deleted'] as const;
+export type DesiredState = (typeof DESIRED_STATES)[number];
+
+/** Row counts by outcome. With `remaining` (the rest of the total) they add up to the manifest's rows. */
+export interface Counts {
+  done: number;
+  unchanged: number;
+  failed: number;
+  skipped: number;
+}
+export const NO_COUNTS: Readonly<Counts> = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
+
+export interface Progress extends Counts {
+  stage: 'queued' | 'snapshot' | 'rows' | 'ended';
+  /** Null until the sheet has been read: a total is never guessed. */
+  total: number | null;
+  remaining: number | null;
+  /** 0–100, one decimal; null while the total is unknown. */
+  percent: number | null;
+  itemsPerSecond: number | null;
+  etaSeconds: number | null;
+}
+
+/** Where the rows come from: an uploaded file, or a file that the worker can read. */
+export type SourceLocation = { upload: string } | { path: string };
+
+export interface SheetOptions {
+  /** XLSX: a sheet's name, or its 1-based number. Default: the first visible sheet. */
+  sheet?: string | number;
+  /** A1 notation, e.g. `B2:F100`, `A:D`, `2:50`. */
+  range?: string;
+  /** 1-based within the sheet; 0: there is no header and columns are called A, B, … Default 1 (the range's first row). */
+  headerRow?: number;
+  /** First data row, 1-based as the sheet numbers its rows. Default: the one after the header. */
+  startRow?: number;
+  numRows?: number;
+  /** CSV only; sniffed unless given. */
+  delimiter?: ',' | ';' | '\t' | '|';
+  /** CSV only; detected unless given. */
+  encoding?: 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252';
+}
+
+export interface BreakerOptions {
+  /** Rows that must have finished before it may trip. */
+  minRows: number;
+  /** 0–1: the share of this attempt's finished rows that may fail. */
+  maxFailedFraction: number;
+}
+export const DEFAULT_BREAKER: BreakerOptions = { minRows: 200, maxFailedFraction: 0.3 };
+
+/** What a user asked for, validated and with defaults filled in. Stored, never sent through history. */
+export interface JobRequest extends SheetOptions {
+  location: SourceLocation;
+  /** The file's name as the user knows it. */
+  fileName: string;
+  handler: string;
+  /** As the user gave them; checked by the handler's own schema before the job is accepted. */
+  options: { [name: string]: Json };
+  keyColumns: string[];
+  onDuplicateKey: 'fail' | 'first' | 'last';
+  force: boolean;
+  /** Rows handled at once; null: the handler's default. */
+  concurrency: number | null;
+  /** Null: never stops. */
+  breaker: BreakerOptions | null;
+  /** How long rows in flight may take to finish after a pause or cancel. */
+  drainSeconds: number;
+}
+
+export interface RetryFilter {
+  /** Only failed rows with these codes; null: all failed rows and those remaining. */
+  codes: string[] | null;
+}
+
+/** Made once by `openSheet`; the pages that it counts never change. */
+export interface Manifest {
+  rows: number;
+  pages: number;
+  bytes: number;
+  columns: { name: string; header: string | null; letter: string }[];
+  /** Cheap identity of what was read. */
+  fingerprint: string;
+  /** Hash over all row hashes in order. */
+  contentHash: string;
+  /** How rows are named: by these columns, or by their number when empty. */
+  keyColumns: string[];
+  warnings: { code: string; message: string; row?: number; column?: string }[];
+}
+
+export interface JobRecord {
+  tenant: string;
+  id: string;
+  owner: string;
+  kind: 'sheet';
+  request: JobRequest;
+  /** The source whose ledger the rows belong to; `job:<id>` for an upload that named none. */
+  source: string;
+  lane: string;
+  priority: Priority;
+  tags: string[];
+  state: JobState;
+  desired: DesiredState;
+  cause: Cause | null;
+  /** ISO 8601; when a wait is known to end. */
+  until: string | null;
+  /** One sentence for people: what it waits for, or why it ended. */
+  reason: string | null;
+  error: ErrorBody | null;
+  /** 1 for the first run; a retry raises it. */
+  attempt: number;
+  /** Raised by the workflow with each state it writes; (attempt, sequence) guards the record against late writers. */
+  sequence: number;
+  /** Raised by every write, for compare-and-set. */
+  revision: number;
+  retry: RetryFilter | null;
+  manifest: Manifest | null;
+  createdAt: string;
+  startedAt: string | null;
+  completedAt: string | null;
+  updatedAt: string;
+  /** Since when rows have been running without a break, and how many had finished then: what the rate is counted from. */
+  runningSince: string | null;
+  finishedBefore: number;
+}
+
+/** What activities and the reconciler may write of a job. The rest is the API's or fixed. */
+export type JobPatch = Partial<Pick<JobRecord,
+  'state' | 'cause' | 'until' | 'reason' | 'error' | 'manifest' | 'startedAt' | 'completedAt' | 'runningSince' | 'finishedBefore'>>;
+
+/** Counts of one page of one job, the newest attempt's. */
+export interface PageRecord {
+  page: number;
+  attempt: number;
+  counts: Counts;
+  /** Rows that the handler finished in this attempt, and those of them that failed in a way a breaker counts. */
+  tried: number;
+  faults: number;
+  /** Every row of the page has an outcome. */
+  complete: boolean;
+  /** Blob key of the page's newest result; null until one is written. */
+  result: string | null;
+}
+
+export interface JobTotals extends Counts {
+  tried: number;
+  faults: number;
+}
+
+export interface JobEvent {
+  /** Ascending within the job; the cursor of lists. */
+  seq: number;
+  at: string;
+  type: string;
+  message: string;
+  data?: { [key: string]: Json };
+}

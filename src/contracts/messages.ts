@@ -1,0 +1,112 @@
+/** Names and shapes of everything that passes through Temporal. Types only, so that workflows may import it. */
+import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
+import type { ErrorBody } from './errors.ts';
+
+export const TASK_QUEUES = {
+  jobs: 'sheaf-jobs',
+  rows: 'sheaf-rows',
+  documents: 'sheaf-documents',
+  maintenance: 'sheaf-maintenance',
+} as const;
+
+export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob' } as const;
+
+/** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
+export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
+export type Control = (typeof CONTROLS)[number];
+export const SET_PRIORITY = 'setPriority';
+export const SET_CONCURRENCY = 'setConcurrency';
+export const STATUS_QUERY = 'status';
+
+/** Names one job in the store. */
+export interface JobRef {
+  tenant: string;
+  jobId: string;
+}
+
+/** A run of pages, both ends included. */
+export type PageSpan = [from: number, to: number];
+
+export interface SheetJobInput extends JobRef {
+  attempt: number;
+  priority: Priority;
+  concurrency: number | null;
+  /** Only in the input of a run that continues another. */
+  carried?: SheetJobState;
+}
+
+/** All that a run must know to go on where another stopped. Plain JSON. */
+export interface SheetJobState {
+  state: JobState;
+  /** What was asked and is not answered by a state yet. */
+  wanted: 'running' | 'paused' | 'cancelled';
+  sequence: number;
+  generation: number;
+  /** The activity tries so far, which go into the fence. */
+  dispatches: number;
+  /** Null until the sheet has been read. */
+  total: number | null;
+  /** Pages not started, and those started and left unfinished. */
+  pending: PageSpan[];
+  counts: Counts;
+}
+
+export interface JobStatus {
+  state: JobState;
+  cause: Cause | null;
+  until: string | null;
+  reason: string | null;
+  attempt: number;
+  priority: Priority;
+  concurrency: number | null;
+  total: number | null;
+  /** Counts of the pages that have reported to the workflow; the store's counts are ahead of them. */
+  counts: Counts;
+  pagesInFlight: number[];
+  pagesPending: number;
+}
+
+/** The answer to a control Update. */
+export interface ControlAnswer {
+  state: JobState;
+}
+
+export interface SheetJobResult {
+  state: EndedState;
+  total: number | null;
+  counts: Counts;
+  remaining: number;
+}
+
+export interface AdmitAnswer {
+  granted: boolean;
+  /** Raised at each admission; the top of every fence. */
+  generation: number;
+  cause: Cause | null;
+  reason: string | null;
+}
+
+export interface OpenSheetAnswer {
+  total: number;
+  /** Pages with something to do in this attempt. */
+  pending: PageSpan[];
+  counts: Counts;
+}
+
+export interface ProcessPageInput extends JobRef {
+  page: number;
+  attempt: number;
+  generation: number;
+  dispatch: number;
+  concurrency: number | null;
+}
+
+export interface ProcessPageAnswer {
+  /** The whole page's counts, earlier attempts included. */
+  counts: Counts;
+  /** What this dispatch added to the job's counts. */
+  added: Counts;
+  complete: boolean;
+  /** Set when the circuit breaker tripped. */
+  stopped: ErrorBody | null;
+}

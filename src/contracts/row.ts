@@ -1,0 +1,64 @@
+/** What a sheet is made of, from the cell up. Plain JSON all the way: it crosses threads, files and stores. */
+
+/** A cell as read. Empty cells, missing cells and error cells are `null`; dates are ISO 8601 text. */
+export type Cell = string | number | boolean | null;
+
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** A row as handlers see it: column name → cell. Every column of the sheet is present. */
+export type RowInput = Record<string, Cell>;
+
+/** A row's outcome in a job. `remaining` is never written down: it is what has no other outcome. */
+export type Outcome = 'done' | 'unchanged' | 'failed' | 'skipped';
+export type OutcomeOrRemaining = Outcome | 'remaining';
+
+export interface Column {
+  /** Unique within the sheet; what results, handlers and key columns call it. */
+  name: string;
+  /** The header cell as it stands in the sheet; null where it is empty or the sheet has no header. */
+  header: string | null;
+  /** 0 for the sheet's column A. */
+  index: number;
+  /** 'A', 'B', …, 'AA'. */
+  letter: string;
+}
+
+/** Something a person should know about a sheet that was read all the same. */
+export interface SheetWarning {
+  code: string;
+  message: string;
+  row?: number;
+  column?: string;
+}
+
+/** Why a row failed. `code` is stable; `retryable` says whether the same row may succeed unchanged. */
+export interface RowFailure {
+  code: string;
+  message: string;
+  retryable: boolean;
+  column?: string;
+  /** The failure was stored by an earlier job and not tried again. */
+  carried?: boolean;
+  /** What is wrong is the row itself (validation, duplicate key): no circuit breaker counts it. */
+  input?: boolean;
+}
+
+/** One row of a snapshot page. `row` is the 1-based row number that a spreadsheet program shows. */
+export interface PageRow {
+  row: number;
+  /** What names the row in the ledger; null for a row without identity (blank). */
+  key: string | null;
+  /** 128 bits, base64url, over the whole row as read. */
+  rowHash: string;
+  /** In the order of the manifest's columns; trailing nulls may be left out. */
+  cells: Cell[];
+}
+
+/** One line of a page result: what became of a row in this job. */
+export interface RowResult {
+  row: number;
+  key: string | null;
+  state: Outcome;
+  output: Json;
+  error?: RowFailure;
+}

@@ -1,0 +1,63 @@
+/** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
+import type { z } from 'zod';
+import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+
+export interface HandlerLog {
+  debug(message: string, data?: object): void;
+  info(message: string, data?: object): void;
+  warn(message: string, data?: object): void;
+  error(message: string, data?: object): void;
+}
+
+/** What a handler may use of the outside; made by the container. */
+export interface HandlerContext {
+  tenant: string;
+  jobId: string;
+  /** The sheet's column names. */
+  columns: string[];
+  log: HandlerLog;
+  /** Folders that handler modules may be loaded from; absolute. */
+  handlerDirs: string[];
+}
+
+export interface HandledRow {
+  row: number;
+  key: string;
+  input: RowInput;
+}
+
+/** What became of one row: an output, or why there is none. */
+export type HandledOutcome =
+  | { output: Json; tokens?: number; cost?: number | null }
+  | { error: RowFailure; tokens?: number; cost?: number | null };
+
+export interface PreparedHandler {
+  /** Columns that it reads, which make the input hash; null: all. */
+  reads: string[] | null;
+  /** What, beside its name and version, changes its output; goes into the handler hash. Canonical: same meaning, same JSON. */
+  identity: Json;
+  /** Rows in one call of `handle`. */
+  batchSize: number;
+  /** Calls at once, unless the job says otherwise. */
+  concurrency: number;
+  /**
+   * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
+   * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone).
+   */
+  handle(rows: HandledRow[], signal: AbortSignal): Promise<HandledOutcome[]>;
+  close(): Promise<void>;
+}
+
+export interface Handler<Options = unknown> {
+  name: string;
+  /** Raised when the same options would give another output. */
+  version: number;
+  /** One sentence for the API's and CLI's lists. */
+  summary: string;
+  /** Strict; its descriptions become documentation. */
+  options: z.ZodType<Options>;
+  /** `cheap`: pages of 5,000 rows, committed by the 500. `costly` (slow or paid): pages of 1,000, committed by 50 rows or 250 ms. */
+  work: 'cheap' | 'costly';
+  /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */
+  prepare(options: Options, context: HandlerContext): Promise<PreparedHandler>;
+}

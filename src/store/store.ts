@@ -1,0 +1,145 @@
+/**
+ * The port to the store: job records, the ledger of items, page counts, failed rows, events. Every method takes the
+ * tenant and sees nothing of any other. Every write is idempotent by its key and may be repeated after a crash.
+ * Methods reject with `store_unavailable` when the store cannot be reached.
+ */
+import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type {
+  DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
+} from '../contracts/job.ts';
+
+/** The ledger that an item belongs to. */
+export interface LaneRef {
+  tenant: string;
+  source: string;
+  lane: string;
+}
+
+/** What the ledger knows of a row: the latest truth. */
+export interface Item {
+  key: string;
+  row: number;
+  inputHash: string;
+  handlerHash: string;
+  state: 'done' | 'failed';
+  output: Json;
+  error: RowFailure | null;
+  job: string;
+  attempt: number;
+}
+
+export interface ItemWrite extends Item {
+  input: RowInput;
+  /** Normalised by `domain/search-text.ts`; indexed for full text. */
+  text: string;
+  /** How often the handler was called for the row in this job's attempt. */
+  tries: number;
+  tokens: number | null;
+  /** In the currency of the price table; null: unknown. */
+  cost: number | null;
+  latencyMs: number;
+}
+
+export interface FailedRow {
+  row: number;
+  key: string | null;
+  error: RowFailure;
+  input: RowInput;
+}
+
+/** One sub-batch of a page, committed as one: the ledger and the list of failed rows agree. */
+export interface RowsCommit {
+  lane: LaneRef;
+  job: string;
+  /** See `domain/fence.ts`. An item with a higher fence is left as it is. */
+  fence: bigint;
+  items: ItemWrite[];
+  failed: FailedRow[];
+  /** Rows that no longer belong to the failed ones. */
+  cleared: number[];
+}
+
+export interface PageCountsWrite extends PageRecord {
+  fence: bigint;
+}
+
+export interface JobFilter {
+  state?: JobState[];
+  kind?: string;
+  source?: string;
+  tag?: string;
+}
+
+export interface Listed<T> {
+  items: T[];
+  /** Opaque; null at the end. */
+  nextCursor: string | null;
+}
+
+export interface ListPage {
+  cursor?: string;
+  limit: number;
+}
+
+/** A desired change by the API: compare-and-set on `revision`. */
+export interface JobChange {
+  desired?: DesiredState;
+  priority?: Priority;
+  concurrency?: number | null;
+}
+
+export interface Store {
+  // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
+   *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */
+  createJob(job: JobRecord, idempotency?: { key: string; requestHash: string }): Promise<{ job: JobRecord; created: boolean }>;
+  getJob(tenant: string, id: string): Promise<JobRecord | null>;
+  /** Newest first. Rejects with `invalid_cursor`. */
+  listJobs(tenant: string, filter: JobFilter, page: ListPage): Promise<Listed<JobRecord>>;
+  /** Null when the record's revision is not the expected one (read it again and decide anew). */
+  changeJob(tenant: string, id: string, revision: number, change: JobChange): Promise<JobRecord | null>;
+  /** From ended back to `queued` with attempt + 1, sequence 0, `desired` running; null when the revision differs. */
+  requeueJob(tenant: string, id: string, revision: number, retry: RetryFilter): Promise<JobRecord | null>;
+  /** Writes where (attempt, sequence) is above the record's; false when it is not, or there is no record. */
+  advanceJob(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: JobPatch): Promise<boolean>;
+  /** Jobs of every tenant that are not ended, or whose deletion was asked for: the reconciler's list. */
+  openJobs(page: ListPage): Promise<Listed<JobRecord>>;
+  /** Removes the record and all that only the job owns in the store (pages, failed rows, events, idempotency key;
+   *  for a source `job:<id>` its items too), in bounded steps; false while there is more to do. */
+  removeJob(tenant: string, id: string): Promise<boolean>;
+
+  // ── lanes: one job at a time per source and lane ──────────────────────────────────────────────────────────
+  /** Takes the lane for the job, raising its generation; asked again by the same job and attempt, the same generation. */
+  acquireLane(lane: LaneRef, job: string, attempt: number): Promise<{ granted: boolean; generation: number; holder: string }>;
+  /** Nothing happens when another job holds it. */
+  releaseLane(lane: LaneRef, job: string): Promise<void>;
+
+  // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
+  readItems(lane: LaneRef, keys: string[]): Promise<Map<string, Item>>;
+  commitRows(commit: RowsCommit): Promise<void>;
+  /** Words that must all occur (normalised as `text` was), best match first. */
+  searchItems(tenant: string, query: string, limit: number): Promise<(Item & { source: string; lane: string; input: RowInput })[]>;
+  /** Ascending by row. Rejects with `invalid_cursor`. */
+  listFailedRows(tenant: string, job: string, filter: { code?: string }, page: ListPage): Promise<Listed<FailedRow>>;
+  countFailedRows(tenant: string, job: string): Promise<{ code: string; rows: number }[]>;
+
+  // ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /** One record a page: a write with a lower fence than the record's changes nothing and answers false. A null `result`
+   *  keeps the result that is there. */
+  writePage(tenant: string, job: string, page: PageCountsWrite): Promise<boolean>;
+  /** Ascending by page number. */
+  listPages(tenant: string, job: string, page: ListPage): Promise<Listed<PageRecord>>;
+  getPage(tenant: string, job: string, page: number): Promise<PageRecord | null>;
+  /** Sums over all pages; `tried` and `faults` only over pages of the given attempt. */
+  jobTotals(tenant: string, job: string, attempt: number): Promise<JobTotals>;
+
+  // ── events ────────────────────────────────────────────────────────────────────────────────────────────────
+  /** `dedupe` makes a repeated append harmless. Keeps the newest 1,000 of a job. */
+  appendEvent(tenant: string, job: string, event: Omit<JobEvent, 'seq'> & { dedupe: string }): Promise<void>;
+  listEvents(tenant: string, job: string, page: ListPage): Promise<Listed<JobEvent>>;
+
+  // ── the store itself ──────────────────────────────────────────────────────────────────────────────────────
+  /** Resolves when the store can be read and written. */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
