@@ -1,0 +1,17 @@
+/** Where things lie in the blob store. Every key begins with the tenant. */
+
+const number = (value: number): string => String(value).padStart(8, '0');
+
+export const blobKeys = {
+  upload: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/content`,
+  /** JSON: {name, size, owner, createdAt}; written last, so that an upload without it never finished. */
+  uploadMeta: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/meta.json`,
+  uploadFolder: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/`,
+  jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,
+  page: (tenant: string, job: string, page: number) => `${tenant}/jobs/${job}/pages/${number(page)}.ndjson.zst`,
+  /** Rows whose key another row has too: {row: first row with the key}; only where a page has some. */
+  duplicates: (tenant: string, job: string, page: number) => `${tenant}/jobs/${job}/duplicates/${number(page)}.json`,
+  /** One try's result of a page. The page's record in the store says which try counts. */
+  result: (tenant: string, job: string, page: number, fence: bigint) =>
+    `${tenant}/jobs/${job}/results/${number(page)}/${fence}.ndjson.zst`,
+};
