@@ -50,6 +50,7 @@ export const ERRORS = {
   // The job
   circuit_breaker: { status: 422, retryable: false, title: 'Too many rows failed' },
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },
+  worker_lost: { status: 500, retryable: false, title: 'Workers were lost while they handled the same page' },
   workflow_failed: { status: 500, retryable: false, title: 'The workflow ended with an error' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
@@ -64,7 +65,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /** Codes of rows, for those that Sheaf itself gives. A user's module adds its own. */
-export const ROW_ERROR_CODES = ['duplicate_key', 'handler_error', 'handler_timeout', 'invalid_output', 'row_too_large'] as const;
+export const ROW_ERROR_CODES = ['duplicate_key', 'missing_key', 'handler_error', 'handler_timeout', 'invalid_output', 'row_too_large'] as const;
 
 /** Where in a request, sheet or file something is wrong. */
 export interface ErrorPlace {

@@ -20,7 +20,7 @@ export type Priority = (typeof PRIORITIES)[number];
 /** Temporal's priority keys: 1 is served first. */
 export const PRIORITY_KEYS: Record<Priority, number> = { urgent: 1, critical: 1, high: 2, normal: 3, low: 4 };
 
-/** What somebody asked a job to become. An activity and the reconciler see to it. */
+/** What somebody asked a job to become and Temporal has not taken over yet; the reconciler hands it over. */
 export const DESIRED_STATES = ['running', 'paused', 'cancelled', 'deleted'] as const;
 export type DesiredState = (typeof DESIRED_STATES)[number];
 
@@ -107,6 +107,8 @@ export interface Manifest {
   contentHash: string;
   /** How rows are named: by these columns, or by their number when empty. */
   keyColumns: string[];
+  /** Rows whose key an earlier or later row has too, and which are therefore not handled. */
+  duplicates: number;
   warnings: { code: string; message: string; row?: number; column?: string }[];
 }
 
@@ -122,7 +124,8 @@ export interface JobRecord {
   priority: Priority;
   tags: string[];
   state: JobState;
-  desired: DesiredState;
+  /** Null once the workflow has been told. `deleted` stays until the record is gone. */
+  desired: DesiredState | null;
   cause: Cause | null;
   /** ISO 8601; when a wait is known to end. */
   until: string | null;

@@ -29,6 +29,8 @@ export type PageSpan = [from: number, to: number];
 
 export interface SheetJobInput extends JobRef {
   attempt: number;
+  /** The record's sequence at the start: what the workflow writes is above it. */
+  sequence: number;
   priority: Priority;
   concurrency: number | null;
   /** Only in the input of a run that continues another. */
@@ -38,19 +40,20 @@ export interface SheetJobInput extends JobRef {
 /** All that a run must know to go on where another stopped. Plain JSON. */
 export interface SheetJobState {
   state: JobState;
-  /** What was asked and is not answered by a state yet. */
+  /** What was asked last. */
   wanted: 'running' | 'paused' | 'cancelled';
   sequence: number;
   generation: number;
-  /** The activity tries so far, which go into the fence. */
+  /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
   /** Null until the sheet has been read. */
-  total: number | null;
+  sheet: { total: number; window: number } | null;
   /** Pages not started, and those started and left unfinished. */
   pending: PageSpan[];
   counts: Counts;
 }
 
+/** The answer to the `status` Query. */
 export interface JobStatus {
   state: JobState;
   cause: Cause | null;
@@ -60,7 +63,7 @@ export interface JobStatus {
   priority: Priority;
   concurrency: number | null;
   total: number | null;
-  /** Counts of the pages that have reported to the workflow; the store's counts are ahead of them. */
+  /** The job's counts when the last page reported; the store's are ahead of them. */
   counts: Counts;
   pagesInFlight: number[];
   pagesPending: number;
@@ -86,8 +89,25 @@ export interface AdmitAnswer {
   reason: string | null;
 }
 
+/** What a state's record says, beside the state. */
+export interface RecordStateInput extends JobRef {
+  attempt: number;
+  sequence: number;
+  state: JobState;
+  cause: Cause | null;
+  until: string | null;
+  reason: string | null;
+}
+
+export interface OpenSheetInput extends JobRef {
+  attempt: number;
+  sequence: number;
+}
+
 export interface OpenSheetAnswer {
   total: number;
+  /** Pages in flight at once. */
+  window: number;
   /** Pages with something to do in this attempt. */
   pending: PageSpan[];
   counts: Counts;
@@ -102,11 +122,23 @@ export interface ProcessPageInput extends JobRef {
 }
 
 export interface ProcessPageAnswer {
-  /** The whole page's counts, earlier attempts included. */
+  /** The whole job's counts after this page. */
   counts: Counts;
-  /** What this dispatch added to the job's counts. */
-  added: Counts;
+  /** Every row of the page has an outcome; else the page must run again. */
   complete: boolean;
   /** Set when the circuit breaker tripped. */
   stopped: ErrorBody | null;
+}
+
+export interface FinishJobInput extends JobRef {
+  attempt: number;
+  /** Null: whatever the record has, plus one (the workflow is gone and cannot say). */
+  sequence: number | null;
+  state: EndedState;
+  error: ErrorBody | null;
+  reason: string | null;
+}
+
+export interface FinishJobAnswer {
+  counts: Counts;
 }

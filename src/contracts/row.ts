@@ -54,10 +54,9 @@ export interface PageRow {
   cells: Cell[];
 }
 
-/** One line of a page result: what became of a row in this job. */
+/** One line of a page result: what became of a row in this job. Key and input are the page's. */
 export interface RowResult {
   row: number;
-  key: string | null;
   state: Outcome;
   output: Json;
   error?: RowFailure;

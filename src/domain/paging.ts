@@ -1,0 +1,54 @@
+/** How a job's rows are cut into pages, and how sets of pages are written down. */
+import type { PageSpan } from '../contracts/messages.ts';
+
+export interface PageSize {
+  rows: number;
+  /** Of the row's text in the page; a row that is larger makes a page of its own. */
+  bytes: number;
+}
+
+/** About 1 MB and at most some ten seconds of work. */
+export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
+  cheap: { rows: 5_000, bytes: 1_000_000 },
+  costly: { rows: 1_000, bytes: 1_000_000 },
+};
+
+/** Pages in flight at once. Costly pages share the job's concurrency, so two suffice to hide a page's tail. */
+export const PAGE_WINDOWS: Record<'cheap' | 'costly', number> = { cheap: 4, costly: 2 };
+
+export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;
+
+/** Ascending page numbers as runs. */
+export function toSpans(pages: Iterable<number>): PageSpan[] {
+  const spans: PageSpan[] = [];
+  for (const page of pages) {
+    const last = spans.at(-1);
+    if (last && last[1] + 1 === page) last[1] = page;
+    else spans.push([page, page]);
+  }
+  return spans;
+}
+
+/** Takes the lowest page out of the spans. */
+export function takePage(spans: PageSpan[]): number | undefined {
+  const first = spans[0];
+  if (!first) return undefined;
+  const page = first[0];
+  if (page === first[1]) spans.shift();
+  else first[0] = page + 1;
+  return page;
+}
+
+/** Puts a page back where it belongs. */
+export function returnPage(spans: PageSpan[], page: number): PageSpan[] {
+  const pages = [...spans, [page, page] satisfies PageSpan].sort((a, b) => a[0] - b[0]);
+  const merged: PageSpan[] = [];
+  for (const [from, to] of pages) {
+    const last = merged.at(-1);
+    if (last && last[1] + 1 >= from) last[1] = Math.max(last[1], to);
+    else merged.push([from, to]);
+  }
+  return merged;
+}
+
+export const countPages = (spans: readonly PageSpan[]): number => spans.reduce((sum, [from, to]) => sum + to - from + 1, 0);
