@@ -1,0 +1,29 @@
+/** `store`: keeps the row as it is, with types. Costs next to nothing a row, so it is also what Sheaf's own overhead is measured with. */
+import { z } from 'zod';
+import type { RowInput } from '../contracts/row.ts';
+import { typedCell } from '../domain/typed-cell.ts';
+import type { Handler } from './handler.ts';
+
+const options = z.strictObject({});
+
+export const store: Handler<z.output<typeof options>> = {
+  name: 'store',
+  version: 1,
+  summary: 'Keeps every row as it is: text that is a number or a boolean gets its type.',
+  options,
+  work: 'cheap',
+  prepare: async () => ({
+    reads: null,
+    identity: null,
+    batchSize: 500,
+    concurrency: 1,
+    handle: async (rows) => rows.map((row) => ({ output: typedRow(row.input) })),
+    close: async () => {},
+  }),
+};
+
+function typedRow(input: RowInput): RowInput {
+  const output = { ...input }; // a copy first: a column may be called __proto__
+  for (const column in output) output[column] = typedCell(output[column]!);
+  return output;
+}
