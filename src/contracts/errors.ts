@@ -17,6 +17,8 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not supported' },
   not_found: { status: 404, retryable: false, title: 'There is no such address' },
   method_not_allowed: { status: 405, retryable: false, title: 'The method is not allowed here' },
+  host_not_allowed: { status: 403, retryable: false, title: 'The Host header is not one of this server' },
+  origin_not_allowed: { status: 403, retryable: false, title: 'The page is not one of this server' },
   job_not_found: { status: 404, retryable: false, title: 'There is no such job' },
   upload_not_found: { status: 404, retryable: false, title: 'There is no such upload' },
   idempotency_conflict: { status: 409, retryable: false, title: 'The Idempotency-Key was used for another request' },

@@ -1,0 +1,95 @@
+/** The API as an Express application: who may ask, what is written down about it, the endpoints, and errors. */
+import { randomUUID } from 'node:crypto';
+import express from 'express';
+import type { Express, NextFunction, Request, Response } from 'express';
+import helmet from 'helmet';
+import type { Logger } from 'pino';
+import type { Blobs } from '../blobs/blobs.ts';
+import type { Config } from '../config.ts';
+import { SheafError } from '../contracts/errors.ts';
+import type { Store } from '../store/store.ts';
+import type { Jobs } from '../temporal/jobs.ts';
+import { mount } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { asSheafError, problemOf } from './problem.ts';
+import { jobEndpoints } from './routes/jobs.ts';
+import { uploadEndpoints } from './routes/uploads.ts';
+
+export interface ApiDeps {
+  config: Config;
+  store: Store;
+  blobs: Blobs;
+  jobs: Jobs;
+  log: Logger;
+}
+
+export const endpoints: readonly Endpoint[] = [...jobEndpoints, ...uploadEndpoints];
+
+export function createApp(deps: ApiDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag'); // answers change with every row that finishes
+  app.use(observed(deps));
+  app.use(guarded(deps.config));
+  app.use(helmet({
+    // Plain HTTP on the user's own machine is the rule, so nothing may insist on HTTPS.
+    strictTransportSecurity: false,
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'self'"], styleSrc: ["'self'", "'unsafe-inline'"], imgSrc: ["'self'", 'data:'], objectSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"] },
+    },
+  }));
+  mount(app, endpoints, deps);
+  app.use(() => { throw new SheafError('not_found', 'There is nothing at this address.', { remedy: '/docs lists all addresses.' }); });
+  app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => refuse(error, res, deps.log));
+  return app;
+}
+
+/** One log line a request: never a body, never a query (a cursor or tag may be private). */
+function observed({ log }: ApiDeps) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    const started = performance.now();
+    res.locals.requestId = randomUUID();
+    res.set('X-Request-Id', res.locals.requestId);
+    res.once('close', () => {
+      log.info({
+        request: res.locals.requestId, method: req.method, route: res.locals.route ?? 'other', status: res.statusCode,
+        ms: Math.round(performance.now() - started), tenant: res.locals.tenant, job: res.locals.job, complete: res.writableFinished,
+      }, 'request');
+    });
+    next();
+  };
+}
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1', '[::1]']);
+
+/**
+ * Keeps web pages of others away from a server on loopback: a name that was rebound to this address (Host), and
+ * requests that a browser sends for a page from elsewhere (Origin). There is no CORS.
+ */
+function guarded({ SHEAF_API_HOST: configured }: Config) {
+  const names = new Set([...LOOPBACK, configured]);
+  return (req: Request, _res: Response, next: NextFunction): void => {
+    const host = req.headers.host ?? '';
+    if (LOOPBACK.has(configured) && !names.has(URL.parse(`http://${host}`)?.hostname ?? '')) {
+      throw new SheafError('host_not_allowed', 'The Host header names another host.', { remedy: `Use localhost or ${configured}, or set SHEAF_API_HOST.` });
+    }
+    const { origin } = req.headers;
+    if (origin !== undefined && URL.parse(origin)?.host !== host) {
+      throw new SheafError('origin_not_allowed', "Another site's page may not use this API.", { remedy: 'Call it from a program, or from a page of this server.' });
+    }
+    next();
+  };
+}
+
+function refuse(cause: unknown, res: Response, log: Logger): void {
+  const error = asSheafError(cause);
+  const request: string = res.locals.requestId;
+  if (error.code === 'internal') log.error({ request, err: cause }, 'request failed');
+  // What was begun cannot be taken back: a broken connection is how the client learns of it.
+  if (res.headersSent) return void res.destroy();
+  if (error.status === 503) res.set('Retry-After', '5');
+  // An unread body would be taken for the next request.
+  if (!res.req.complete) res.set('Connection', 'close');
+  res.status(error.status).type('application/problem+json').send(JSON.stringify(problemOf(error, request)));
+}

@@ -1,0 +1,61 @@
+/** The job as the API shows it. */
+import { API_PREFIX } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/api.ts';
+import type { JobRecord, Manifest } from '../contracts/job.ts';
+import { progressOf } from '../domain/progress.ts';
+import type { Store } from '../store/store.ts';
+
+export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
+
+export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnswer> {
+  const totals = await store.jobTotals(job.tenant, job.id, job.attempt);
+  const { location, fileName, sheet, range, headerRow, startRow, numRows, delimiter, encoding, ...request } = job.request;
+  return {
+    id: job.id,
+    kind: job.kind,
+    state: job.state,
+    ...(job.desired !== null && { desired: job.desired }),
+    ...(job.cause !== null && { cause: job.cause }),
+    ...(job.until !== null && { until: job.until }),
+    ...(job.reason !== null && { reason: job.reason }),
+    tenant: job.tenant,
+    owner: job.owner,
+    source: job.source,
+    lane: job.lane,
+    file: { name: fileName, ...location, sheet, range, headerRow, startRow, numRows, delimiter, encoding },
+    handler: request.handler,
+    options: request.options,
+    keyColumns: request.keyColumns,
+    onDuplicateKey: request.onDuplicateKey,
+    force: request.force,
+    priority: job.priority,
+    tags: job.tags,
+    concurrency: request.concurrency,
+    breaker: request.breaker ?? false,
+    drainSeconds: request.drainSeconds,
+    progress: progressOf(job, totals, Date.now()),
+    attempt: job.attempt,
+    createdAt: job.createdAt,
+    startedAt: job.startedAt,
+    completedAt: job.completedAt,
+    updatedAt: job.updatedAt,
+    ...(job.error !== null && { error: job.error }),
+    ...(job.manifest !== null && { manifest: manifestOf(job.manifest) }),
+    links: {
+      self: jobAddress(job.id),
+      items: `${jobAddress(job.id)}/items`,
+      events: `${jobAddress(job.id)}/events`,
+      results: `${jobAddress(job.id)}/results`,
+    },
+  };
+}
+
+/** With the failed rows by code, which a list leaves out. */
+export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobAnswer> {
+  const errors = await store.countFailedRows(job.tenant, job.id);
+  return { ...(await jobAnswerOf(store, job)), errors };
+}
+
+const manifestOf = ({ rows, columns, keyColumns, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({
+  rows, columns, keyColumns, identifiedBy: keyColumns.length > 0 ? 'columns' : 'row number', warnings,
+});

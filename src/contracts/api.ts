@@ -1,0 +1,272 @@
+/**
+ * Requests and answers of the HTTP API. The server checks requests with these schemas, the OpenAPI document is made of
+ * them, the CLI takes its types from them. A field that an answer marks optional is left out when there is nothing to
+ * say; a field that is always there is null while unknown. Times are ISO 8601 in UTC.
+ */
+import { z } from 'zod';
+import type { Json } from './row.ts';
+import { CAUSES, DESIRED_STATES, JOB_STATES, PRIORITIES } from './job.ts';
+
+export const API_PREFIX = '/api/v1';
+
+/** Names of tenants and owners. */
+export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Whatever stands here came from JSON, or goes there; only the type is narrowed. */
+const json = z.unknown() as z.ZodType<Json>;
+const jsonObject = z.record(z.string(), json);
+const count = z.int().min(0);
+const time = z.iso.datetime();
+
+export const idParams = z.strictObject({ id: z.string().regex(ID_PATTERN).meta({ description: 'The id that its creation answered' }) });
+
+export const listQuery = {
+  cursor: z.string().max(500).exactOptional().meta({ description: '`nextCursor` of the page before' }),
+  limit: z.coerce.number().int().min(1).max(500).default(50).meta({ description: 'Entries in one answer' }),
+};
+
+export const listOf = <T extends z.ZodType>(item: T) =>
+  z.strictObject({
+    items: z.array(item),
+    nextCursor: z.string().nullable().meta({ description: 'Null at the end' }),
+  });
+
+// ── Requests about sheets and jobs ──────────────────────────────────────────────────────────────────────────────
+
+const sourceBody = z
+  .union([z.strictObject({ upload: z.string().regex(ID_PATTERN) }), z.strictObject({ path: z.string().min(1).max(4096) })], {
+    error: 'expected {"upload": id} or {"path": file}',
+  })
+  .meta({ description: 'An uploaded file by its id, or a file inside the folders that the configuration allows' });
+
+const sheetFields = {
+  sheet: z.union([z.string().min(1).max(255), z.int().min(1)], { error: "expected a sheet's name or its number from 1" })
+    .exactOptional().meta({ description: "XLSX: a sheet's name, or its number from 1. Default: the first visible sheet" }),
+  range: z.string().min(1).max(50).exactOptional().meta({ description: 'A1 notation: `B2:F100`, `A:D`, `2:50`' }),
+  headerRow: z.int().min(0).exactOptional().meta({ description: 'Row of the column names; 0: there is none, columns are called A, B, … Default: the first row' }),
+  startRow: z.int().min(1).exactOptional().meta({ description: 'First data row. Default: the one after the header' }),
+  numRows: z.int().min(1).exactOptional().meta({ description: 'At most so many data rows' }),
+  delimiter: z.enum([',', ';', '\t', '|']).exactOptional().meta({ description: 'CSV; found out unless given' }),
+  encoding: z.enum(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252']).exactOptional().meta({ description: 'CSV; found out unless given' }),
+};
+
+export const previewBody = z.strictObject({ source: sourceBody, ...sheetFields });
+
+const sourceId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'expected letters, digits, ".", "_" and "-", at most 128');
+const lane = z.string().min(1).max(128);
+const concurrency = z.int().min(1).max(1000);
+const tags = z.array(z.string().min(1).max(64)).max(20);
+const handlerName = z.string().min(1).max(4096);
+
+export const jobBody = z
+  .strictObject({
+    source: sourceBody,
+    sourceId: sourceId.exactOptional().meta({ description: 'Name of the source whose ledger the rows belong to. Default: made of path, sheet and range; an upload has its own' }),
+    lane: lane.exactOptional().meta({ description: "Default: the handler's name" }),
+    ...sheetFields,
+    handler: z
+      .union([handlerName, z.strictObject({ name: handlerName, options: jsonObject.exactOptional() })], {
+        error: 'expected a name, the path of a module, or {"name": …, "options": {…}}',
+      })
+      .default('store')
+      .meta({ description: "A handler's name, or the path of a handler module" }),
+    options: jsonObject.exactOptional().meta({ description: "The handler's options; `GET /handlers` describes them" }),
+    keyColumns: z.array(z.string().min(1)).max(20).default([]).meta({ description: 'Columns that name a row. Default: the row number does' }),
+    onDuplicateKey: z.enum(['fail', 'first', 'last']).default('fail').meta({ description: 'Which row counts where several have the same key' }),
+    force: z.boolean().default(false).meta({ description: 'Handle rows again that the ledger has as done' }),
+    priority: z.enum(PRIORITIES).default('normal'),
+    tags: tags.default([]),
+    concurrency: concurrency.exactOptional().meta({ description: "Rows handled at once. Default: the handler's" }),
+    breaker: z
+      .union([z.literal(false), z.strictObject({ minRows: z.int().min(1).default(200), maxFailedFraction: z.number().min(0).max(1).default(0.3) })], {
+        error: 'expected false or {"minRows": …, "maxFailedFraction": …}',
+      })
+      .default({ minRows: 200, maxFailedFraction: 0.3 })
+      .meta({ description: 'Stops the job when too many rows fail; false: never' }),
+    drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
+  })
+  .meta({ id: 'JobRequest' });
+/** What a client sends; what it leaves out has a default. */
+export type JobBody = z.input<typeof jobBody>;
+
+export const jobChangeBody = z
+  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional() })
+  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or both');
+
+export const retryBody = z
+  .strictObject({ codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }) })
+  .default({});
+
+// ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const place = z.strictObject({
+  field: z.string().optional(),
+  sheet: z.string().optional(),
+  row: z.int().optional(),
+  column: z.string().optional(),
+  part: z.string().optional(),
+});
+
+const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
+
+const warningAnswer = z.strictObject({ code: z.string(), message: z.string(), row: z.int().optional(), column: z.string().optional() });
+
+const columnAnswer = z.strictObject({
+  name: z.string().meta({ description: 'Unique in the sheet; what results, handlers and key columns call it' }),
+  header: z.string().nullable().meta({ description: 'As it stands in the sheet' }),
+  letter: z.string(),
+});
+
+const progressAnswer = z.strictObject({
+  stage: z.enum(['queued', 'snapshot', 'rows', 'ended']),
+  total: count.nullable().meta({ description: 'Null until the sheet has been read' }),
+  done: count,
+  unchanged: count,
+  failed: count,
+  skipped: count,
+  remaining: count.nullable(),
+  percent: z.number().min(0).max(100).nullable(),
+  itemsPerSecond: z.number().min(0).nullable(),
+  etaSeconds: z.number().min(0).nullable(),
+});
+
+export const jobAnswer = z
+  .strictObject({
+    id: z.string(),
+    kind: z.literal('sheet'),
+    state: z.enum(JOB_STATES),
+    desired: z.enum(DESIRED_STATES).optional().meta({ description: 'What was asked for and has not come about yet' }),
+    cause: z.enum(CAUSES).optional().meta({ description: 'Why it is `waiting`' }),
+    until: time.optional().meta({ description: 'When the wait ends, where that is known' }),
+    reason: z.string().optional(),
+    tenant: z.string(),
+    owner: z.string(),
+    source: z.string(),
+    lane: z.string(),
+    file: z.strictObject({
+      name: z.string(),
+      upload: z.string().optional(),
+      path: z.string().optional(),
+      sheet: z.union([z.string(), z.int()]).optional(),
+      range: z.string().optional(),
+      headerRow: z.int().optional(),
+      startRow: z.int().optional(),
+      numRows: z.int().optional(),
+      delimiter: z.string().optional(),
+      encoding: z.string().optional(),
+    }),
+    handler: z.string(),
+    options: jsonObject,
+    keyColumns: z.array(z.string()),
+    onDuplicateKey: z.enum(['fail', 'first', 'last']),
+    force: z.boolean(),
+    priority: z.enum(PRIORITIES),
+    tags: z.array(z.string()),
+    concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
+    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]),
+    drainSeconds: z.number(),
+    progress: progressAnswer,
+    attempt: z.int().min(1),
+    createdAt: time,
+    startedAt: time.nullable(),
+    completedAt: time.nullable(),
+    updatedAt: time,
+    error: errorAnswer.optional(),
+    errors: z.array(z.strictObject({ code: z.string(), rows: count })).optional().meta({ description: 'Failed rows by code; not in lists' }),
+    manifest: z
+      .strictObject({
+        rows: count,
+        columns: z.array(columnAnswer),
+        keyColumns: z.array(z.string()),
+        identifiedBy: z.enum(['columns', 'row number']),
+        warnings: z.array(warningAnswer),
+      })
+      .optional()
+      .meta({ description: 'What the sheet turned out to be; from the end of the snapshot on' }),
+    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string() }),
+  })
+  .meta({ id: 'Job' });
+export type JobAnswer = z.infer<typeof jobAnswer>;
+
+const rowFailure = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  retryable: z.boolean(),
+  column: z.string().optional(),
+  carried: z.boolean().optional().meta({ description: 'Failed in an earlier job and was not tried again' }),
+  input: z.boolean().optional().meta({ description: 'The row itself is wrong; no circuit breaker counts it' }),
+});
+
+/** A row of a job: an entry of `items`, a line of NDJSON results. */
+export const itemAnswer = z
+  .strictObject({
+    row: z.int().meta({ description: 'As a spreadsheet program numbers it' }),
+    key: z.string().nullable(),
+    state: z.enum(['done', 'unchanged', 'failed', 'skipped', 'remaining']),
+    input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+    output: json,
+    error: rowFailure.optional(),
+  })
+  .meta({ id: 'Item' });
+export type ItemAnswer = z.infer<typeof itemAnswer>;
+
+export const eventAnswer = z
+  .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })
+  .meta({ id: 'Event' });
+export type EventAnswer = z.infer<typeof eventAnswer>;
+
+export const uploadAnswer = z
+  .strictObject({
+    id: z.string().meta({ description: "A job's `source.upload`" }),
+    name: z.string(),
+    size: count.meta({ description: 'Bytes' }),
+    sha256: z.string().meta({ description: 'Of the content, in hex' }),
+    owner: z.string(),
+    createdAt: time,
+  })
+  .meta({ id: 'Upload' });
+export type UploadAnswer = z.infer<typeof uploadAnswer>;
+
+export const handlerAnswer = z
+  .strictObject({
+    name: z.string(),
+    summary: z.string(),
+    version: z.int(),
+    work: z.enum(['cheap', 'costly']),
+    options: jsonObject.meta({ description: 'JSON schema' }),
+  })
+  .meta({ id: 'Handler' });
+export type HandlerAnswer = z.infer<typeof handlerAnswer>;
+
+const partAnswer = z.strictObject({ ok: z.boolean(), message: z.string().optional(), ms: z.number() });
+
+export const systemAnswer = z
+  .strictObject({
+    status: z.enum(['ok', 'degraded', 'down']).meta({ description: '`degraded`: reads work, jobs wait. `down`: the store or the blobs are out of reach' }),
+    version: z.string(),
+    startedAt: time,
+    uptimeSeconds: z.number(),
+    parts: z.strictObject({ store: partAnswer, blobs: partAnswer, temporal: partAnswer }),
+    openJobs: z.record(z.string(), count).optional().meta({ description: "The tenant's jobs that have not ended, by state" }),
+  })
+  .meta({ id: 'SystemStatus' });
+export type SystemAnswer = z.infer<typeof systemAnswer>;
+
+export const healthAnswer = z.strictObject({ status: z.enum(['ok', 'down']), parts: z.record(z.string(), z.boolean()).optional() });
+
+/** Every error: RFC 9457, `application/problem+json`. */
+export const problemAnswer = z
+  .strictObject({
+    type: z.string().meta({ description: 'A URN made of the code' }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What was wrong, and where' }),
+    code: z.string().meta({ description: 'Stable; for programs' }),
+    remedy: z.string().optional().meta({ description: 'What to do about it' }),
+    place: place.optional(),
+    instance: z.string().meta({ description: "This answer's id, which the server's log has too" }),
+    errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional().meta({ description: 'Each field that was wrong' }),
+  })
+  .meta({ id: 'Problem' });
+export type Problem = z.infer<typeof problemAnswer>;
