@@ -1,0 +1,56 @@
+/** What every command gets: the terminal, the configuration and a client, made from the options that all commands share. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { type Config, readConfig } from '../config.ts';
+import { type Client, createClient } from './client.ts';
+import { wrongUsage } from './failure.ts';
+import { findApi } from './find-api.ts';
+import { openTerminal, type Terminal } from './terminal.ts';
+
+export interface Context {
+  terminal: Terminal;
+  config: Config;
+  client: Client;
+  /** Aborted by Ctrl-C. */
+  signal: AbortSignal;
+}
+
+interface SharedOptions {
+  json?: boolean;
+  url?: string;
+  tenant?: string;
+  owner?: string;
+}
+
+export function sharedOptions(program: Command): Command {
+  return program
+    .option('--json', 'machine output: JSON on stdout, errors as JSON on stderr')
+    .option('--url <url>', 'where the API is (default: SHEAF_API_URL, else the stack running in SHEAF_HOME)')
+    .option('--tenant <name>', 'act for this tenant')
+    .option('--owner <name>', 'act as this owner');
+}
+
+const interrupted = new AbortController();
+process.once('SIGINT', () => interrupted.abort());
+
+/** Rejects where the environment or `--url` is wrong. */
+export function contextOf(command: Command): Context {
+  const { json = false, url, tenant, owner } = command.optsWithGlobals<SharedOptions>();
+  const config = configOrUsage();
+  return {
+    terminal: openTerminal(json),
+    config,
+    client: createClient({ url: findApi(url, config), tenant, owner }),
+    signal: interrupted.signal,
+  };
+}
+
+function configOrUsage(): Config {
+  try {
+    return readConfig();
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    const wrong = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+    throw wrongUsage(`The environment is not valid. ${wrong.join('; ')}`, '`sheaf system config` lists every variable.');
+  }
+}

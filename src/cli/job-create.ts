@@ -1,0 +1,180 @@
+/** `sheaf job create` and `sheaf job preview`: the command line becomes a request. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { JobAnswer } from '../contracts/api.ts';
+import { DEFAULT_BREAKER, PRIORITIES } from '../contracts/job.ts';
+import type { Json } from '../contracts/row.ts';
+import { contextOf } from './context.ts';
+import { EXIT } from './failure.ts';
+import { printPreview, type PreviewAnswer } from './preview.ts';
+import { forgetUpload, withSheetFile } from './sheet-file.ts';
+import { printOutcome, succeeded, watchJob } from './watch.ts';
+
+interface SheetOptions {
+  sheet?: string;
+  range?: string;
+  headerRow?: number;
+  startRow?: number;
+  numRows?: number;
+  delimiter?: string;
+  encoding?: string;
+}
+
+interface CreateOptions extends SheetOptions {
+  handler: string;
+  option?: Record<string, Json>;
+  key?: string[];
+  source?: string;
+  lane?: string;
+  onDuplicateKey?: string;
+  force?: boolean;
+  priority?: string;
+  tag?: string[];
+  concurrency?: number;
+  breaker: number | boolean;
+  idempotencyKey?: string;
+  wait?: boolean;
+}
+
+const wholeFrom = (least: number) => (text: string): number => {
+  if (!/^\d+$/.test(text) || Number(text) < least) throw new InvalidArgumentError(`It must be a whole number from ${least}.`);
+  return Number(text);
+};
+export const atLeastOne = wholeFrom(1);
+
+export const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
+/** `name=value`; the value is JSON where it parses as JSON, else text. */
+export function collectOption(text: string, before: Record<string, Json> = {}): Record<string, Json> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be name=value.');
+  const value = text.slice(at + 1);
+  let parsed: Json;
+  try {
+    parsed = JSON.parse(value) as Json;
+  } catch {
+    parsed = value;
+  }
+  return { ...before, [text.slice(0, at)]: parsed };
+}
+
+export function fraction(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0 && value <= 1)) throw new InvalidArgumentError('It must be a fraction above 0, up to 1, such as 0.3.');
+  return value;
+}
+
+const DELIMITERS: Record<string, string> = { tab: '\t', '\\t': '\t', comma: ',', semicolon: ';', pipe: '|' };
+
+function sheetOptions(command: Command): Command {
+  return command
+    .option('--sheet <sheet>', 'XLSX: name or number of the sheet (default: the first visible one)')
+    .option('--range <a1>', 'only this part, in A1 notation, such as B2:F100')
+    .option('--header-row <n>', 'row that holds the column names; 0: there is none (default: the first)', wholeFrom(0))
+    .option('--start-row <n>', 'first row of data (default: the one after the header)', atLeastOne)
+    .option('--num-rows <n>', 'at most so many rows', atLeastOne)
+    .option('--delimiter <d>', 'CSV: one of , ; | tab (default: found out)', (text) => DELIMITERS[text] ?? text)
+    .addOption(new Option('--encoding <e>', 'CSV: its encoding (default: found out)').choices(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252']));
+}
+
+/** A number names a sheet by position, anything else by name. */
+export function sheetRequest({ sheet, range, headerRow, startRow, numRows, delimiter, encoding }: SheetOptions): Record<string, Json> {
+  const given = { sheet: sheet !== undefined && /^\d+$/.test(sheet) ? Number(sheet) : sheet, range, headerRow, startRow, numRows, delimiter, encoding };
+  return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string | number] => entry[1] !== undefined));
+}
+
+/** The worker runs elsewhere: a module is named by its whole path. */
+const handlerName = (handler: string): string =>
+  /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
+
+export function jobRequest(options: CreateOptions): Record<string, Json> {
+  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, breaker } = options;
+  const given: Record<string, Json | undefined> = {
+    handler: handlerName(handler),
+    options: option,
+    keyColumns: key,
+    sourceId: source,
+    lane,
+    onDuplicateKey,
+    force,
+    priority,
+    tags: tag,
+    concurrency,
+    breaker: breaker === false ? false : typeof breaker === 'number' ? { ...DEFAULT_BREAKER, maxFailedFraction: breaker } : undefined,
+  };
+  const set = Object.entries(given).filter((entry): entry is [string, Json] => entry[1] !== undefined);
+  return { ...sheetRequest(options), ...Object.fromEntries(set) };
+}
+
+export function addJobCreate(job: Command): void {
+  sheetOptions(job.command('create <file>'))
+    .description('start a job on a sheet file: CSV, TSV or XLSX')
+    .option('--handler <handler>', 'what is done to each row: a name, or a module such as ./my-handler.ts', 'store')
+    .option('--option <name=value>', 'option of the handler; JSON where it parses as JSON (repeatable)', collectOption)
+    .option('--key <column>', 'column that names a row; without it the row number does (repeatable)', collect)
+    .option('--source <id>', 'name of the sheet, so that a later file of the same name is an update')
+    .option('--lane <lane>', "line of work on the sheet (default: the handler's name)")
+    .addOption(new Option('--on-duplicate-key <what>', 'which of several rows with one key counts (default: fail)').choices(['fail', 'first', 'last']))
+    .option('--force', 'handle rows again that are done already')
+    .addOption(new Option('--priority <priority>', 'what is served first (default: normal)').choices([...PRIORITIES]))
+    .option('--tag <tag>', 'to find the job by (repeatable)', collect)
+    .option('--concurrency <n>', "rows handled at once (default: the handler's)", atLeastOne)
+    .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
+    .option('--no-breaker', 'never stop because of failed rows')
+    .option('--idempotency-key <key>', 'repeating the command with this key gives the same job')
+    .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
+    .addHelpText('after', `
+Examples:
+  sheaf job create orders.csv --key order_id --wait
+  sheaf job create tickets.xlsx --sheet Open --handler categorize --option 'categories={"billing":["invoice"],"bug":["crash"]}'`)
+    .action(async (file: string, options: CreateOptions, command: Command) => {
+      const context = contextOf(command);
+      const { client, terminal, signal } = context;
+      const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
+      const created = await withSheetFile(context, file, (source) =>
+        client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
+      if (options.wait !== true) {
+        if (terminal.json) return terminal.printJson(created);
+        terminal.print(created.id);
+        terminal.note(`The job is ${created.state}. Follow it: sheaf job watch ${created.id}`);
+        return;
+      }
+      await watchToEnd(command, created.id, `${path.basename(file)}  ${created.handler}  ${created.id}`);
+    });
+}
+
+/** Watches and reports; sets the exit code: 1 unless every row got through, 130 after Ctrl-C. */
+export async function watchToEnd(command: Command, id: string, title?: string): Promise<void> {
+  const { client, terminal, signal } = contextOf(command);
+  const ended = await watchJob(client, id, terminal, { ...(title !== undefined && { title }), signal });
+  if (ended === null) {
+    terminal.note(`Stopped watching; the job goes on. Follow it again: sheaf job watch ${id}`);
+    process.exitCode = EXIT.interrupted;
+    return;
+  }
+  if (!terminal.json) {
+    printOutcome(terminal, ended);
+    terminal.note(`Results: sheaf job results ${id} --output results.csv`);
+    if (ended.progress.failed > 0) terminal.note(`Failed rows: sheaf job items ${id} --state failed    Try them again: sheaf job retry ${id}`);
+  }
+  process.exitCode = succeeded(ended) ? EXIT.ok : EXIT.failed;
+}
+
+export function addJobPreview(job: Command): void {
+  sheetOptions(job.command('preview <file>'))
+    .description('show how a sheet file is read, without a job: columns, types, first rows, warnings')
+    .action(async (file: string, options: SheetOptions, command: Command) => {
+      const context = contextOf(command);
+      const { client, terminal, signal } = context;
+      const preview = await withSheetFile(context, file, async (source) => {
+        try {
+          return await client.call<PreviewAnswer>('POST', '/sources/preview', { body: { source, ...sheetRequest(options) }, signal });
+        } finally {
+          await forgetUpload(client, source);
+        }
+      });
+      if (terminal.json) terminal.printJson(preview);
+      else printPreview(terminal, preview);
+    });
+}

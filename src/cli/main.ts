@@ -1,0 +1,46 @@
+/** The `sheaf` command: which commands there are, and how each ends. */
+import { Command, CommanderError } from 'commander';
+import { sharedOptions } from './context.ts';
+import { CommandFailure, EXIT, printFailure } from './failure.ts';
+import { addJobCommands } from './job.ts';
+import { openTerminal } from './terminal.ts';
+
+function createProgram(): Command {
+  const program = sharedOptions(new Command('sheaf'))
+    .description('Durable sheet and document processing on Temporal.')
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(--help shows how it is used)')
+    .exitOverride()
+    .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
+  addJobCommands(program);
+  return program;
+}
+
+// Whoever reads has seen enough (`sheaf job results … | head`): that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  // Commander has printed its own: help and version end well, all else is wrong usage.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof Error && error.name === 'AbortError') return EXIT.interrupted;
+  const terminal = openTerminal(process.argv.includes('--json'));
+  if (error instanceof CommandFailure) {
+    printFailure(terminal, error);
+  } else {
+    const message = error instanceof Error ? error.message : String(error);
+    printFailure(terminal, new CommandFailure({ code: 'internal', message, remedy: 'SHEAF_LOG_LEVEL=debug shows where it happened.' }));
+  }
+  if (process.env['SHEAF_LOG_LEVEL'] === 'debug' && error instanceof Error) {
+    process.stderr.write(`${(error.cause instanceof Error ? error.cause : error).stack}\n`);
+  }
+  return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
+}

@@ -1,0 +1,154 @@
+/** Follows a job to its end: a live bar on a terminal, else one line a change; NDJSON with `--json`. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobAnswer } from '../contracts/api.ts';
+import { isEnded } from '../contracts/job.ts';
+import { type Client, Unreachable } from './client.ts';
+import { CommandFailure } from './failure.ts';
+import { count, duration, timeOfDay } from './format.ts';
+import { countSpans, jobLines, openPainter, type Painter, paintLine, stateStyle, causeText } from './progress-bar.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Milliseconds between questions: the first, and the most where nothing changes. */
+const POLL = { first: 500, most: 2000 };
+/** How long the API may be away, for a restart, before watching ends. */
+const OUTAGE_MS = 60_000;
+/** Between two lines that only count on, where the output is no terminal. */
+const LINE_EVERY_MS = 10_000;
+const LINE_EVERY_PERCENT = 5;
+
+export interface WatchOptions {
+  /** Stands above the bar; the job's handler and id unless given. */
+  title?: string;
+  /** Ends the watching, not the job. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Resolves with the ended job, or with null when the signal ended the watching. Rejects with a `CommandFailure`: the
+ * job does not exist (any more), or the API was away for a minute.
+ */
+export async function watchJob(client: Client, id: string, terminal: Terminal, { title, signal }: WatchOptions = {}): Promise<JobAnswer | null> {
+  const view = terminal.json ? jsonView(terminal) : terminal.width() === null ? lineView(terminal) : liveView(terminal, title);
+  let wait = POLL.first;
+  let before = '';
+  let awaySince: number | null = null;
+  const stopped = (): boolean => signal?.aborted === true;
+  try {
+    while (!stopped()) {
+      try {
+        const job = await client.call<JobAnswer>('GET', `/jobs/${encodeURIComponent(id)}`, { signal });
+        awaySince = null;
+        view.show(job);
+        if (isEnded(job.state)) return job;
+        const now = JSON.stringify([job.state, job.progress]);
+        wait = now === before ? Math.min(POLL.most, wait * 1.5) : POLL.first;
+        before = now;
+      } catch (error) {
+        if (stopped()) return null;
+        // An API that never answered is not restarting.
+        if (before === '' || !isPassing(error)) throw error;
+        awaySince ??= performance.now();
+        const left = OUTAGE_MS - (performance.now() - awaySince);
+        if (left <= 0) throw error;
+        view.away(`The API at ${client.url} does not answer; the job goes on. Asking for another ${duration(left / 1000)}.`);
+        wait = POLL.first;
+      }
+      await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+    }
+    return null;
+  } finally {
+    view.close();
+  }
+}
+
+/** A restart looks like this; a 404 or a wrong request does not. */
+function isPassing(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof CommandFailure && (error.problem.status ?? 0) >= 500);
+}
+
+interface View {
+  show(job: JobAnswer): void;
+  away(message: string): void;
+  /** Leaves the terminal as a plain program would. */
+  close(): void;
+}
+
+function liveView(terminal: Terminal, title: string | undefined): View {
+  const painter: Painter = openPainter(terminal.out);
+  let lines: string[] = [];
+  // The last column stays free: some terminals wrap as soon as it is filled.
+  const width = (): number => Math.max(20, (terminal.width() ?? 80) - 1);
+  return {
+    show(job) {
+      if (isEnded(job.state)) return painter.clear();
+      const spans = jobLines(job, title ?? `${job.handler}  ${job.id}`, width(), new Date());
+      lines = spans.map((line) => paintLine(line, width(), terminal.paint));
+      painter.paint(lines);
+    },
+    away(message) {
+      painter.paint([...lines.slice(0, 3), paintLine([{ text: message, style: 'yellow' }], width(), terminal.paint)]);
+    },
+    close() {},
+  };
+}
+
+function lineView(terminal: Terminal): View {
+  let last: { key: string; percent: number; at: number } | null = null;
+  let away = false;
+  return {
+    show(job) {
+      if (away) terminal.print(`${timeOfDay(new Date())}  The API answers again.`);
+      away = false;
+      const { percent, total } = job.progress;
+      const key = `${job.state} ${job.cause} ${job.attempt} ${total === null}`;
+      const moved = last !== null && percent !== null && percent !== last.percent
+        && (percent - last.percent >= LINE_EVERY_PERCENT || performance.now() - last.at >= LINE_EVERY_MS);
+      if (last?.key === key && !moved) return;
+      last = { key, percent: percent ?? 0, at: performance.now() };
+      const parts = [timeOfDay(new Date()), job.state.padEnd(10)];
+      if (job.state === 'waiting' && job.cause) parts.push(`for ${causeText(job.cause)}`);
+      if (percent !== null && total !== null) {
+        parts.push(`${percent.toFixed(1).padStart(5)} % of ${count(total)} rows`, paintLine(countSpans(job.progress), null, terminal.paint));
+      }
+      terminal.print(parts.join('  ').trimEnd());
+    },
+    away(message) {
+      if (!away) terminal.print(`${timeOfDay(new Date())}  ${message}`);
+      away = true;
+    },
+    close() {},
+  };
+}
+
+function jsonView(terminal: Terminal): View {
+  let last = '';
+  return {
+    show({ id, state, cause, until, reason, attempt, progress, error }) {
+      const line = JSON.stringify({ id, state, cause, until, reason, attempt, progress, error });
+      if (line !== last) terminal.print(line);
+      last = line;
+    },
+    away() {},
+    close() {},
+  };
+}
+
+/** What became of an ended job, for people. */
+export function printOutcome(terminal: Terminal, job: JobAnswer): void {
+  const { progress } = job;
+  const ran = job.startedAt && job.completedAt ? ` in ${duration((Date.parse(job.completedAt) - Date.parse(job.startedAt)) / 1000)}` : '';
+  const rows = progress.total === null ? '' : `  ${count(progress.total)} rows${ran}`;
+  terminal.print(`${terminal.paint(stateStyle(job.state), job.state)}${rows}`);
+  if (progress.total !== null) terminal.print(paintLine(countSpans(progress), terminal.width(), terminal.paint));
+  if (job.error) {
+    terminal.print(`${terminal.paint('red', job.error.code)}: ${job.error.message}`);
+    if (job.error.remedy !== undefined) terminal.print(`  ${job.error.remedy}`);
+  } else if (job.reason) {
+    terminal.print(job.reason);
+  }
+  const codes = (job.errors ?? []).map(({ code, rows: failed }) => `${code} ${count(failed)}`);
+  if (codes.length > 0) terminal.print(`failed by code: ${codes.join(', ')}`);
+}
+
+/** A person or script that waited wants to know: did every row get through? */
+export const succeeded = (job: JobAnswer): boolean => job.state === 'completed' && job.progress.failed === 0;
