@@ -5,9 +5,10 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Json } from '../contracts/row.ts';
 import { nearest } from '../domain/nearest.ts';
 import type { Handler } from './handler.ts';
+import { module } from './module.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, module].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

@@ -1,7 +1,7 @@
 /** `store`: keeps the row as it is, with types. Costs next to nothing a row, so it is also what Sheaf's own overhead is measured with. */
 import { z } from 'zod';
 import type { RowInput } from '../contracts/row.ts';
-import { typedCell } from '../domain/typed-cell.ts';
+import { typedCell } from '../domain/infer.ts';
 import type { Handler } from './handler.ts';
 
 const options = z.strictObject({});

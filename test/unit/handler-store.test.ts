@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Cell } from '../../src/contracts/row.ts';
 import { nearest } from '../../src/domain/nearest.ts';
-import { typedCell } from '../../src/domain/typed-cell.ts';
+import { typedCell } from '../../src/domain/infer.ts';
 import { store } from '../../src/handlers/store.ts';
 import { handlerContext } from '../servers/handler-context.ts';
 
