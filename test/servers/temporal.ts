@@ -10,7 +10,7 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { inject } from 'vitest';
 import { SEARCH_ATTRIBUTES } from '../../src/embedded/temporal-server.ts';
-import { hasTimeSkippingServer, timeSkippingServer } from './time-skipping/server.ts';
+import { findTimeSkippingServer } from './time-skipping/server.ts';
 
 // The SDK's own chatter would bury what the tests say.
 Runtime.install({ logger: new DefaultLogger('WARN') });
@@ -44,11 +44,12 @@ export async function realEnv(namespace?: string): Promise<TestWorkflowEnvironme
 
 /** A time-skipping server of one's own and connections to it; `teardown()` ends it. It knows no search attributes' types and no visibility queries. */
 export async function timeSkippingEnv(): Promise<TestWorkflowEnvironment> {
-  if (!(await hasTimeSkippingServer())) {
+  const path = await findTimeSkippingServer();
+  if (path === null) {
     throw new Error('There is no time-skipping test server. Run "node scripts/setup.mjs --tests", which finds or makes one.');
   }
   return TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path: timeSkippingServer() } },
+    server: { executable: { type: 'existing-path', path } },
   });
 }
 
