@@ -1,0 +1,122 @@
+/**
+ * What full text search sees of a row, and of a query: the same words for every store, separated by spaces.
+ * NFKC, lower case, accents and niqqud stripped; Hebrew words also without their one-letter prefixes; scripts that
+ * write no spaces as single characters and pairs of neighbours; numbers and ids as they are. Words hold letters, digits
+ * and marks only, so a store's own tokenizer has nothing left to decide: split at spaces (and at ASCII punctuation).
+ */
+import type { Json, RowInput } from '../contracts/row.ts';
+
+/** Characters of text indexed of one row; what follows is not found. */
+const MAX_TEXT = 20_000;
+/** Characters of a word that count; two longer words with the same beginning are the same word. */
+const MAX_WORD = 64;
+/** Words of a query that count. */
+const MAX_QUERY_WORDS = 32;
+
+// Accents of Latin, Greek and Cyrillic, niqqud, Arabic vowel signs. Not every mark: in Indic scripts marks are vowels.
+const ACCENTS = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]/g;
+// The quote inside of an abbreviation as צה"ל is part of the word.
+const QUOTE_IN_HEBREW = /(?<=[א-ת])["'׳״](?=[א-ת])/g;
+const WORD = /[\p{L}\p{N}\p{M}]+/gu;
+const UNSPACED_RUN = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}ー]+/gu;
+const UNSPACED = new RegExp(UNSPACED_RUN.source, 'u');
+const HEBREW = /^[א-ת]{3,}$/;
+const ONLY_ASCII = /^[\x00-\x7f]*$/;
+const NOT_ASCII_WORD = /[^a-z0-9]+/g;
+
+const HEBREW_PREFIXES = new Set([...'והבלמשכ']);
+const HEBREW_PREFIX_PAIRS = new Set(['וה', 'וב', 'ול', 'ומ', 'וש', 'וכ', 'שה', 'שב', 'של', 'שמ', 'שכ', 'מה', 'כש', 'בש', 'לכ', 'מש']);
+
+/** The word without its prefixes, longest first; `shortest` letters must remain. */
+function hebrewStems(word: string, shortest: number): string[] {
+  if (!HEBREW.test(word)) return [];
+  const stems: string[] = [];
+  if (HEBREW_PREFIXES.has(word[0] ?? '') && word.length - 1 >= shortest) stems.push(word.slice(1));
+  if (HEBREW_PREFIX_PAIRS.has(word.slice(0, 2)) && word.length - 2 >= shortest) stems.push(word.slice(2));
+  return stems;
+}
+
+const normalized = (text: string): string =>
+  text.normalize('NFKD').toLowerCase().replace(ACCENTS, '').normalize('NFC').replace(QUOTE_IN_HEBREW, '');
+
+/** Single characters and pairs of a run without spaces; pairs alone where a query has one, because they say more. */
+function unspacedTerms(run: string, singles: boolean): string[] {
+  const characters = [...run];
+  const pairs = characters.slice(1).map((character, index) => `${characters[index]}${character}`);
+  return singles || pairs.length === 0 ? [...characters, ...pairs] : pairs;
+}
+
+/** Splits a word at the borders of scripts without spaces: 東京2024 is 東京 and 2024. */
+function pieces(word: string): { text: string; unspaced: boolean }[] {
+  if (!UNSPACED.test(word)) return [{ text: word, unspaced: false }];
+  const found: { text: string; unspaced: boolean }[] = [];
+  let end = 0;
+  for (const run of word.matchAll(UNSPACED_RUN)) {
+    if (run.index > end) found.push({ text: word.slice(end, run.index), unspaced: false });
+    found.push({ text: run[0], unspaced: true });
+    end = run.index + run[0].length;
+  }
+  if (end < word.length) found.push({ text: word.slice(end), unspaced: false });
+  return found;
+}
+
+/** Words of any text as they are indexed. */
+function indexedWords(text: string): string {
+  if (ONLY_ASCII.test(text)) {
+    const words = text.toLowerCase().replace(NOT_ASCII_WORD, ' ').trim();
+    return words.length <= MAX_WORD ? words : words.replace(LONG_ASCII_WORD, '$1');
+  }
+  const terms: string[] = [];
+  for (const [word] of normalized(text).matchAll(WORD)) {
+    for (const piece of pieces(word)) {
+      if (piece.unspaced) terms.push(...unspacedTerms(piece.text, true));
+      else {
+        const cut = piece.text.slice(0, MAX_WORD);
+        terms.push(cut, ...hebrewStems(cut, 2));
+      }
+    }
+  }
+  return terms.join(' ');
+}
+const LONG_ASCII_WORD = new RegExp(`([a-z0-9]{${MAX_WORD}})[a-z0-9]+`, 'g');
+
+/** Text of the strings and numbers in a value, as deep as it goes. */
+function gather(value: Json, into: { text: string }): void {
+  if (into.text.length >= MAX_TEXT) return;
+  if (typeof value === 'string' || typeof value === 'number') into.text += `${value} `;
+  else if (Array.isArray(value)) for (const entry of value) gather(entry, into);
+  else if (value !== null && typeof value === 'object') for (const entry of Object.values(value)) gather(entry, into);
+}
+
+/** What is indexed of a row: its cells and its output, at most 20,000 characters. */
+export function searchText(input: RowInput, output: Json): string {
+  const gathered = { text: '' };
+  gather(input, gathered);
+  if (output !== null && typeof output === 'object' && !Array.isArray(output)) {
+    // An output that repeats a cell under the same name adds nothing.
+    for (const [name, value] of Object.entries(output)) {
+      const cell = input[name];
+      if (cell === undefined || cell === null || String(cell) !== String(value)) gather(value, gathered);
+    }
+  } else gather(output, gathered);
+  const words = indexedWords(gathered.text.length > MAX_TEXT ? gathered.text.slice(0, MAX_TEXT) : gathered.text);
+  if (words.length <= MAX_TEXT) return words;
+  return words.slice(0, words.lastIndexOf(' ', MAX_TEXT));
+}
+
+/** What a query asks for: every group must occur, by any of its alternatives. Empty: nothing to search for. */
+export function queryTerms(query: string): string[][] {
+  const groups: string[][] = [];
+  for (const [word] of normalized(query.slice(0, MAX_TEXT)).matchAll(WORD)) {
+    for (const piece of pieces(word)) {
+      if (piece.unspaced) groups.push(...unspacedTerms(piece.text, false).map((term) => [term]));
+      else {
+        const cut = piece.text.slice(0, MAX_WORD);
+        // Three letters at least: two would find too much.
+        groups.push([cut, ...hebrewStems(cut, 3)]);
+      }
+      if (groups.length >= MAX_QUERY_WORDS) return groups.slice(0, MAX_QUERY_WORDS);
+    }
+  }
+  return groups;
+}

@@ -1,0 +1,43 @@
+/**
+ * The embedded store: two SQLite files that API and workers open at once. `control.db` holds jobs, lanes, pages and
+ * events; `ledger.db` items, their full text and failed rows. One writer at a time a file, so a worker that writes rows
+ * never keeps a status waiting. What a method has acknowledged is on the disk.
+ */
+import path from 'node:path';
+import { SqliteFile } from './sqlite/database.ts';
+import { jobMethods } from './sqlite/jobs.ts';
+import { pageMethods } from './sqlite/pages.ts';
+import { removal } from './sqlite/removal.ts';
+import { rowMethods } from './sqlite/rows.ts';
+import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
+import type { Store } from './store.ts';
+
+const CONTROL_CACHE_KIB = 8 * 1024;
+const LEDGER_CACHE_KIB = 32 * 1024;
+
+/** Makes the folder and the files where they are not there. Rejects with `schema_too_new`, `store_unavailable`. */
+export async function openSqliteStore({ folder }: { folder: string }): Promise<Store> {
+  const control = await SqliteFile.open(path.join(folder, 'control.db'), CONTROL_MIGRATIONS, CONTROL_CACHE_KIB);
+  let ledger: SqliteFile;
+  try {
+    ledger = await SqliteFile.open(path.join(folder, 'ledger.db'), LEDGER_MIGRATIONS, LEDGER_CACHE_KIB);
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+  return {
+    ...jobMethods(control),
+    ...pageMethods(control),
+    ...rowMethods(ledger),
+    removeJob: removal(control, ledger),
+
+    check: async () => {
+      await control.check();
+      await ledger.check();
+    },
+    close: async () => {
+      control.close();
+      ledger.close();
+    },
+  };
+}

@@ -1,0 +1,135 @@
+/** Job records, idempotency keys and lanes, in the control file. */
+import { isEnded } from '../../contracts/job.ts';
+import type { JobRecord } from '../../contracts/job.ts';
+import { SheafError } from '../../contracts/errors.ts';
+import { jobCursor, listed, readCursor } from '../cursor.ts';
+import type { Store } from '../store.ts';
+import type { SqliteFile } from './database.ts';
+
+type JobMethods = Pick<Store,
+  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane' | 'releaseLane'>;
+
+interface LaneRow {
+  generation: number;
+  holder: string | null;
+  attempt: number;
+}
+
+export function jobMethods(file: SqliteFile): JobMethods {
+  const { db } = file;
+  const insert = db.prepare<[string, string, string]>('INSERT INTO jobs (tenant, id, record) VALUES (?, ?, ?)');
+  const update = db.prepare<[string, string, string]>('UPDATE jobs SET record = ? WHERE tenant = ? AND id = ?');
+  const select = db.prepare<[string, string], string>('SELECT record FROM jobs WHERE tenant = ? AND id = ?').pluck();
+  // Each filter is off when its value is NULL; one statement for all combinations.
+  const newest = db.prepare<[Record<string, string | number | null>], string>(`
+    SELECT record FROM jobs
+    WHERE tenant = :tenant
+      AND (:createdAt IS NULL OR (created_at, id) < (:createdAt, :id))
+      AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+      AND (:kind IS NULL OR kind = :kind)
+      AND (:source IS NULL OR source = :source)
+      AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
+    ORDER BY created_at DESC, id DESC LIMIT :limit`).pluck();
+  const open = db.prepare<[string, string, number], string>(`
+    SELECT record FROM jobs WHERE open = 1 AND (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?`).pluck();
+  const selectKey = db.prepare<[string, string], { request_hash: string; job: string }>(
+    'SELECT request_hash, job FROM idempotency_keys WHERE tenant = ? AND key = ?');
+  const insertKey = db.prepare<[string, string, string, string]>(
+    'INSERT INTO idempotency_keys (tenant, key, request_hash, job) VALUES (?, ?, ?, ?)');
+  const selectLane = db.prepare<[string, string, string], LaneRow>(
+    'SELECT generation, holder, attempt FROM lanes WHERE tenant = ? AND source = ? AND lane = ?');
+  const takeLane = db.prepare<[string, string, string, number, string, number]>(`
+    INSERT INTO lanes (tenant, source, lane, generation, holder, attempt) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET generation = excluded.generation, holder = excluded.holder, attempt = excluded.attempt`);
+  const freeLane = db.prepare<[string, string, string, string]>(
+    'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
+
+  const find = (tenant: string, id: string): JobRecord | null => {
+    const record = select.get(tenant, id);
+    return record === undefined ? null : (JSON.parse(record) as JobRecord);
+  };
+  const save = (job: JobRecord): JobRecord => {
+    const saved = { ...job, revision: job.revision + 1, updatedAt: new Date().toISOString() };
+    update.run(JSON.stringify(saved), job.tenant, job.id);
+    return saved;
+  };
+
+  return {
+    createJob: (job, idempotency) => file.write(() => {
+      const claimed = idempotency && selectKey.get(job.tenant, idempotency.key);
+      if (claimed && claimed.request_hash !== idempotency?.requestHash) {
+        throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
+          remedy: 'Use a new key for a new request, or send the first request again unchanged.',
+        });
+      }
+      const existing = find(job.tenant, claimed?.job ?? job.id);
+      if (existing !== null) return { job: existing, created: false };
+      insert.run(job.tenant, job.id, JSON.stringify(job));
+      if (idempotency) insertKey.run(job.tenant, idempotency.key, idempotency.requestHash, job.id);
+      return { job, created: true };
+    }),
+
+    getJob: (tenant, id) => file.read(() => find(tenant, id)),
+
+    listJobs: async (tenant, filter, page) => {
+      const after = readCursor(page.cursor, jobCursor);
+      const found = await file.read(() => newest.all({
+        tenant, createdAt: after?.[0] ?? null, id: after?.[1] ?? null,
+        states: filter.state ? JSON.stringify(filter.state) : null,
+        kind: filter.kind ?? null, source: filter.source ?? null, tag: filter.tag ?? null,
+        limit: page.limit + 1,
+      }));
+      return listed(found.map((record) => JSON.parse(record) as JobRecord), page.limit, (job) => [job.createdAt, job.id]);
+    },
+
+    changeJob: (tenant, id, revision, change) => file.write(() => {
+      const job = find(tenant, id);
+      if (job?.revision !== revision) return null;
+      const { concurrency, ...rest } = change;
+      return save({ ...job, ...rest, request: concurrency === undefined ? job.request : { ...job.request, concurrency } });
+    }),
+
+    requeueJob: (tenant, id, revision, retry) => file.write(() => {
+      const job = find(tenant, id);
+      if (job?.revision !== revision) return null;
+      if (!isEnded(job.state) || job.desired === 'deleted') {
+        throw new SheafError('wrong_state', `The job is ${job.desired === 'deleted' ? 'being deleted' : job.state}.`, {
+          remedy: 'Only a job that has ended can be tried again.',
+        });
+      }
+      return save({
+        ...job, state: 'queued', desired: null, cause: null, until: null, reason: null, error: null, completedAt: null,
+        runningSince: null, attempt: job.attempt + 1, sequence: 0, retry,
+      });
+    }),
+
+    advanceJob: (tenant, id, at, patch) => file.write(() => {
+      const job = find(tenant, id);
+      const later = job !== null
+        && (at.attempt > job.attempt || (at.attempt === job.attempt && at.sequence > job.sequence));
+      if (later) save({ ...job, ...patch, ...at });
+      return later;
+    }),
+
+    openJobs: async (page) => {
+      const [tenant, id] = readCursor(page.cursor, jobCursor) ?? ['', ''];
+      const found = await file.read(() => open.all(tenant, id, page.limit + 1));
+      return listed(found.map((record) => JSON.parse(record) as JobRecord), page.limit, (job) => [job.tenant, job.id]);
+    },
+
+    acquireLane: ({ tenant, source, lane }, job, attempt) => file.write(() => {
+      const found = selectLane.get(tenant, source, lane);
+      if (found?.holder === job && found.attempt === attempt) return { granted: true, generation: found.generation, holder: job };
+      // Free, or held by an earlier attempt of the same job. A late question of an earlier attempt gets nothing.
+      const free = !found?.holder || (found.holder === job && found.attempt < attempt);
+      if (!free) return { granted: false, generation: found.generation, holder: found.holder ?? job };
+      const generation = (found?.generation ?? 0) + 1;
+      takeLane.run(tenant, source, lane, generation, job, attempt);
+      return { granted: true, generation, holder: job };
+    }),
+
+    releaseLane: ({ tenant, source, lane }, job) => file.write(() => {
+      freeLane.run(tenant, source, lane, job);
+    }),
+  };
+}

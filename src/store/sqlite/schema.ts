@@ -1,0 +1,125 @@
+/**
+ * The tables of the two database files, as migrations: entry n leads from version n to n + 1 (`user_version`).
+ * A released migration is never edited; a change is a new entry.
+ */
+
+/** Jobs and what people ask about them: small, written often, read by the API at every request. */
+export const CONTROL_MIGRATIONS = [`
+  -- record is the whole JobRecord as JSON; the other columns are drawn from it, so that they cannot disagree.
+  CREATE TABLE jobs (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    created_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.createdAt') STORED,
+    kind TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.kind') STORED,
+    source TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.source') STORED,
+    state TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.state') STORED,
+    tags TEXT NOT NULL GENERATED ALWAYS AS (record -> '$.tags') STORED,
+    open INTEGER NOT NULL GENERATED ALWAYS AS
+      (record ->> '$.state' NOT IN ('completed', 'failed', 'cancelled') OR record ->> '$.desired' IS 'deleted') STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX jobs_newest ON jobs (tenant, created_at, id);
+  CREATE INDEX jobs_open ON jobs (tenant, id) WHERE open = 1;
+
+  CREATE TABLE idempotency_keys (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    job TEXT NOT NULL,
+    PRIMARY KEY (tenant, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX idempotency_keys_job ON idempotency_keys (tenant, job);
+
+  CREATE TABLE lanes (
+    tenant TEXT NOT NULL,
+    source TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    holder TEXT,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (tenant, source, lane)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE pages (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    page INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    unchanged INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    skipped INTEGER NOT NULL,
+    tried INTEGER NOT NULL,
+    faults INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    result TEXT,
+    PRIMARY KEY (tenant, job, page)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE events (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    dedupe TEXT NOT NULL,
+    at TEXT NOT NULL,
+    type TEXT NOT NULL,
+    message TEXT NOT NULL,
+    data TEXT,
+    PRIMARY KEY (tenant, job, seq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX events_dedupe ON events (tenant, job, dedupe);
+`];
+
+/** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
+export const LEDGER_MIGRATIONS = [`
+  -- AUTOINCREMENT: the number of a removed lane is never given to another.
+  CREATE TABLE lanes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL,
+    source TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    UNIQUE (tenant, source, lane)
+  ) STRICT;
+
+  CREATE TABLE items (
+    id INTEGER PRIMARY KEY,
+    lane INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    input_hash TEXT NOT NULL,
+    handler_hash TEXT NOT NULL,
+    job TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    tokens INTEGER,
+    cost REAL,
+    latency_ms REAL NOT NULL,
+    updated_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
+    output TEXT,                 -- JSON; NULL is null
+    error TEXT,                  -- JSON of a RowFailure
+    input TEXT NOT NULL,         -- JSON of a RowInput
+    UNIQUE (lane, key)
+  ) STRICT;
+
+  -- rowid is the item's id; the text itself is not kept. Words come split by domain/search-text.ts.
+  CREATE VIRTUAL TABLE item_text USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');
+  -- Fewer merges while rows pour in (a tenth of the time); a search looks into a few more segments.
+  INSERT INTO item_text (item_text, rank) VALUES ('automerge', 8);
+
+  CREATE TABLE failed_rows (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    key TEXT,
+    code TEXT NOT NULL,
+    error TEXT NOT NULL,
+    input TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, row)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX failed_rows_code ON failed_rows (tenant, job, code, row);
+`];
