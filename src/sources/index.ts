@@ -1,0 +1,32 @@
+/** Every kind of sheet that Sheaf reads, and the one door to them. */
+import type { SheetOptions } from '../contracts/job.ts';
+import { csvSource } from './csv.ts';
+import { foreignFormat, refuse } from './foreign.ts';
+import { readBytes } from './read-bytes.ts';
+import type { OpenSheet, SheetFile, SheetLimits, SheetSource } from './source.ts';
+import { openTable } from './table.ts';
+import { Warnings } from './warnings.ts';
+
+/** In this order; the first that recognises a file reads it. */
+const SOURCES: readonly SheetSource[] = [csvSource];
+
+/** Bytes of the beginning that tell what a file is. */
+const HEAD_BYTES = 4096;
+
+/**
+ * Opens a sheet file by its content, whatever its name says. Rejects with a `SheafError` that says what is wrong with
+ * the file and what to do. The caller closes the sheet.
+ */
+export async function openSheet(file: SheetFile, options: SheetOptions, limits: SheetLimits): Promise<OpenSheet> {
+  if (file.size === 0) return openEmpty(file, options, limits);
+  const head = await readBytes(file, 0, HEAD_BYTES);
+  const source = SOURCES.find((candidate) => candidate.recognises(file, head));
+  if (source) return source.open(file, options, limits);
+  return refuse(foreignFormat(file.name, head) ?? { what: 'of an unknown kind', remedy: 'Give a CSV, TSV or XLSX file' });
+}
+
+/** No bytes are no format: a sheet without columns and rows. */
+function openEmpty(file: SheetFile, options: SheetOptions, limits: SheetLimits): Promise<OpenSheet> {
+  const nothing = { sheet: null, sheets: [], format: 'empty file', fingerprint: file.fingerprint, rows: async function* () {}, close: async () => {} };
+  return openTable(nothing, options, limits, new Warnings());
+}
