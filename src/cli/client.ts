@@ -1,5 +1,6 @@
 /** A thin typed HTTP client of the API: every answer that is not a success becomes a `CommandFailure`. */
 import type { Readable } from 'node:stream';
+import { API_PREFIX } from '../contracts/api.ts';
 import type { Json } from '../contracts/row.ts';
 import { CommandFailure, EXIT, type Problem } from './failure.ts';
 
@@ -8,7 +9,7 @@ export type Query = { [name: string]: string | number | boolean | string[] | und
 export interface Client {
   /** Where the API is, without a slash at the end. */
   url: string;
-  /** JSON in, JSON out. Paths begin after `/api/v1`. */
+  /** JSON in, JSON out. Paths begin after the API's prefix. */
   call<Answer>(method: string, path: string, more?: CallOptions): Promise<Answer>;
   /** The answer with its body unread; the caller reads or cancels it. */
   open(method: string, path: string, more?: CallOptions): Promise<Response>;
@@ -44,7 +45,7 @@ export function createClient({ url, tenant, owner }: ClientOptions): Client {
   const base = url.replace(/\/+$/, '');
 
   async function open(method: string, path: string, { query = {}, body, stream, headers = {}, signal }: CallOptions = {}): Promise<Response> {
-    const address = new URL(`${base}/api/v1${path}`);
+    const address = new URL(`${base}${API_PREFIX}${path}`);
     for (const [name, value] of Object.entries(query)) {
       for (const one of Array.isArray(value) ? value : [value]) {
         if (one !== undefined) address.searchParams.append(name, String(one));
@@ -101,7 +102,7 @@ const USAGE_CODES = new Set(['invalid_request', 'invalid_options', 'unknown_hand
 async function failureOf(response: Response, url: string): Promise<CommandFailure> {
   const answer = (await response.json().catch(() => null)) as Partial<Problem & { detail: string; title: string }> | null;
   if (typeof answer?.code !== 'string') return notSheaf(url, response.status);
-  const { code, detail, title, remedy, place, errors } = answer;
+  const { code, detail, title, remedy, place, errors, instance } = answer;
   const problem: Problem = {
     code,
     message: detail ?? title ?? `HTTP ${response.status}`,
@@ -109,11 +110,30 @@ async function failureOf(response: Response, url: string): Promise<CommandFailur
     ...(remedy !== undefined && { remedy }),
     ...(place !== undefined && { place }),
     ...(errors !== undefined && { errors }),
+    ...(instance !== undefined && { instance }),
   };
   return new CommandFailure(problem, USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed);
 }
 
+/** As the API has it. */
+const MOST_PER_PAGE = 500;
+
 export interface Listed<T> {
   items: T[];
   nextCursor: string | null;
+}
+
+/** At most `limit` entries of a list that the API gives in pages. `nextCursor` is null when these are all. */
+export async function listUpTo<T>(client: Client, path: string, limit: number, { query, signal }: Pick<CallOptions, 'query' | 'signal'>): Promise<Listed<T>> {
+  const items: T[] = [];
+  let nextCursor: string | null = null;
+  do {
+    const page: Listed<T> = await client.call('GET', path, {
+      query: { ...query, limit: Math.min(MOST_PER_PAGE, limit - items.length), cursor: nextCursor ?? undefined },
+      signal,
+    });
+    items.push(...page.items);
+    nextCursor = page.nextCursor;
+  } while (nextCursor !== null && items.length < limit);
+  return { items, nextCursor };
 }

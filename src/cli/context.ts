@@ -30,15 +30,17 @@ export function sharedOptions(program: Command): Command {
     .option('--owner <name>', 'act as this owner');
 }
 
-const interrupted = new AbortController();
-process.once('SIGINT', () => interrupted.abort());
+export const sharedTerminal = (command: Command): Terminal => openTerminal(command.optsWithGlobals<SharedOptions>().json === true);
 
-/** Rejects where the environment or `--url` is wrong. */
+/** Once a command. Rejects where the environment or `--url` is wrong. */
 export function contextOf(command: Command): Context {
-  const { json = false, url, tenant, owner } = command.optsWithGlobals<SharedOptions>();
+  const { url, tenant, owner } = command.optsWithGlobals<SharedOptions>();
   const config = configOrUsage();
+  const interrupted = new AbortController();
+  // Once: a second Ctrl-C ends the process at once.
+  process.once('SIGINT', () => interrupted.abort());
   return {
-    terminal: openTerminal(json),
+    terminal: sharedTerminal(command),
     config,
     client: createClient({ url: findApi(url, config), tenant, owner }),
     signal: interrupted.signal,

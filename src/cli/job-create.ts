@@ -6,10 +6,9 @@ import type { JobAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { contextOf } from './context.ts';
-import { EXIT } from './failure.ts';
 import { printPreview, type PreviewAnswer } from './preview.ts';
 import { forgetUpload, withSheetFile } from './sheet-file.ts';
-import { printOutcome, succeeded, watchJob } from './watch.ts';
+import { watchToEnd } from './watch.ts';
 
 interface SheetOptions {
   sheet?: string;
@@ -140,25 +139,8 @@ Examples:
         terminal.note(`The job is ${created.state}. Follow it: sheaf job watch ${created.id}`);
         return;
       }
-      await watchToEnd(command, created.id, `${path.basename(file)}  ${created.handler}  ${created.id}`);
+      await watchToEnd(context, created.id, `${path.basename(file)}  ${created.handler}  ${created.id}`);
     });
-}
-
-/** Watches and reports; sets the exit code: 1 unless every row got through, 130 after Ctrl-C. */
-export async function watchToEnd(command: Command, id: string, title?: string): Promise<void> {
-  const { client, terminal, signal } = contextOf(command);
-  const ended = await watchJob(client, id, terminal, { ...(title !== undefined && { title }), signal });
-  if (ended === null) {
-    terminal.note(`Stopped watching; the job goes on. Follow it again: sheaf job watch ${id}`);
-    process.exitCode = EXIT.interrupted;
-    return;
-  }
-  if (!terminal.json) {
-    printOutcome(terminal, ended);
-    terminal.note(`Results: sheaf job results ${id} --output results.csv`);
-    if (ended.progress.failed > 0) terminal.note(`Failed rows: sheaf job items ${id} --state failed    Try them again: sheaf job retry ${id}`);
-  }
-  process.exitCode = succeeded(ended) ? EXIT.ok : EXIT.failed;
 }
 
 export function addJobPreview(job: Command): void {

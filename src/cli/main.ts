@@ -1,9 +1,12 @@
 /** The `sheaf` command: which commands there are, and how each ends. */
 import { Command, CommanderError } from 'commander';
 import { sharedOptions } from './context.ts';
-import { CommandFailure, EXIT, printFailure } from './failure.ts';
+import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
 import { addJobCommands } from './job.ts';
+import { addSystemCommands } from './system.ts';
 import { openTerminal } from './terminal.ts';
+
+const asJson = process.argv.includes('--json');
 
 function createProgram(): Command {
   const program = sharedOptions(new Command('sheaf'))
@@ -11,8 +14,11 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(--help shows how it is used)')
     .exitOverride()
+    // With --json the failure is printed as JSON, once.
+    .configureOutput({ outputError: (text, write) => { if (!asJson) write(text); } })
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
   addJobCommands(program);
+  addSystemCommands(program);
   return program;
 }
 
@@ -30,9 +36,13 @@ try {
 
 function exitCodeOf(error: unknown): number {
   // Commander has printed its own: help and version end well, all else is wrong usage.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT.ok;
+    if (asJson) printFailure(openTerminal(true), wrongUsage(error.message.replace(/^error: /, '')));
+    return EXIT.usage;
+  }
   if (error instanceof Error && error.name === 'AbortError') return EXIT.interrupted;
-  const terminal = openTerminal(process.argv.includes('--json'));
+  const terminal = openTerminal(asJson);
   if (error instanceof CommandFailure) {
     printFailure(terminal, error);
   } else {

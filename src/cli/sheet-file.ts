@@ -66,7 +66,8 @@ async function upload({ client, terminal, signal }: Context, absolute: string, s
     },
   });
   const content = createReadStream(absolute);
-  content.on('error', (error) => counted.destroy(error));
+  let unreadable: Error | undefined;
+  content.on('error', (error) => counted.destroy((unreadable = error)));
   try {
     const { id } = await client.call<{ id: string }>('POST', '/uploads', {
       query: { name },
@@ -75,6 +76,9 @@ async function upload({ client, terminal, signal }: Context, absolute: string, s
       signal,
     });
     return id;
+  } catch (error) {
+    if (unreadable !== undefined) throw wrongUsage(`The file ${absolute} cannot be read to its end (${unreadable.message}).`);
+    throw error;
   } finally {
     painter.clear();
     content.destroy();

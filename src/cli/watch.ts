@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobAnswer } from '../contracts/api.ts';
 import { isEnded } from '../contracts/job.ts';
 import { type Client, Unreachable } from './client.ts';
-import { CommandFailure } from './failure.ts';
+import type { Context } from './context.ts';
+import { CommandFailure, EXIT } from './failure.ts';
 import { count, duration, timeOfDay } from './format.ts';
 import { countSpans, jobLines, openPainter, type Painter, paintLine, stateStyle, causeText } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
@@ -152,3 +153,19 @@ export function printOutcome(terminal: Terminal, job: JobAnswer): void {
 
 /** A person or script that waited wants to know: did every row get through? */
 export const succeeded = (job: JobAnswer): boolean => job.state === 'completed' && job.progress.failed === 0;
+
+/** Watches and reports; sets the exit code: 1 unless every row got through, 130 after Ctrl-C. */
+export async function watchToEnd({ client, terminal, signal }: Context, id: string, title?: string): Promise<void> {
+  const ended = await watchJob(client, id, terminal, { ...(title !== undefined && { title }), signal });
+  if (ended === null) {
+    terminal.note(`Stopped watching; the job goes on. Follow it again: sheaf job watch ${id}`);
+    process.exitCode = EXIT.interrupted;
+    return;
+  }
+  if (!terminal.json) {
+    printOutcome(terminal, ended);
+    terminal.note(`Results: sheaf job results ${id} --output results.csv`);
+    if (ended.progress.failed > 0) terminal.note(`Failed rows: sheaf job items ${id} --state failed    Try them again: sheaf job retry ${id}`);
+  }
+  process.exitCode = succeeded(ended) ? EXIT.ok : EXIT.failed;
+}

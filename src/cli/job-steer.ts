@@ -1,0 +1,86 @@
+/** `sheaf job pause|resume|cancel|retry|set|delete`: each asks for a change and says what the job is now. */
+import { createInterface } from 'node:readline/promises';
+import { type Command, Option } from 'commander';
+import type { JobAnswer } from '../contracts/api.ts';
+import { PRIORITIES } from '../contracts/job.ts';
+import { CONTROLS, type Control } from '../contracts/messages.ts';
+import { type Context, contextOf } from './context.ts';
+import { wrongUsage } from './failure.ts';
+import { printable } from './format.ts';
+import { atLeastOne, collect } from './job-create.ts';
+import { jobPath } from './job.ts';
+import { stateStyle } from './progress-bar.ts';
+import type { Terminal } from './terminal.ts';
+import { watchToEnd } from './watch.ts';
+
+const CONTROL_TEXTS: Record<Control, string> = {
+  pause: 'start no further row; those in flight are let finish',
+  resume: 'go on with a paused job',
+  cancel: 'stop a job for good; what is done is kept',
+};
+
+export function addJobSteering(job: Command): void {
+  for (const control of CONTROLS) {
+    job.command(`${control} <id>`)
+      .description(CONTROL_TEXTS[control])
+      .action(async (id: string, _options: object, command: Command) => {
+        const { client, terminal, signal } = contextOf(command);
+        printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${control}`), { signal }));
+      });
+  }
+
+  job.command('set <id>')
+    .description("change a job's priority or concurrency while it runs")
+    .addOption(new Option('--priority <priority>', 'what is served first').choices([...PRIORITIES]))
+    .option('--concurrency <n>', 'rows handled at once', atLeastOne)
+    .action(async (id: string, change: { priority?: string; concurrency?: number }, command: Command) => {
+      const { client, terminal, signal } = contextOf(command);
+      if (Object.keys(change).length === 0) throw wrongUsage('There is nothing to change.', 'Give --priority, --concurrency or both.');
+      printChanged(terminal, await client.call<JobAnswer>('PATCH', jobPath(id), { body: change, signal }));
+    });
+
+  job.command('retry <id>')
+    .description('run the failed and remaining rows of an ended job again')
+    .option('--code <code>', 'only rows that failed with this code (repeatable)', collect)
+    .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
+    .action(async (id: string, { code, wait = false }: { code?: string[]; wait?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      const { client, terminal, signal } = context;
+      const job = await client.call<JobAnswer>('POST', jobPath(id, '/retry'), { body: code === undefined ? {} : { codes: code }, signal });
+      if (wait) return watchToEnd(context, id);
+      printChanged(terminal, job);
+      terminal.note(`Attempt ${job.attempt}. Follow it: sheaf job watch ${id}`);
+    });
+
+  job.command('delete <id>')
+    .description('cancel a job and remove its record, events and results; a named source keeps its rows')
+    .option('--yes', 'do not ask')
+    .action(async (id: string, { yes = false }: { yes?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      const { client, terminal, signal } = context;
+      if (!yes && !(await confirmed(context, id))) return terminal.note('Nothing was deleted.');
+      const job = await client.call<JobAnswer>('DELETE', jobPath(id), { signal });
+      if (terminal.json) terminal.printJson(job);
+      else terminal.print(`The job ${id} is being deleted.`);
+    });
+}
+
+function printChanged(terminal: Terminal, job: JobAnswer): void {
+  if (terminal.json) return terminal.printJson(job);
+  terminal.print(`${job.id}  ${terminal.paint(stateStyle(job.state), job.state)}`);
+  if (job.desired !== undefined) terminal.note(`Asked for: ${job.desired}. No worker has answered yet; it will happen as soon as one does.`);
+}
+
+async function confirmed({ client, terminal, signal }: Context, id: string): Promise<boolean> {
+  const { file, state } = await client.call<JobAnswer>('GET', jobPath(id), { signal });
+  if (terminal.json || process.stdin.isTTY !== true) throw wrongUsage('Deleting asks first, and there is nobody to ask.', 'Give --yes.');
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // Raw input turns Ctrl-C into this event.
+  lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+  try {
+    const answer = await lines.question(`Delete the ${state} job ${id} (${printable(file.name)}) with its results? [y/N] `, { signal });
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    lines.close();
+  }
+}

@@ -1,0 +1,108 @@
+/** `sheaf system status|config|check`: how the installation is, and what would make it better. */
+import type { Command } from 'commander';
+import type { SystemAnswer } from '../contracts/api.ts';
+import { environmentSchema } from '../config.ts';
+import { type Context, contextOf, sharedTerminal } from './context.ts';
+import { CommandFailure, EXIT } from './failure.ts';
+import { duration, printable } from './format.ts';
+import { printFacts, printTable } from './table.ts';
+import { type Check, checkSystem } from './system-check.ts';
+import type { Terminal } from './terminal.ts';
+
+export function addSystemCommands(program: Command): void {
+  const system = program.command('system').description('the installation: its health and configuration');
+
+  system.command('status')
+    .description('is everything up?')
+    .action(async (_options: object, command: Command) => {
+      const context = contextOf(command);
+      const status = await context.client.call<SystemAnswer>('GET', '/system/status', { signal: context.signal });
+      if (context.terminal.json) context.terminal.printJson(status);
+      else printStatus(context, status);
+      process.exitCode = status.status === 'ok' ? EXIT.ok : EXIT.failed;
+    });
+
+  system.command('config')
+    .description('every variable of the environment: what it is here, its default, what it means')
+    .action((_options: object, command: Command) => printConfig(command));
+
+  system.command('check')
+    .description('look for what is wrong, and say what to do about it')
+    .action(async (_options: object, command: Command) => {
+      const context = contextOf(command);
+      const checks = await checkSystem(context);
+      const { terminal } = context;
+      if (terminal.json) {
+        terminal.printJson(checks);
+      } else {
+        for (const check of checks) printCheck(terminal, check);
+      }
+      process.exitCode = checks.every(({ ok }) => ok) ? EXIT.ok : EXIT.failed;
+    });
+}
+
+function printStatus({ terminal, client }: Context, { status, version, uptimeSeconds, parts, openJobs }: SystemAnswer): void {
+  printFacts(terminal, [
+    ['status', status],
+    ['API', client.url],
+    ['version', version],
+    ['up for', duration(uptimeSeconds)],
+    ['open jobs', Object.entries(openJobs ?? {}).map(([state, jobs]) => `${jobs} ${state}`).join(', ') || 'none'],
+  ]);
+  terminal.print('');
+  printTable(
+    terminal,
+    [{ title: 'part' }, { title: '' }, { title: 'answered in', align: 'right' }, { title: '', shrinks: true }],
+    Object.entries(parts).map(([name, { ok, ms, message }]) => [name, ok ? 'ok' : 'DOWN', `${Math.round(ms)} ms`, message ?? '']),
+  );
+}
+
+function printCheck(terminal: Terminal, { ok, name, found, remedy }: Check): void {
+  terminal.print(`${ok ? terminal.paint('green', 'ok  ') : terminal.paint('red', 'FAIL')}  ${name.padEnd(22)}  ${printable(found)}`);
+  if (remedy !== undefined) terminal.print(`      ${printable(remedy)}`);
+}
+
+interface Variable {
+  name: string;
+  /** In force here; null: unset, without a default. */
+  value: unknown;
+  default: unknown;
+  set: boolean;
+  meaning: string;
+  /** Why the value is not valid. */
+  problem?: string;
+}
+
+/** Values of such variables stay unsaid. */
+const SECRET = /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/;
+
+function printConfig(command: Command): void {
+  const terminal = sharedTerminal(command);
+  const variables = Object.entries(environmentSchema.shape).map(([name, schema]): Variable => {
+    const given = process.env[name] === '' ? undefined : process.env[name];
+    const read = schema.safeParse(given);
+    return {
+      name,
+      value: given !== undefined && SECRET.test(name) ? '(set)' : read.success ? read.data ?? null : null,
+      default: schema.parse(undefined) ?? null,
+      set: given !== undefined,
+      meaning: schema.description ?? '',
+      ...(!read.success && { problem: read.error.issues.map(({ message }) => message).join('; ') }),
+    };
+  });
+  if (terminal.json) {
+    terminal.printJson(variables);
+  } else {
+    for (const variable of variables) printVariable(terminal, variable);
+  }
+  if (variables.some(({ problem }) => problem !== undefined)) {
+    throw new CommandFailure({ code: 'wrong_usage', message: 'A variable of the environment is not valid.' }, EXIT.usage);
+  }
+}
+
+function printVariable(terminal: Terminal, { name, value, default: standard, set, meaning, problem }: Variable): void {
+  const text = (shown: unknown): string => (shown === null ? '(unset)' : Array.isArray(shown) ? shown.join(', ') : String(shown));
+  const shown = problem === undefined ? text(value) : terminal.paint('red', `not valid: ${problem}`);
+  terminal.print(`${terminal.paint('bold', name)} = ${shown}${set ? `  (default: ${text(standard)})` : ''}`);
+  terminal.print(`  ${terminal.paint('dim', meaning)}`);
+}
