@@ -2,7 +2,10 @@
  * The inside of the thread that a user's module runs in; `module-thread.ts` is the outside. Messages are sent in
  * bundles, because a message costs more than a simple row.
  */
-import { registerHooks } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { registerHooks, stripTypeScriptTypes } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RowFailure } from '../contracts/row.ts';
 import type { HandledRow, HandlerLog } from './handler.ts';
@@ -32,6 +35,11 @@ async function host(port: NonNullable<typeof parentPort>, data: HostData): Promi
   });
   // Nobody waits for such a promise, so no row depends on it: it is reported, and the rows in flight go on.
   process.on('unhandledRejection', (reason) => post({ log: 'error', message: 'A promise of the handler module was rejected and nobody waited for it', data: { stack: stackOf(reason) } }));
+
+  // Node would print warnings past the log.
+  process.removeAllListeners('warning').on('warning', (warning) => {
+    if (warning.name !== 'ExperimentalWarning') post({ log: 'warn', message: 'Warning in the handler module', data: { warning: warning.message } });
+  });
 
   let call: ModuleFunction;
   let loaded: LoadedModule;
@@ -125,7 +133,8 @@ async function host(port: NonNullable<typeof parentPort>, data: HostData): Promi
 /** Throws an error whose message says what of the module's exports is wrong. */
 function described(exported: Record<string, unknown>): LoadedModule {
   const { version = null, columns = null, batchSize = null, concurrency = DEFAULT_CONCURRENCY } = exported;
-  if (typeof exported['default'] !== 'function') throw new Error(`it has no function as its default export; it exports ${Object.keys(exported).join(', ') || 'nothing'}`);
+  if (!('default' in exported)) throw new Error(`it has no default export; it exports ${Object.keys(exported).join(', ') || 'nothing'}`);
+  if (typeof exported['default'] !== 'function') throw new Error('its default export is not a function');
   if (version !== null && typeof version !== 'string' && typeof version !== 'number') throw new Error('its export "version" must be a string or a number');
   if (columns !== null && !(Array.isArray(columns) && columns.every((name): name is string => typeof name === 'string'))) throw new Error('its export "columns" must be an array of column names');
   if (batchSize !== null && !isCount(batchSize)) throw new Error('its export "batchSize" must be a whole number from 1 to 1000');
@@ -143,10 +152,24 @@ function isRowError(error: unknown): error is { code: string; message: string; r
   return typeof code === 'string' && CODE.test(code) && typeof message === 'string' && typeof retryable === 'boolean';
 }
 
-/** The message, with the line of the module where the error shows one. */
+/** The message, with the line of the module where the error shows one, and without the folder that the module is in. */
 function loadProblem(error: unknown, url: string): string {
-  const place = stackOf(error).split(url)[1]?.match(/^:(\d+)/)?.[1];
-  return `${bounded(messageOf(error))}${place === undefined ? '' : ` (line ${place})`}`;
+  const file = fileURLToPath(url);
+  const message = bounded(messageOf(error).replaceAll(path.dirname(file) + path.sep, ''));
+  const line = lineIn(error, url) ?? lineIn(error, file) ?? (error instanceof SyntaxError ? lineOfSyntaxError(file) : undefined);
+  return line === undefined ? message : `${message} (line ${line})`;
+}
+
+const lineIn = (error: unknown, name: string): string | undefined => stackOf(error).split(`${name}:`)[1]?.match(/^\d+/)?.[0];
+
+/** Node does not tell it for JavaScript; its TypeScript parser does. */
+function lineOfSyntaxError(file: string): string | undefined {
+  try {
+    stripTypeScriptTypes(readFileSync(file, 'utf8'), { sourceUrl: file });
+    return undefined;
+  } catch (error) {
+    return lineIn(error, file);
+  }
 }
 
 function messageOf(error: unknown): string {

@@ -126,7 +126,7 @@ export class ModuleThread {
     Atomics.store(this.#progress, RUNNING, 0);
     const workerData: HostData = { url: pathToFileURL(file).href, options, columns, progress: this.#progress.buffer };
     const thread = new Worker(new URL('./module-host.ts', import.meta.url), {
-      workerData, stdout: true, stderr: true, execArgv: ['--disable-warning=ExperimentalWarning'], resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
+      workerData, stdout: true, stderr: true, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
     });
     this.#thread = thread;
     for (const stream of [thread.stdout, thread.stderr]) this.#logLines(stream);
