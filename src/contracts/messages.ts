@@ -142,3 +142,19 @@ export interface FinishJobInput extends JobRef {
 export interface FinishJobAnswer {
   counts: Counts;
 }
+
+/** What workflows call, by task queue: records and maintenance are small, `openSheet` and `processPage` are the work. */
+export interface JobActivities {
+  admit(input: JobRef & { attempt: number }): Promise<AdmitAnswer>;
+  recordState(input: RecordStateInput): Promise<void>;
+  finishJob(input: FinishJobInput): Promise<FinishJobAnswer>;
+}
+export interface RowActivities {
+  openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer>;
+  processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
+}
+export interface MaintenanceActivities {
+  /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
+  stopJob(input: JobRef): Promise<void>;
+  removeJob(input: JobRef): Promise<void>;
+}

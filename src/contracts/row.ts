@@ -61,3 +61,13 @@ export interface RowResult {
   output: Json;
   error?: RowFailure;
 }
+
+/** A page's result: all outcomes that its rows have so far, and who found them. */
+export interface PageResult {
+  /** The job's attempt that wrote it. */
+  attempt: number;
+  /** Rows that this attempt's handler calls have finished, and those of them that count as faults. */
+  tried: number;
+  faults: number;
+  rows: RowResult[];
+}

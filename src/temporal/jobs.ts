@@ -1,6 +1,23 @@
-/** What can be done to jobs: the store's record first, then the workflow. The API and the CLI's server side call this. */
-import type { Control } from '../contracts/messages.ts';
-import type { JobRecord, JobRequest, Priority, RetryFilter } from '../contracts/job.ts';
+/** What can be done to jobs: the store's record first, then the workflow. The API calls this. */
+import {
+  WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError,
+  type Client, type WorkflowHandle,
+} from '@temporalio/client';
+import { ApplicationFailure, TypedSearchAttributes } from '@temporalio/common';
+import { ulid } from 'ulid';
+import { SheafError } from '../contracts/errors.ts';
+import {
+  isEnded, PRIORITY_KEYS,
+  type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter,
+} from '../contracts/job.ts';
+import {
+  SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
+  type Control, type ControlAnswer, type JobRef, type SheetJobInput,
+} from '../contracts/messages.ts';
+import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
+import { digest } from '../domain/hashing.ts';
+import type { JobChange, Store } from '../store/store.ts';
+import { deleteWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
 export interface NewJob {
   tenant: string;
@@ -32,4 +49,219 @@ export interface Jobs {
   change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number }): Promise<Controlled>;
   /** Cancels, then removes what the job owns, durably; the record answers until it is gone. */
   remove(tenant: string, id: string): Promise<JobRecord>;
+}
+
+/** An Update needs a live worker; after this long a Signal carries the wish instead. */
+const UPDATE_MS = 2_000;
+/** What Temporal may take to accept a start or a signal. */
+const CALL_MS = 2_000;
+/** Compare-and-set is tried again when somebody else wrote in between. */
+const CHANGE_TRIES = 20;
+
+const DESIRED: Record<Control, DesiredState> = { pause: 'paused', resume: 'running', cancel: 'cancelled' };
+
+export function createJobs(store: Store, client: Client): Jobs {
+  const get = async (tenant: string, id: string): Promise<JobRecord> => {
+    const job = await store.getJob(tenant, id);
+    if (!job) throw new SheafError('job_not_found', `There is no job ${id}.`, { remedy: '`sheaf job list` shows those that there are.' });
+    return job;
+  };
+
+  /** Reads, decides, writes; again when the record moved in between. */
+  const change = async (tenant: string, id: string, decide: (job: JobRecord) => JobChange): Promise<JobRecord> => {
+    for (let tries = 0; tries < CHANGE_TRIES; tries++) {
+      const job = await get(tenant, id);
+      const changed = await store.changeJob(tenant, id, job.revision, decide(job));
+      if (changed) return changed;
+    }
+    throw new SheafError('conflict', `Job ${id} is being changed by others.`, { remedy: 'Try again.' });
+  };
+
+  /** The wish has reached the workflow, unless a newer one has taken its place. */
+  const handedOver = async (tenant: string, id: string, wish: DesiredState): Promise<JobRecord> => {
+    for (let tries = 0; tries < CHANGE_TRIES; tries++) {
+      const job = await get(tenant, id);
+      if (job.desired !== wish) return job;
+      const changed = await store.changeJob(tenant, id, job.revision, { desired: null });
+      if (changed) return changed;
+    }
+    return get(tenant, id);
+  };
+
+  /** Update, and when no worker answers in time, Signal. False: Temporal could not be reached. */
+  const tell = async (job: JobRecord, name: string, args: [] | [Priority | number]): Promise<'applied' | 'signalled' | 'unreachable'> => {
+    const handle = client.workflow.getHandle(jobWorkflowId(job.id, job.attempt));
+    try {
+      await client.withDeadline(Date.now() + UPDATE_MS, () => handle.executeUpdate<ControlAnswer, [(Priority | number)?]>(name, { args }));
+      return 'applied';
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) throw refused(job, error);
+      if (error instanceof WorkflowNotFoundError) return 'unreachable'; // not started yet, or just ended
+      if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && !isUnavailable(error)) throw error;
+    }
+    return (await signal(client, handle, name, args)) ? 'signalled' : 'unreachable';
+  };
+
+  return {
+    async create(request, idempotency) {
+      const now = new Date().toISOString();
+      const id = `job_${ulid().toLowerCase()}`;
+      const record: JobRecord = {
+        tenant: request.tenant, id, owner: request.owner, kind: 'sheet', request: request.request,
+        source: request.source ?? implicitSource(id, request.request), lane: request.lane ?? request.request.handler,
+        priority: request.priority, tags: request.tags, state: 'queued', desired: null, cause: null, until: null,
+        reason: null, error: null, attempt: 1, sequence: 0, revision: 0, retry: null, manifest: null,
+        createdAt: now, startedAt: null, completedAt: null, updatedAt: now, runningSince: null, finishedBefore: 0,
+      };
+      const { job, created } = await store.createJob(record, idempotency);
+      if (created) {
+        await store.appendEvent(job.tenant, job.id, { at: now, type: 'created', dedupe: 'created', message: `Created by ${job.owner} from ${job.request.fileName}, handler ${job.request.handler}.` });
+        await startJob(client, job);
+      }
+      return { job, created };
+    },
+
+    async control(tenant, id, control) {
+      const job = await change(tenant, id, (current) => {
+        if (isEnded(current.state) || current.desired === 'deleted' || (current.state === 'cancelling' && control !== 'cancel')) throw wrongState(current, control);
+        return { desired: DESIRED[control] };
+      });
+      const told = await tell(job, control, []);
+      if (told === 'unreachable') return { job, applied: false };
+      return { job: await handedOver(tenant, id, DESIRED[control]), applied: told === 'applied' };
+    },
+
+    async retry(tenant, id, filter) {
+      for (let tries = 0; tries < CHANGE_TRIES; tries++) {
+        const job = await get(tenant, id);
+        if (!isEnded(job.state) || job.desired === 'deleted') throw wrongState(job, 'retry');
+        await somethingToRetry(store, job, filter);
+        const queued = await store.requeueJob(tenant, id, job.revision, filter);
+        if (!queued) continue;
+        await store.appendEvent(tenant, id, {
+          at: new Date().toISOString(), type: 'retried', dedupe: `retried/${queued.attempt}`,
+          message: `Attempt ${queued.attempt}: ${filter.codes ? `failed rows with ${filter.codes.join(', ')}` : 'all failed rows'}, and rows that were not reached.`,
+        });
+        await startJob(client, queued);
+        return queued;
+      }
+      throw new SheafError('conflict', `Job ${id} is being changed by others.`, { remedy: 'Try again.' });
+    },
+
+    async change(tenant, id, wanted) {
+      const before = await get(tenant, id);
+      if (isEnded(before.state) || before.desired === 'deleted') throw wrongState(before, 'change');
+      let applied = true;
+      for (const [name, value] of [[SET_PRIORITY, wanted.priority], [SET_CONCURRENCY, wanted.concurrency]] as const) {
+        if (value === undefined) continue;
+        const told = await tell(before, name, [value]);
+        // A workflow that has not started yet takes both from the record.
+        if (told === 'unreachable' && before.state !== 'queued') {
+          throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, so the job was not changed.', { remedy: 'Try again when it is back; `sheaf system check` tells.' });
+        }
+        applied &&= told === 'applied';
+      }
+      return { job: await change(tenant, id, () => wanted), applied };
+    },
+
+    async remove(tenant, id) {
+      const job = await change(tenant, id, () => ({ desired: 'deleted' }));
+      await startDeletion(client, { tenant, jobId: id });
+      return job;
+    },
+  };
+}
+
+/** Whether the workflow of this attempt runs or has run. False: Temporal cannot be reached, and the reconciler will start it. */
+export async function startJob(client: Client, job: JobRecord): Promise<boolean> {
+  const input: SheetJobInput = {
+    tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
+    priority: job.priority, concurrency: job.request.concurrency,
+  };
+  const typedSearchAttributes = new TypedSearchAttributes([
+    { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },
+    { key: SEARCH_ATTRIBUTES.state, value: 'queued' }, { key: SEARCH_ATTRIBUTES.source, value: job.source },
+    { key: SEARCH_ATTRIBUTES.tags, value: job.tags },
+  ]);
+  return reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(WORKFLOWS.sheetJob, {
+    workflowId: jobWorkflowId(job.id, job.attempt), taskQueue: TASK_QUEUES.jobs, args: [input],
+    workflowIdReusePolicy: 'REJECT_DUPLICATE', typedSearchAttributes,
+    priority: { priorityKey: PRIORITY_KEYS[job.priority], fairnessKey: job.tenant },
+    staticSummary: `${job.request.handler}: ${job.request.fileName}`,
+  })));
+}
+
+/** False: Temporal cannot be reached, and the reconciler will start it. */
+export async function startDeletion(client: Client, ref: JobRef): Promise<boolean> {
+  return reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(WORKFLOWS.deleteJob, {
+    workflowId: deleteWorkflowId(ref.jobId), taskQueue: TASK_QUEUES.jobs, args: [ref], workflowIdConflictPolicy: 'USE_EXISTING',
+  })));
+}
+
+/** Delivers a wish that could not be told when it was made. False: not delivered. */
+export async function deliverWish(client: Client, job: JobRecord): Promise<boolean> {
+  const control = (Object.keys(DESIRED) as Control[]).find((name) => DESIRED[name] === job.desired);
+  if (!control) return false;
+  return signal(client, client.workflow.getHandle(jobWorkflowId(job.id, job.attempt)), control, []);
+}
+
+async function signal(client: Client, handle: WorkflowHandle, name: string, args: unknown[]): Promise<boolean> {
+  try {
+    await client.withDeadline(Date.now() + CALL_MS, () => handle.signal(name, ...args));
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError || isUnavailable(error)) return false;
+    throw error;
+  }
+}
+
+async function reached(call: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await call();
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return true;
+    if (isUnavailable(error)) return false;
+    throw error;
+  }
+}
+
+const UNAVAILABLE = new Set([1, 4, 8, 14]); // gRPC: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
+
+/** Whether an error of the client means that Temporal did not answer, as opposed to saying no. */
+export function isUnavailable(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'number' && UNAVAILABLE.has(cause.code)) return true;
+  }
+  return false;
+}
+
+/** A source for a sheet that was given by its place alone; an upload's ends with its job. */
+function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
+  return 'path' in location ? `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}` : `job:${id}`;
+}
+
+async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilter): Promise<void> {
+  if (!job.manifest) return; // it ended before the sheet was read: all rows remain
+  const totals = await store.jobTotals(job.tenant, job.id, job.attempt);
+  const remaining = job.manifest.rows - totals.done - totals.unchanged - totals.failed - totals.skipped;
+  if (remaining > 0) return;
+  const failed = await store.countFailedRows(job.tenant, job.id);
+  if (failed.some(({ code }) => filter.codes === null || filter.codes.includes(code))) return;
+  throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
+    remedy: failed.length > 0 ? `Its failed rows have ${failed.map(({ code, rows }) => `${code} (${rows})`).join(', ')}.` : 'There is nothing to retry; create a new job to run the sheet again.',
+  });
+}
+
+function wrongState(job: JobRecord, wish: string): SheafError {
+  const state = job.desired === 'deleted' ? 'being deleted' : job.state;
+  return new SheafError('wrong_state', `Job ${job.id} is ${state}; it cannot ${wish}.`, {
+    remedy: wish === 'retry' ? 'Cancel it first, or wait until it ends.' : isEnded(job.state) ? '`sheaf job retry` runs its failed and remaining rows again.' : 'Wait until it ends.',
+  });
+}
+
+function refused(job: JobRecord, error: WorkflowUpdateFailedError): SheafError {
+  const cause = error.cause;
+  if (cause instanceof ApplicationFailure && cause.type === 'invalid_request') return new SheafError('invalid_request', cause.message);
+  return new SheafError('wrong_state', cause instanceof Error ? cause.message : `Job ${job.id} does not allow this now.`);
 }

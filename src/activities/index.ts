@@ -1,0 +1,27 @@
+/** Activities by the task queue that serves them. */
+import type { Client } from '@temporalio/client';
+import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
+import type { ActivityDeps } from './deps.ts';
+import { jobActivities } from './jobs.ts';
+import { maintenanceActivities } from './maintenance.ts';
+import { preparedHandlers } from './prepared-handlers.ts';
+import { rowActivities } from './rows.ts';
+import { snapshotActivities } from './snapshot.ts';
+
+export interface Activities {
+  jobs: JobActivities;
+  rows: RowActivities;
+  maintenance: MaintenanceActivities;
+  /** Ends what was kept between activities. */
+  close(): Promise<void>;
+}
+
+export function createActivities(deps: ActivityDeps, client: Client): Activities {
+  const handlers = preparedHandlers(deps);
+  return {
+    jobs: jobActivities(deps, handlers),
+    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers) },
+    maintenance: maintenanceActivities(deps, client),
+    close: () => handlers.closeAll(),
+  };
+}

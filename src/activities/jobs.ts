@@ -1,0 +1,119 @@
+/** A job's record as its workflow moves: admission, states, the end. */
+import { Context, heartbeat } from '@temporalio/activity';
+import { SheafError } from '../contracts/errors.ts';
+import { isEnded, type JobPatch, type JobRecord } from '../contracts/job.ts';
+import type {
+  AdmitAnswer, FinishJobAnswer, FinishJobInput, JobRef, RecordStateInput,
+} from '../contracts/messages.ts';
+import { fence } from '../domain/fence.ts';
+import type { ActivityDeps } from './deps.ts';
+import type { PreparedHandlers } from './prepared-handlers.ts';
+import { columnNames, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
+
+const now = (): string => new Date().toISOString();
+
+export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+  const { store } = deps;
+
+  return {
+    /** Grants at once, but for the lane: one job at a time works on a source's lane. */
+    async admit(input: JobRef & { attempt: number }): Promise<AdmitAnswer> {
+      const job = await loadJob(deps, input);
+      const lane = laneOf(job);
+      let answer = await store.acquireLane(lane, job.id, input.attempt);
+      if (!answer.granted) {
+        // A holder that ended without giving the lane back lost its worker in that very moment.
+        const holder = await store.getJob(input.tenant, answer.holder);
+        if (!holder || isEnded(holder.state)) {
+          await store.releaseLane(lane, answer.holder);
+          answer = await store.acquireLane(lane, job.id, input.attempt);
+        }
+      }
+      return answer.granted
+        ? { granted: true, generation: answer.generation, cause: null, reason: null }
+        : { granted: false, generation: 0, cause: 'dependency', reason: `Job ${answer.holder} is working on the same source and lane.` };
+    },
+
+    async recordState(input: RecordStateInput): Promise<void> {
+      const job = await loadJob(deps, input);
+      const patch: JobPatch = {
+        state: input.state, cause: input.cause, until: input.until, reason: input.reason,
+        runningSince: null,
+      };
+      if (input.state === 'running') {
+        const totals = await store.jobTotals(job.tenant, job.id, job.attempt);
+        patch.runningSince = now();
+        patch.finishedBefore = totals.done + totals.unchanged + totals.failed + totals.skipped;
+        if (job.startedAt === null) patch.startedAt = now();
+      }
+      const written = await store.advanceJob(job.tenant, job.id, input, patch);
+      if (!written) return;
+      await store.appendEvent(job.tenant, job.id, {
+        at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
+        message: describe(input, job),
+        ...(input.cause && { data: { cause: input.cause } }),
+      });
+    },
+
+    /** Settles pages that were left in the middle, writes the end, gives the lane back. May be repeated. */
+    async finishJob(input: FinishJobInput): Promise<FinishJobAnswer> {
+      const job = await loadJob(deps, input);
+      if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
+      const { done, unchanged, failed, skipped } = await store.jobTotals(job.tenant, job.id, input.attempt);
+      const counts = { done, unchanged, failed, skipped };
+      const sequence = input.sequence ?? job.sequence + 1;
+      const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {
+        state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
+        completedAt: now(), runningSince: null,
+      });
+      await store.releaseLane(laneOf(job), job.id);
+      if (written) {
+        const byCode = await store.countFailedRows(job.tenant, job.id);
+        const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
+        await store.appendEvent(job.tenant, job.id, {
+          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`,
+          message: `${input.error ? `${input.error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
+          data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
+        });
+      }
+      return { counts };
+    },
+  };
+}
+
+function describe(input: RecordStateInput, job: JobRecord): string {
+  if (input.reason) return input.reason;
+  if (input.state === 'running') return job.startedAt === null ? `Started${input.attempt > 1 ? `, attempt ${input.attempt}` : ''}.` : 'Running.';
+  const texts: Partial<Record<typeof input.state, string>> = {
+    pausing: 'Pausing: rows in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: rows in flight may finish.',
+  };
+  return texts[input.state] ?? `${input.state}.`;
+}
+
+/** A page whose last try could not write its result gets one from the ledger; rows without an outcome stay `remaining`. */
+async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord, attempt: number): Promise<void> {
+  const manifest = job.manifest!;
+  const lane = await deps.store.acquireLane(laneOf(job), job.id, attempt);
+  if (!lane.granted) return; // ended before, and another job has the lane since
+  for (let cursor: string | undefined; ;) {
+    const pages = await deps.store.listPages(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
+    for (const page of pages.items.filter(({ complete }) => !complete)) {
+      heartbeat();
+      const settled = handlers.with(job, columnNames(manifest), async (prepared, handler) => {
+        const at = {
+          tenant: job.tenant, jobId: job.id, page: page.page, attempt,
+          fence: fence({ generation: lane.generation, attempt, dispatch: Number.MAX_SAFE_INTEGER, activityAttempt: Context.current().info.attempt }),
+        };
+        const { rows, plan } = await readPlan(deps, job, manifest, at, prepared, handler);
+        await writeResult(deps, job, at, rows, plan.settled, plan);
+      });
+      await settled.catch((error: unknown) => {
+        // A handler that cannot be prepared any more (its module is gone) must not keep the job from ending.
+        if (!(error instanceof SheafError) || error.retryable) throw error;
+        deps.log.warn({ tenant: job.tenant, job: job.id, page: page.page, code: error.code }, 'page left as its last try counted it');
+      });
+    }
+    if (pages.nextCursor === null) return;
+    cursor = pages.nextCursor;
+  }
+}

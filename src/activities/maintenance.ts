@@ -1,0 +1,49 @@
+/** Deletion of jobs: stop, then remove. Every step may be repeated. */
+import { heartbeat } from '@temporalio/activity';
+import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { blobKeys } from '../blobs/keys.ts';
+import { isEnded } from '../contracts/job.ts';
+import type { JobRef } from '../contracts/messages.ts';
+import { jobWorkflowId } from '../temporal/workflow-ids.ts';
+import type { ActivityDeps } from './deps.ts';
+
+/** A job drains for its own `drainSeconds` and must then have ended; a workflow that hangs longer is terminated. */
+const EXTRA_STOP_MS = 60_000;
+
+export function maintenanceActivities(deps: ActivityDeps, client: Client) {
+  return {
+    async stopJob(input: JobRef): Promise<void> {
+      const job = await deps.store.getJob(input.tenant, input.jobId);
+      if (!job) return;
+      const handle = client.workflow.getHandle(jobWorkflowId(job.id, job.attempt));
+      if (!(await isRunning(handle))) return;
+      await handle.signal('cancel');
+      const deadline = Date.now() + job.request.drainSeconds * 1000 + EXTRA_STOP_MS;
+      while (await isRunning(handle)) {
+        heartbeat();
+        if (Date.now() > deadline) {
+          await handle.terminate('The job was deleted and did not end when it was cancelled.');
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    },
+
+    /** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
+    async removeJob(input: JobRef): Promise<void> {
+      const job = await deps.store.getJob(input.tenant, input.jobId);
+      await deps.blobs.deleteUnder(blobKeys.jobFolder(input.tenant, input.jobId));
+      if (job && !isEnded(job.state)) await deps.store.releaseLane({ tenant: job.tenant, source: job.source, lane: job.lane }, job.id);
+      while (!(await deps.store.removeJob(input.tenant, input.jobId))) heartbeat();
+    },
+  };
+}
+
+async function isRunning(handle: WorkflowHandle): Promise<boolean> {
+  try {
+    return (await handle.describe()).status.name === 'RUNNING';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+/** Handlers prepared for jobs of this process: made once per job and attempt, shared by its pages, closed when idle. */
+import type { JobRecord } from '../contracts/job.ts';
+import { findHandler, parseOptions } from '../handlers/index.ts';
+import type { Handler, PreparedHandler } from '../handlers/handler.ts';
+import type { ActivityDeps } from './deps.ts';
+
+/** A job's next page comes within moments; a paused job's handler is made anew. */
+const IDLE_MS = 30_000;
+
+interface Entry {
+  prepared: Promise<PreparedHandler>;
+  users: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+export interface PreparedHandlers {
+  /** Lends the job's handler to `use`. Rejects as `Handler.prepare` does. */
+  with<T>(job: JobRecord, columns: string[], use: (prepared: PreparedHandler, handler: Handler) => Promise<T>): Promise<T>;
+  closeAll(): Promise<void>;
+}
+
+export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
+  const entries = new Map<string, Entry>();
+
+  const prepare = (job: JobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
+    handler.prepare(parseOptions(handler, job.request.options), {
+      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs,
+      log: handlerLog(deps, job),
+    });
+
+  const close = async (key: string, entry: Entry): Promise<void> => {
+    clearTimeout(entry.idle);
+    if (entries.get(key) === entry) entries.delete(key);
+    await entry.prepared.then((prepared) => prepared.close(), () => {});
+  };
+
+  return {
+    async with(job, columns, use) {
+      const handler = findHandler(job.request.handler);
+      const key = `${job.tenant}/${job.id}/${job.attempt}`;
+      let entry = entries.get(key);
+      if (!entry) entries.set(key, (entry = { prepared: prepare(job, handler, columns), users: 0, idle: undefined }));
+      clearTimeout(entry.idle);
+      entry.users++;
+      const lent = entry;
+      try {
+        return await use(await lent.prepared, handler);
+      } catch (error) {
+        // What could not be prepared is not kept.
+        await lent.prepared.catch(() => entries.delete(key));
+        throw error;
+      } finally {
+        lent.users--;
+        if (lent.users === 0) lent.idle = setTimeout(() => void close(key, lent), IDLE_MS).unref();
+      }
+    },
+
+    async closeAll() {
+      await Promise.all([...entries].map(([key, entry]) => close(key, entry)));
+    },
+  };
+}
+
+function handlerLog(deps: ActivityDeps, job: JobRecord) {
+  const log = deps.log.child({ tenant: job.tenant, job: job.id, handler: job.request.handler });
+  return {
+    debug: (message: string, data?: object) => log.debug(data ?? {}, message),
+    info: (message: string, data?: object) => log.info(data ?? {}, message),
+    warn: (message: string, data?: object) => log.warn(data ?? {}, message),
+    error: (message: string, data?: object) => log.error(data ?? {}, message),
+  };
+}

@@ -1,0 +1,143 @@
+/** A page of a sheet job: what the ledger has is taken from it, the rest is handled, committed and written down. */
+import { cancelled, Context, heartbeat } from '@temporalio/activity';
+import { readPageFile, readResultFile, writeResultFile } from '../blobs/pages.ts';
+import { blobKeys } from '../blobs/keys.ts';
+import { SheafError } from '../contracts/errors.ts';
+import type { JobRecord, Manifest } from '../contracts/job.ts';
+import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
+import type { PageRow, RowResult } from '../contracts/row.ts';
+import { fence } from '../domain/fence.ts';
+import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
+import { countOutcomes, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
+import type { Handler, PreparedHandler } from '../handlers/handler.ts';
+import type { LaneRef } from '../store/store.ts';
+import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
+import type { ActivityDeps } from './deps.ts';
+import { PageCommits } from './page-commits.ts';
+import type { PreparedHandlers } from './prepared-handlers.ts';
+import { runRows } from './row-runner.ts';
+
+/** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
+const COMMIT_ROWS = { cheap: 500, costly: 50 } as const;
+/** A pause or cancel arrives with a heartbeat's answer. */
+const HEARTBEAT_MS = 500;
+
+export interface PageTry extends JobRef {
+  page: number;
+  attempt: number;
+  fence: bigint;
+}
+
+export async function loadJob(deps: ActivityDeps, ref: JobRef): Promise<JobRecord> {
+  const job = await deps.store.getJob(ref.tenant, ref.jobId);
+  if (!job) throw new SheafError('job_not_found', `There is no job ${ref.jobId}; it was deleted.`);
+  return job;
+}
+
+export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source: job.source, lane: job.lane });
+
+export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+  return {
+    async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
+      const job = await loadJob(deps, input);
+      const manifest = manifestOf(job);
+      const at: PageTry = {
+        ...input,
+        fence: fence({ ...input, activityAttempt: Context.current().info.attempt }),
+      };
+      return handlers.with(job, columnNames(manifest), (prepared, handler) =>
+        runPage(deps, job, manifest, at, prepared, handler, input.concurrency ?? prepared.concurrency));
+    },
+  };
+}
+
+async function runPage(
+  deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry,
+  prepared: PreparedHandler, handler: Handler, concurrency: number,
+): Promise<ProcessPageAnswer> {
+  const { store, limits } = deps;
+  const page = await readPlan(deps, job, manifest, at, prepared, handler);
+  const input = (row: PageRow) => rowInput(page.columns, row.cells);
+
+  const stop = new AbortController();
+  const stopOnCancel = cancelled().catch(() => stop.abort());
+  let committed = page.plan.settled.size;
+  const beat = () => heartbeat({ page: at.page, committed });
+  const pulse = setInterval(beat, HEARTBEAT_MS);
+  try {
+    const commits = new PageCommits({
+      store, plan: page.plan, inputHashes: page.inputHashes, breaker: job.request.breaker,
+      page: { lane: laneOf(job), jobId: job.id, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
+      batchRows: COMMIT_ROWS[handler.work], heartbeat: () => { committed = commits.results.size; beat(); }, stop: () => stop.abort(),
+    });
+    await commits.begin(page.plan.newFailures, input);
+    await runRows(page.plan.open.map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
+      handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, concurrency,
+      stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
+      finished: (rows) => commits.add(rows),
+    });
+    await commits.close();
+    const complete = await writeResult(deps, job, at, page.rows, commits.results, commits.tally);
+    const { done, unchanged, failed, skipped } = await store.jobTotals(job.tenant, job.id, at.attempt);
+    return { counts: { done, unchanged, failed, skipped }, complete, stopped: commits.tripped };
+  } finally {
+    clearInterval(pulse);
+    void stopOnCancel;
+  }
+}
+
+/** Reads the page, its earlier result and the ledger, and decides what is to be handled. */
+export async function readPlan(
+  deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
+): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHashes: Map<number, string>; handlerHash: string }> {
+  const { store, blobs } = deps;
+  const columns = columnNames(manifest);
+  const [rows, record, duplicates] = await Promise.all([
+    readPageFile(blobs, blobKeys.page(job.tenant, job.id, at.page)),
+    store.getPage(job.tenant, job.id, at.page),
+    manifest.duplicates > 0 ? readDuplicates(deps, job, at.page) : new Map<number, number>(),
+  ]);
+  const plan = planPage(rows, {
+    jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey,
+    earlier: record?.result ? await readResultFile(blobs, record.result) : null,
+  });
+  const hashRow = prepared.reads === null ? (row: PageRow) => row.rowHash : hashOf(rowHasher(columns, prepared.reads));
+  const inputHashes = new Map(plan.open.map((row) => [row.row, hashRow(row)]));
+  const hashOfHandler = handlerHash(handler, prepared.identity);
+  const ledger = await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
+  planFromLedger(plan, ledger, {
+    jobId: job.id, attempt: at.attempt, force: job.request.force, handlerHash: hashOfHandler,
+    inputHash: (row) => inputHashes.get(row.row)!,
+  });
+  return { rows, columns, plan, inputHashes, handlerHash: hashOfHandler };
+}
+
+const hashOf = (hash: ReturnType<typeof rowHasher>) => (row: PageRow): string => hash(row.cells);
+
+/** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
+export async function writeResult(
+  deps: ActivityDeps, job: JobRecord, at: PageTry, rows: PageRow[],
+  outcomes: ReadonlyMap<number, RowResult>, tally: { tried: number; faults: number },
+): Promise<boolean> {
+  const results = rows.flatMap((row) => outcomes.get(row.row) ?? []);
+  const complete = results.length === rows.length;
+  const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
+  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, rows: results });
+  await deps.store.writePage(job.tenant, job.id, {
+    page: at.page, attempt: at.attempt, fence: at.fence, counts: countOutcomes(results), ...tally, complete, result: key,
+  });
+  return complete;
+}
+
+async function readDuplicates(deps: ActivityDeps, job: JobRecord, page: number): Promise<Map<number, number>> {
+  const key = blobKeys.duplicates(job.tenant, job.id, page);
+  if (!(await deps.blobs.head(key))) return new Map();
+  return new Map(JSON.parse((await deps.blobs.get(key)).toString()) as [number, number][]);
+}
+
+function manifestOf(job: JobRecord): Manifest {
+  if (!job.manifest) throw new SheafError('not_ready', `The sheet of job ${job.id} has not been read yet.`);
+  return job.manifest;
+}
+
+export const columnNames = (manifest: Manifest): string[] => manifest.columns.map(({ name }) => name);

@@ -1,0 +1,163 @@
+/** Reads a sheet once, cuts it into pages in the blob store, finds duplicate keys, and writes the manifest. */
+import { createHash } from 'node:crypto';
+import { Context, heartbeat } from '@temporalio/activity';
+import { blobKeys } from '../blobs/keys.ts';
+import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
+import { SheafError } from '../contracts/errors.ts';
+import type { JobRecord, Manifest } from '../contracts/job.ts';
+import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
+import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
+import { itemKey, rowHasher } from '../domain/hashing.ts';
+import { PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
+import { findHandler } from '../handlers/index.ts';
+import { localFile, uploadedFile } from '../sources/files.ts';
+import { openSheet } from '../sources/index.ts';
+import type { OpenSheet, SheetFile } from '../sources/source.ts';
+import type { ActivityDeps } from './deps.ts';
+import type { PreparedHandlers } from './prepared-handlers.ts';
+import { columnNames, loadJob } from './rows.ts';
+
+export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+  return {
+    /** Makes the manifest unless an earlier try or attempt did, and answers which pages have something to do. */
+    async openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer> {
+      let job = await loadJob(deps, input);
+      if (!job.manifest) {
+        const manifest = await takeSnapshot(deps, handlers, job);
+        await deps.store.advanceJob(job.tenant, job.id, input, { manifest });
+        job = await loadJob(deps, input);
+        if (!job.manifest) throw new SheafError('conflict', `The manifest of job ${job.id} was refused: a newer run has taken it over.`);
+        await deps.store.appendEvent(job.tenant, job.id, {
+          at: new Date().toISOString(), type: 'snapshot', dedupe: 'snapshot',
+          message: `Read ${manifest.rows} rows in ${manifest.columns.length} columns, ${manifest.pages} pages. Rows are named by ${manifest.keyColumns.length > 0 ? manifest.keyColumns.join(', ') : 'their number'}.`,
+          data: { rows: manifest.rows, pages: manifest.pages, duplicates: manifest.duplicates },
+        });
+      }
+      const { done, unchanged, failed, skipped } = await deps.store.jobTotals(job.tenant, job.id, input.attempt);
+      return {
+        total: job.manifest!.rows,
+        window: PAGE_WINDOWS[findHandler(job.request.handler).work],
+        pending: input.attempt === 1
+          ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
+          : toSpans(await pagesToRetry(deps, job)),
+        counts: { done, unchanged, failed, skipped },
+      };
+    },
+  };
+}
+
+/** Pages with a failed row, or a row that was never reached. */
+async function pagesToRetry(deps: ActivityDeps, job: JobRecord): Promise<number[]> {
+  const open = new Set(Array.from({ length: job.manifest!.pages }, (_, index) => index + 1));
+  for (let cursor: string | undefined; ;) {
+    const pages = await deps.store.listPages(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
+    for (const { page, complete, counts } of pages.items) if (complete && counts.failed === 0) open.delete(page);
+    if (pages.nextCursor === null) return [...open];
+    cursor = pages.nextCursor;
+  }
+}
+
+const locate = (deps: ActivityDeps, job: JobRecord): Promise<SheetFile> =>
+  'path' in job.request.location
+    ? localFile(job.request.location.path, deps.inputDirs)
+    : uploadedFile(deps.blobs, job.tenant, job.request.location.upload);
+
+async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord): Promise<Manifest> {
+  const file = await locate(deps, job);
+  const sheet = await openSheet(file, job.request, deps.sheetLimits);
+  try {
+    const manifest = await cutPages(deps, job, sheet);
+    if ((await locate(deps, job)).fingerprint !== file.fingerprint) {
+      throw new SheafError('source_changed', `${file.name} changed while it was read.`, { remedy: 'It is read again; keep it still for a moment.' });
+    }
+    // Before any row is touched: the handler takes these options and these columns.
+    await handlers.with(job, columnNames(manifest), () => Promise.resolve());
+    return manifest;
+  } finally {
+    await sheet.close();
+  }
+}
+
+async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): Promise<Manifest> {
+  const { tenant, id } = job;
+  const size = PAGE_SIZES[findHandler(job.request.handler).work];
+  const signal = Context.current().cancellationSignal;
+  const contentHash = createHash('sha256');
+  const keys = new KeyHashes();
+  const keyed = job.request.keyColumns.length > 0;
+  let keyIndexes = keyPositions(sheet, job.request.keyColumns);
+  let hashRow = rowHasher(sheet.columns.map(({ name }) => name));
+  let width = sheet.columns.length;
+  let rows = 0;
+  let bytes = 0;
+  let page = { number: 1, rows: 0, bytes: 0, lines: '' };
+
+  const writePage = async (): Promise<void> => {
+    await writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), page.lines);
+    if (keyed) keys.endPage();
+    bytes += page.bytes;
+    page = { number: page.number + 1, rows: 0, bytes: 0, lines: '' };
+    heartbeat({ pages: page.number - 1, rows });
+  };
+
+  for await (const batch of sheet.rows({ signal })) {
+    if (sheet.columns.length !== width) {
+      width = sheet.columns.length;
+      hashRow = rowHasher(sheet.columns.map(({ name }) => name));
+      keyIndexes = keyPositions(sheet, job.request.keyColumns);
+    }
+    for (const { row, cells } of batch) {
+      const blank = cells.every((cell) => cell === null);
+      const key = blank ? null : keyed ? itemKey(keyIndexes.map((index) => cells[index])) : String(row);
+      const rowHash = hashRow(cells);
+      if (keyed) keys.add(key);
+      contentHash.update(rowHash);
+      const line = pageLine({ row, key, rowHash, cells });
+      page.lines += line;
+      page.bytes += line.length;
+      page.rows++;
+      rows++;
+      if (pageIsFull(size, page.rows, page.bytes)) await writePage();
+    }
+    heartbeat({ pages: page.number - 1, rows });
+  }
+  if (page.rows > 0) await writePage();
+  signal.throwIfAborted();
+
+  const pages = page.number - 1;
+  const duplicates = keyed ? await writeDuplicates(deps, job, keys) : 0;
+  return {
+    rows, pages, bytes,
+    columns: sheet.columns.map(({ name, header, letter }) => ({ name, header, letter })),
+    fingerprint: sheet.fingerprint, contentHash: contentHash.digest('base64url'),
+    keyColumns: job.request.keyColumns, duplicates, warnings: sheet.warnings,
+  };
+}
+
+function keyPositions(sheet: OpenSheet, keyColumns: string[]): number[] {
+  return keyColumns.map((name) => {
+    const index = sheet.columns.findIndex((column) => column.name === name);
+    if (index < 0) {
+      throw new SheafError('key_column_missing', `There is no column "${name}" in the sheet; its columns are ${sheet.columns.map((column) => column.name).join(', ').slice(0, 500)}.`, {
+        remedy: 'Name key columns as the preview shows them.', place: { column: name },
+      });
+    }
+    return index;
+  });
+}
+
+/** Confirms keys with equal hashes by reading their pages again. Answers how many rows lose. */
+async function writeDuplicates(deps: ActivityDeps, job: JobRecord, keys: KeyHashes): Promise<number> {
+  const suspects = keys.suspects();
+  const losers = await findDuplicates(suspects, job.request.onDuplicateKey, async (page) => {
+    heartbeat();
+    return readPageFile(deps.blobs, blobKeys.page(job.tenant, job.id, page));
+  });
+  let count = 0;
+  for (const [page, rows] of losers) {
+    await deps.blobs.put(blobKeys.duplicates(job.tenant, job.id, page), Buffer.from(JSON.stringify([...rows])));
+    count += rows.size;
+    heartbeat();
+  }
+  return count;
+}

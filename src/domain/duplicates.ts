@@ -1,0 +1,80 @@
+/**
+ * Finds rows with the same key without holding the keys: 64-bit hashes of all of them, sorted, give the suspects;
+ * reading the suspects' pages again confirms them. Eight bytes a row while the sheet is read.
+ */
+import { hash } from 'node:crypto';
+import type { PageRow } from '../contracts/row.ts';
+
+const BLANK = 0n;
+
+export class KeyHashes {
+  #hashes = new BigUint64Array(1 << 14);
+  #length = 0;
+  /** Index of the first row after each page. */
+  #pageEnds: number[] = [];
+
+  /** Rows in the order of the sheet; a null key is nobody's double. */
+  add(key: string | null): void {
+    if (this.#length === this.#hashes.length) {
+      const larger = new BigUint64Array(this.#length * 2);
+      larger.set(this.#hashes);
+      this.#hashes = larger;
+    }
+    this.#hashes[this.#length++] = key === null ? BLANK : hash('sha256', key, 'buffer').readBigUInt64LE();
+  }
+
+  endPage(): void {
+    this.#pageEnds.push(this.#length);
+  }
+
+  /** Page number → positions in the page (0-based) of rows whose hash another row has too. */
+  suspects(): Map<number, number[]> {
+    const sorted = this.#hashes.slice(0, this.#length).sort();
+    const doubled = new Set<bigint>();
+    for (let index = 1; index < sorted.length; index++) {
+      if (sorted[index] === sorted[index - 1] && sorted[index] !== BLANK) doubled.add(sorted[index]!);
+    }
+    const suspects = new Map<number, number[]>();
+    if (doubled.size === 0) return suspects;
+    let index = 0;
+    this.#pageEnds.forEach((end, page) => {
+      const first = index;
+      const found: number[] = [];
+      for (; index < end; index++) if (doubled.has(this.#hashes[index]!)) found.push(index - first);
+      if (found.length > 0) suspects.set(page + 1, found);
+    });
+    return suspects;
+  }
+}
+
+/** Page number → (losing row → the row that won), pages and rows ascending. `last` lets the last row of a key win, else the first. */
+export async function findDuplicates(
+  suspects: ReadonlyMap<number, number[]>, onDuplicateKey: 'fail' | 'first' | 'last', readPage: (page: number) => Promise<PageRow[]>,
+): Promise<Map<number, Map<number, number>>> {
+  const winners = new Map<string, { page: number; row: number }>();
+  const losers = new Map<number, Map<number, number>>();
+  const lose = (page: number, row: number, winner: number): void => {
+    const rows = losers.get(page) ?? new Map<number, number>();
+    losers.set(page, rows.set(row, winner));
+  };
+  const replaced = new Map<string, { page: number; row: number }[]>();
+  for (const [page, positions] of suspects) {
+    const rows = await readPage(page);
+    for (const position of positions) {
+      const { row, key } = rows[position]!;
+      const winner = winners.get(key!);
+      if (winner && onDuplicateKey !== 'last') {
+        lose(page, row, winner.row);
+        continue;
+      }
+      if (winner) {
+        const before = replaced.get(key!);
+        if (before) before.push(winner);
+        else replaced.set(key!, [winner]);
+      }
+      winners.set(key!, { page, row });
+    }
+  }
+  for (const [key, rows] of replaced) for (const { page, row } of rows) lose(page, row, winners.get(key)!.row);
+  return losers;
+}

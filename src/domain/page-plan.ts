@@ -1,0 +1,134 @@
+/**
+ * Decides, before any handler is called, which rows of a page have an outcome already and which are to be handled.
+ * Pure: the activity reads the page, the page's earlier result and the ledger, and asks here.
+ */
+import type { Counts, RetryFilter } from '../contracts/job.ts';
+import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult } from '../contracts/row.ts';
+
+export interface PageFacts {
+  jobId: string;
+  attempt: number;
+  /** What a retry asked for; null in a first attempt. */
+  retry: RetryFilter | null;
+  /** Losers among rows with the same key → the row that won. */
+  duplicates: ReadonlyMap<number, number>;
+  onDuplicateKey: 'fail' | 'first' | 'last';
+  /** The page's newest result in this job. */
+  earlier: PageResult | null;
+}
+
+export interface PagePlan {
+  /** Outcomes that stand, by row. */
+  settled: Map<number, RowResult>;
+  /** Failures among `settled` that the list of failed rows does not have yet. */
+  newFailures: PageRow[];
+  /** Rows without an outcome: from `planPage` for the ledger to answer, from `planFromLedger` for the handler. */
+  open: PageRow[];
+  /** Rows that failed before and were asked for again. */
+  asked: Set<number>;
+  tried: number;
+  faults: number;
+}
+
+/** Whether a circuit breaker counts the failure. */
+export const isFault = (error: RowFailure): boolean => error.input !== true && error.carried !== true;
+
+/** What can be told from the page itself and its earlier result. */
+export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
+  const { earlier, attempt } = facts;
+  const sameAttempt = earlier?.attempt === attempt;
+  const plan: PagePlan = {
+    settled: new Map(), newFailures: [], open: [], asked: new Set(),
+    tried: sameAttempt ? earlier.tried : 0, faults: sameAttempt ? earlier.faults : 0,
+  };
+  const before = new Map(earlier?.rows.map((result) => [result.row, result]));
+  const fail = (row: PageRow, error: RowFailure): void => {
+    plan.settled.set(row.row, { row: row.row, state: 'failed', output: null, error });
+    plan.newFailures.push(row);
+  };
+
+  for (const row of rows) {
+    const known = before.get(row.row);
+    if (known && (sameAttempt || !wasAskedFor(known, facts.retry))) {
+      plan.settled.set(row.row, known);
+      continue;
+    }
+    if (known) plan.asked.add(row.row);
+    const winner = facts.duplicates.get(row.row);
+    if (row.key === null && row.cells.every((cell) => cell === null)) {
+      plan.settled.set(row.row, { row: row.row, state: 'skipped', output: null });
+    } else if (row.key === null) {
+      fail(row, { code: 'missing_key', message: 'The key columns of this row are empty. Fill them in, or choose other key columns.', retryable: false, input: true });
+    } else if (winner === undefined) {
+      plan.open.push(row);
+    } else if (facts.onDuplicateKey === 'fail') {
+      fail(row, { code: 'duplicate_key', message: `Row ${winner} has the same key. Make the keys unique, or ask for the first or last of such rows with onDuplicateKey.`, retryable: false, input: true });
+    } else {
+      plan.settled.set(row.row, { row: row.row, state: 'skipped', output: null });
+    }
+  }
+  return plan;
+}
+
+const wasAskedFor = (result: RowResult, retry: RetryFilter | null): boolean =>
+  result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? ''));
+
+/** The part of a ledger item that decides. */
+export interface KnownItem {
+  inputHash: string;
+  handlerHash: string;
+  state: 'done' | 'failed';
+  output: Json;
+  error: RowFailure | null;
+  job: string;
+  attempt: number;
+}
+
+export interface LedgerFacts {
+  jobId: string;
+  attempt: number;
+  force: boolean;
+  handlerHash: string;
+  inputHash: (row: PageRow) => string;
+}
+
+/** Settles what the ledger answers: this job's own finished rows always, other jobs' unless forced. Changes `plan`. */
+export function planFromLedger(plan: PagePlan, ledger: ReadonlyMap<string, KnownItem>, facts: LedgerFacts): void {
+  const open: PageRow[] = [];
+  for (const row of plan.open) {
+    const item = ledger.get(row.key!);
+    const settled = item && item.handlerHash === facts.handlerHash && item.inputHash === facts.inputHash(row)
+      ? fromItem(row, item, plan.asked.has(row.row), facts)
+      : null;
+    if (!settled) {
+      open.push(row);
+      continue;
+    }
+    plan.settled.set(row.row, settled);
+    if (settled.state === 'failed') plan.newFailures.push(row);
+    if (item!.job === facts.jobId && item!.attempt === facts.attempt) {
+      plan.tried++;
+      if (settled.error && isFault(settled.error)) plan.faults++;
+    }
+  }
+  plan.open = open;
+}
+
+function fromItem(row: PageRow, item: KnownItem, asked: boolean, facts: LedgerFacts): RowResult | null {
+  const own = item.job === facts.jobId;
+  if (item.state === 'done') {
+    if (!own && facts.force) return null;
+    return { row: row.row, state: own ? 'done' : 'unchanged', output: item.output };
+  }
+  const error = item.error ?? { code: 'handler_error', message: 'The row failed.', retryable: true };
+  if (own && item.attempt === facts.attempt) return { row: row.row, state: 'failed', output: null, error };
+  // A permanent failure of another job stands until the row or the handler changes, or somebody asks.
+  if (own || asked || facts.force || error.retryable) return null;
+  return { row: row.row, state: 'failed', output: null, error: { ...error, carried: true } };
+}
+
+export function countOutcomes(results: Iterable<{ state: Outcome }>): Counts {
+  const counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
+  for (const { state } of results) counts[state]++;
+  return counts;
+}

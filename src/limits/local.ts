@@ -1,0 +1,62 @@
+/** Limits held inside one process: a counting semaphore a key. */
+import type { Lease, Limits } from './limits.ts';
+
+interface Place {
+  taken: number;
+  allowed: number;
+  heldUntil: number;
+  waiting: (() => void)[];
+}
+
+export function localLimits(now: () => number = Date.now): Limits {
+  const places = new Map<string, Place>();
+
+  const wakeNext = (place: Place): void => {
+    for (let free = place.allowed - place.taken; free > 0; free--) place.waiting.shift()?.();
+  };
+
+  return {
+    async take(key, concurrency, signal): Promise<Lease> {
+      let place = places.get(key);
+      if (!place) places.set(key, (place = { taken: 0, allowed: concurrency, heldUntil: 0, waiting: [] }));
+      if (place.allowed !== concurrency) {
+        place.allowed = concurrency;
+        wakeNext(place);
+      }
+      for (;;) {
+        signal.throwIfAborted();
+        const hold = place.heldUntil - now();
+        if (hold <= 0 && place.taken < place.allowed) break;
+        await new Promise<void>((resolve) => {
+          const timer = hold > 0 ? setTimeout(wake, hold) : undefined;
+          const waiting = place.waiting;
+          waiting.push(wake);
+          signal.addEventListener('abort', wake, { once: true });
+          function wake(): void {
+            clearTimeout(timer);
+            signal.removeEventListener('abort', wake);
+            const at = waiting.indexOf(wake);
+            if (at >= 0) waiting.splice(at, 1);
+            resolve();
+          }
+        });
+      }
+      place.taken++;
+      return { key };
+    },
+
+    settle(lease): void {
+      const place = places.get(lease.key);
+      if (!place) return;
+      place.taken--;
+      if (place.taken === 0 && place.waiting.length === 0 && place.heldUntil <= now()) places.delete(lease.key);
+      else wakeNext(place);
+    },
+
+    penalise(key, milliseconds): void {
+      const place = places.get(key) ?? { taken: 0, allowed: 1, heldUntil: 0, waiting: [] };
+      places.set(key, place);
+      place.heldUntil = Math.max(place.heldUntil, now() + milliseconds);
+    },
+  };
+}

@@ -1,0 +1,113 @@
+/**
+ * Makes the records and Temporal agree: starts jobs that were accepted while Temporal was away, hands over wishes,
+ * closes the records of workflows that an operator terminated. Every worker runs one; all of it may be done twice.
+ */
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { ErrorBody } from '../contracts/errors.ts';
+import type { EndedState, JobRecord } from '../contracts/job.ts';
+import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messages.ts';
+import type { Log } from '../log.ts';
+import type { Store } from '../store/store.ts';
+import { deliverWish, isUnavailable, startDeletion, startJob } from './jobs.ts';
+import { closeWorkflowId, jobWorkflowId } from './workflow-ids.ts';
+
+/** A terminated workflow's record tells the truth within ten seconds. */
+const EVERY_MS = 2_000;
+/** What the API or the workflow is just about to do itself. */
+const PATIENCE_MS = 3_000;
+const AT_ONCE = 10;
+
+export interface Reconciler {
+  stop(): Promise<void>;
+}
+
+export function startReconciler(deps: { store: Store; client: Client; log: Log }): Reconciler {
+  const { store, client, log } = deps;
+  let stopped = false;
+  let wake: () => void = () => {};
+
+  const round = async (): Promise<void> => {
+    for (let cursor: string | undefined; !stopped; ) {
+      const jobs = await store.openJobs({ limit: 200, ...(cursor !== undefined && { cursor }) });
+      for (let index = 0; index < jobs.items.length && !stopped; index += AT_ONCE) {
+        await Promise.all(jobs.items.slice(index, index + AT_ONCE).map(reconcile));
+      }
+      if (jobs.nextCursor === null) return;
+      cursor = jobs.nextCursor;
+    }
+  };
+
+  const reconcile = async (job: JobRecord): Promise<void> => {
+    const settled = Date.now() - Date.parse(job.updatedAt) > PATIENCE_MS;
+    if (!settled) return;
+    if (job.desired === 'deleted') {
+      await startDeletion(client, { tenant: job.tenant, jobId: job.id });
+      return;
+    }
+    const status = await workflowStatus(client, job);
+    if (status === null) {
+      if (await startJob(client, job)) log.info({ tenant: job.tenant, job: job.id, attempt: job.attempt }, 'started a job that was accepted before');
+    } else if (status !== 'RUNNING') {
+      await close(client, job, status);
+      log.warn({ tenant: job.tenant, job: job.id, attempt: job.attempt, status }, 'closing a job whose workflow is gone');
+    } else if (job.desired !== null && (await deliverWish(client, job))) {
+      await store.changeJob(job.tenant, job.id, job.revision, { desired: null });
+    }
+  };
+
+  const loop = async (): Promise<void> => {
+    while (!stopped) {
+      await round().catch((error: unknown) => {
+        if (!isUnavailable(error)) log.error({ err: error }, 'reconciling failed');
+      });
+      if (!stopped) await new Promise<void>((resolve) => { wake = resolve; setTimeout(resolve, EVERY_MS).unref(); });
+    }
+  };
+
+  const running = loop();
+  return {
+    stop() {
+      stopped = true;
+      wake();
+      return running;
+    },
+  };
+}
+
+/** Null: there is no such workflow. */
+async function workflowStatus(client: Client, job: JobRecord): Promise<string | null> {
+  try {
+    const description = await client.withDeadline(Date.now() + 5_000, () => client.workflow.getHandle(jobWorkflowId(job.id, job.attempt)).describe());
+    return description.status.name;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+async function close(client: Client, job: JobRecord, status: string): Promise<void> {
+  const ends: Record<string, { state: EndedState; error: ErrorBody | null }> = {
+    CANCELLED: { state: 'cancelled', error: null },
+    COMPLETED: { state: 'completed', error: null },
+    TERMINATED: {
+      state: 'failed',
+      error: {
+        code: 'workflow_terminated', message: 'An operator terminated the workflow. What was done stays done.',
+        remedy: '`sheaf job retry` goes on with the rows that remain.',
+      },
+    },
+  };
+  const end = ends[status] ?? {
+    state: 'failed',
+    error: {
+      code: 'workflow_failed', message: 'The workflow ended with an error. What was done stays done.',
+      remedy: "The Temporal Web UI and the worker's log show the cause; `sheaf job retry` goes on with the rows that remain.",
+    },
+  };
+  const input: FinishJobInput = {
+    tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: null, state: end.state, error: end.error, reason: end.error?.message ?? null,
+  };
+  await client.workflow.start(WORKFLOWS.closeJob, {
+    workflowId: closeWorkflowId(job.id, job.attempt), taskQueue: TASK_QUEUES.jobs, args: [input], workflowIdConflictPolicy: 'USE_EXISTING',
+  });
+}

@@ -1,0 +1,97 @@
+/** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { activityErrors } from './activities/errors.ts';
+import { createActivities } from './activities/index.ts';
+import { readConfig } from './config.ts';
+import { createContainer, temporalAddress, type Container } from './container.ts';
+import { TASK_QUEUES } from './contracts/messages.ts';
+import { localLimits } from './limits/local.ts';
+import { bundleWorkflows } from './temporal/bundle.ts';
+import { startReconciler } from './temporal/reconciler.ts';
+
+/** Pages, and sheets being read, at once in this process. */
+const ROW_SLOTS = 8;
+const RECORD_SLOTS = 40;
+const MAINTENANCE_SLOTS = 4;
+/** Cached workflows; each costs some memory. */
+const CACHED_WORKFLOWS = 200;
+/** A pause or cancel travels with a heartbeat's answer; the SDK would hold heartbeats back for longer. */
+const HEARTBEAT_THROTTLE = '500ms';
+/** Rows in flight drain for at most their job's `drainSeconds`; whatever is left then is abandoned. */
+const FORCE_STOP = '90s';
+
+const container = await createContainer(readConfig(), 'worker');
+const { config, log } = container;
+
+Runtime.install({
+  // stop() below drains by itself, also on Windows and when the parent process is gone.
+  shutdownSignals: [],
+  logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+    log[level === 'ERROR' ? 'error' : 'warn'](meta && Object.keys(meta).length > 0 ? { meta } : {}, message);
+  }),
+});
+
+const connection = await connect(container);
+const activities = createActivities({
+  store: container.store, blobs: container.blobs, limits: localLimits(), log,
+  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
+}, container.temporal);
+
+const shared: Omit<WorkerOptions, 'taskQueue'> = {
+  connection, namespace: config.SHEAF_TEMPORAL_NAMESPACE,
+  interceptors: { activity: [activityErrors(log)] },
+  maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE, defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
+  shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
+};
+const workers = await Promise.all([
+  Worker.create({
+    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, maxCachedWorkflows: CACHED_WORKFLOWS,
+    activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
+  }),
+  Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
+  Worker.create({
+    ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
+  }),
+]);
+const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
+
+let stopping = false;
+function stop(why: string): void {
+  if (stopping) return;
+  stopping = true;
+  log.info({ why }, 'worker stops: rows in flight are let finish');
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal));
+process.on('disconnect', () => stop('the parent process is gone'));
+process.on('message', (message) => {
+  if (typeof message === 'object' && message !== null && 'type' in message && message.type === 'stop') stop('asked to');
+});
+// User code runs in threads of its own; what still surfaces here is ours, and is no reason to drop everybody's rows.
+process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
+
+const running = Promise.all(workers.map((worker) => worker.run()));
+log.info({ temporal: temporalAddress(config) }, 'worker runs');
+process.send?.({ type: 'ready' });
+try {
+  await running;
+} finally {
+  stop('a worker ended');
+  await reconciler.stop();
+  await activities.close();
+  await connection.close();
+  await container.close();
+}
+process.exit(0);
+
+/** Temporal may come up after the worker does. */
+async function connect({ config, log }: Container): Promise<NativeConnection> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await NativeConnection.connect({ address: temporalAddress(config) });
+    } catch (error) {
+      if (tries % 20 === 0) log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'waiting for Temporal');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}

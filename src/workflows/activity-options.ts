@@ -1,0 +1,37 @@
+/** Every timeout and retry policy, in one place. Imported by workflows: data only. */
+import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
+
+/** 1 s, ×3, at most 60 s, 5 retries. */
+const RETRY: RetryPolicy = { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '60s', maximumAttempts: 6 };
+
+/** The same waits for a row whose error is retryable, inside its page. */
+export const ROW_RETRY_DELAYS_MS = [1_000, 3_000, 9_000, 27_000, 60_000] as const;
+
+/** What must happen in the end, however long the store is away. */
+const UNTIL_DONE: RetryPolicy = { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '15s' };
+
+/** Records of a job: small writes to the store. */
+export const RECORD: ActivityOptions = { startToCloseTimeout: '30s', retry: UNTIL_DONE };
+
+/** Closing a job reads and writes its unfinished pages. */
+export const FINISH: ActivityOptions = { startToCloseTimeout: '10m', heartbeatTimeout: '30s', retry: UNTIL_DONE };
+
+/** The sheet is read to its end; it tells of every page. */
+export const SNAPSHOT: ActivityOptions = {
+  startToCloseTimeout: '24h', heartbeatTimeout: '30s', retry: RETRY, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
+/** A page: some ten seconds of work, or its slow rows' time. Beats twice a second, so silence means that its worker is gone. */
+export const PAGE: ActivityOptions = {
+  startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
+/** Deletions work in bounded steps and tell of each. */
+export const REMOVE: ActivityOptions = { startToCloseTimeout: '1h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
+
+/** How long a job waits before it tries again what the store or the blobs refused, and at first for a lane. */
+export const CAPACITY_WAIT_MS = 15_000;
+export const LANE_WAIT_MS = { first: 500, factor: 1.5, most: 10_000 } as const;
+
+/** Events after which a run continues as new; a run stays under 2,000. */
+export const MAX_HISTORY_EVENTS = 1_500;

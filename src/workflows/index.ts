@@ -1,0 +1,4 @@
+/** The entry of the workflow bundle. */
+export { sheetJob } from './sheet-job.ts';
+export { closeJob } from './close-job.ts';
+export { deleteJob } from './delete-job.ts';
