@@ -12,7 +12,7 @@ const DRAIN_MS = 30_000;
 const IDLE_MS = 120_000;
 
 const config = readConfig();
-const container = await createContainer(config);
+const container = await createContainer(config, 'api');
 const { log } = container;
 
 const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, createApp({ ...container, config }));

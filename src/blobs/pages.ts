@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import type { Cell, Json, Outcome, PageRow, RowFailure, RowResult } from '../contracts/row.ts';
+import type { Cell, Json, Outcome, PageResult, PageRow, RowFailure } from '../contracts/row.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Blobs } from './blobs.ts';
 
@@ -42,16 +42,11 @@ export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]
   return lines.map(([row, rowKey, rowHash, cells]) => ({ row, key: rowKey, rowHash, cells }));
 }
 
+type ResultHead = Omit<PageResult, 'rows'>;
 type ResultLine = [row: number, state: Outcome, output: Json, error?: RowFailure];
 
-export interface PageResult {
-  /** The job's attempt that wrote it. */
-  attempt: number;
-  rows: RowResult[];
-}
-
 export async function writeResultFile(blobs: Blobs, key: string, result: PageResult): Promise<void> {
-  let lines = `${JSON.stringify({ attempt: result.attempt })}\n`;
+  let lines = `${JSON.stringify({ attempt: result.attempt, tried: result.tried, faults: result.faults } satisfies ResultHead)}\n`;
   for (const { row, state, output, error } of result.rows) {
     const line: ResultLine = error ? [row, state, output, error] : [row, state, output];
     lines += `${JSON.stringify(line)}\n`;
@@ -60,9 +55,9 @@ export async function writeResultFile(blobs: Blobs, key: string, result: PageRes
 }
 
 export async function readResultFile(blobs: Blobs, key: string): Promise<PageResult> {
-  const [head, ...lines] = (await readLines(blobs, key)) as [{ attempt: number }, ...ResultLine[]];
+  const [head, ...lines] = (await readLines(blobs, key)) as [ResultHead, ...ResultLine[]];
   return {
-    attempt: head.attempt,
+    ...head,
     rows: lines.map(([row, state, output, error]) => ({ row, state, output, ...(error && { error }) })),
   };
 }

@@ -92,7 +92,9 @@ export function createJobs(store: Store, client: Client): Jobs {
   const tell = async (job: JobRecord, name: string, args: [] | [Priority | number]): Promise<'applied' | 'signalled' | 'unreachable'> => {
     const handle = client.workflow.getHandle(jobWorkflowId(job.id, job.attempt));
     try {
-      await client.withDeadline(Date.now() + UPDATE_MS, () => handle.executeUpdate<ControlAnswer, [(Priority | number)?]>(name, { args }));
+      await client.withDeadline(Date.now() + UPDATE_MS, () => args.length === 0
+        ? handle.executeUpdate<ControlAnswer, []>(name)
+        : handle.executeUpdate<ControlAnswer, [Priority | number]>(name, { args }));
       return 'applied';
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) throw refused(job, error);
