@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
-import { contextOf } from './context.ts';
+import { type Context, contextOf } from './context.ts';
 import { printPreview, type PreviewAnswer } from './preview.ts';
 import { forgetUpload, withSheetFile } from './sheet-file.ts';
 import { watchToEnd } from './watch.ts';
@@ -20,7 +20,7 @@ interface SheetOptions {
   encoding?: string;
 }
 
-interface CreateOptions extends SheetOptions {
+export interface CreateOptions extends SheetOptions {
   handler: string;
   option?: Record<string, Json>;
   key?: string[];
@@ -106,9 +106,9 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
   return { ...sheetRequest(options), ...Object.fromEntries(set) };
 }
 
-export function addJobCreate(job: Command): void {
-  sheetOptions(job.command('create <file>'))
-    .description('start a job on a sheet file: CSV, TSV or XLSX')
+/** The options that say what a job does with its sheet. */
+export function jobOptions(command: Command): Command {
+  return sheetOptions(command)
     .option('--handler <handler>', 'what is done to each row: a name, or a module such as ./my-handler.ts', 'store')
     .option('--option <name=value>', 'option of the handler; JSON where it parses as JSON (repeatable)', collectOption)
     .option('--key <column>', 'column that names a row; without it the row number does (repeatable)', collect)
@@ -121,7 +121,20 @@ export function addJobCreate(job: Command): void {
     .option('--concurrency <n>', "rows handled at once (default: the handler's)", atLeastOne)
     .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
     .option('--no-breaker', 'never stop because of failed rows')
-    .option('--idempotency-key <key>', 'repeating the command with this key gives the same job')
+    .option('--idempotency-key <key>', 'repeating the command with this key gives the same job');
+}
+
+/** Starts the job; the file goes by path or upload, whichever the API takes. */
+export function createJob(context: Context, file: string, options: CreateOptions): Promise<JobAnswer> {
+  const { client, signal } = context;
+  const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
+  return withSheetFile(context, file, (source) =>
+    client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
+}
+
+export function addJobCreate(job: Command): void {
+  jobOptions(job.command('create <file>'))
+    .description('start a job on a sheet file: CSV, TSV or XLSX')
     .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
     .addHelpText('after', `
 Examples:
@@ -129,10 +142,8 @@ Examples:
   sheaf job create tickets.xlsx --sheet Open --handler categorize --option 'categories={"billing":["invoice"],"bug":["crash"]}'`)
     .action(async (file: string, options: CreateOptions, command: Command) => {
       const context = contextOf(command);
-      const { client, terminal, signal } = context;
-      const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
-      const created = await withSheetFile(context, file, (source) =>
-        client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
+      const { terminal } = context;
+      const created = await createJob(context, file, options);
       if (options.wait !== true) {
         if (terminal.json) return terminal.printJson(created);
         terminal.print(created.id);
