@@ -79,7 +79,9 @@ export function createClient({ url, tenant, owner }: ClientOptions): Client {
     open,
     async call<Answer>(method: string, path: string, more?: CallOptions): Promise<Answer> {
       const response = await open(method, path, more);
-      const text = await response.text();
+      const text = await response.text().catch((error: unknown) => {
+        throw more?.signal?.aborted === true ? error : new Unreachable(base, error);
+      });
       try {
         return (text === '' ? null : JSON.parse(text)) as Answer;
       } catch {
