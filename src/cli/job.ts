@@ -114,16 +114,20 @@ function addItems(job: Command): void {
       const rows = await listUpTo<ItemAnswer>(client, jobPath(id, '/items'), limit, { query, signal });
       if (terminal.json) return terminal.printJson(rows);
       if (rows.items.length === 0) return terminal.note('No such rows.');
-      printTable(
-        terminal,
-        [{ title: 'row', align: 'right' }, { title: 'key', shrinks: true }, { title: 'state' }, { title: 'code' }, { title: 'output or error', shrinks: true }],
-        rows.items.map(({ row, key, state, output, error }) => [
-          String(row), (key ?? '').slice(0, 200), state, error?.code ?? '',
-          (error?.message ?? (output === null ? '' : JSON.stringify(output))).slice(0, 1000),
-        ]),
-      );
+      printItems(terminal, rows.items);
       if (rows.nextCursor !== null) terminal.note('There are more; --limit shows them, `sheaf job results` gives all.');
     });
+}
+
+export function printItems(terminal: Terminal, items: ItemAnswer[]): void {
+  printTable(
+    terminal,
+    [{ title: 'row', align: 'right' }, { title: 'key', shrinks: true }, { title: 'state' }, { title: 'code' }, { title: 'output or error', shrinks: true }],
+    items.map(({ row, key, state, output, error }) => [
+      String(row), (key ?? '').slice(0, 200), state, error?.code ?? '',
+      (error?.message ?? (output === null ? '' : JSON.stringify(output))).slice(0, 1000),
+    ]),
+  );
 }
 
 function addEvents(job: Command): void {
