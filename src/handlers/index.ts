@@ -4,11 +4,12 @@ import type { z } from 'zod';
 import { SheafError } from '../contracts/errors.ts';
 import type { Json } from '../contracts/row.ts';
 import { nearest } from '../domain/nearest.ts';
+import { categorize } from './categorize.ts';
 import type { Handler } from './handler.ts';
 import { module } from './module.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, module].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, module].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;
@@ -59,10 +60,18 @@ export function parseOptions<Options>(handler: Handler<Options>, options: unknow
 }
 
 function readable(issue: z.core.$ZodIssue): { field: string; text: string } {
-  if (issue.code === 'unrecognized_keys') {
-    const field = [...issue.path, issue.keys[0]].join('.');
-    return { field, text: `there is no option ${issue.keys.map((key) => `"${key}"`).join(', ')}${issue.path.length > 0 ? ` in ${issue.path.join('.')}` : ''}` };
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    // Of the forms that an option may have, the one that fits furthest is the one that was meant.
+    const inner = issue.errors.flatMap(([first]) => (first === undefined ? [] : [first])).sort((a, b) => b.path.length - a.path.length)[0];
+    if (inner !== undefined && inner.path.length > 0) return readable({ ...inner, path: [...issue.path, ...inner.path] });
+    const expected = [...new Set(issue.errors.flat().flatMap((one) => (one.code === 'invalid_type' ? [one.expected === 'record' ? 'object' : one.expected] : [])))];
+    if (expected.length > 0) return named(issue.path.join('.'), `expected ${expected.join(' or ')}`);
   }
-  const field = issue.path.join('.');
-  return { field, text: field === '' ? issue.message : `${field}: ${issue.message}` };
+  if (issue.code === 'unrecognized_keys') {
+    const where = issue.path.length > 0 ? ` in ${issue.path.join('.')}` : '';
+    return { field: [...issue.path, issue.keys[0]].join('.'), text: `there is no option ${issue.keys.map((key) => `"${key}"`).join(', ')}${where}` };
+  }
+  return named(issue.path.join('.'), issue.message);
 }
+
+const named = (field: string, message: string): { field: string; text: string } => ({ field, text: field === '' ? message : `${field}: ${message}` });

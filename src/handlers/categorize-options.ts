@@ -1,0 +1,82 @@
+/** The forms in which categories and columns can be given, each brought into one form. */
+import { RE2JS } from 're2js';
+import { z } from 'zod';
+import { fold } from './keywords.ts';
+
+export interface Category {
+  name: string;
+  description: string | null;
+  keywords: string[];
+  patterns: string[];
+  /** Multiplies its score. */
+  weight: number;
+}
+
+const MOST_KEYWORDS = 20_000;
+const MOST_PATTERNS = 200;
+/** A pattern's compiled size bounds the time that it takes for a character. */
+const LARGEST_PATTERN = 1_000;
+
+const name = z.string().trim().min(1).max(200);
+const terms = z.union([
+  z.string().max(100_000).transform((text) => text.split(',').map((term) => term.trim()).filter((term) => term !== '')),
+  z.array(z.string().trim().min(1).max(200)),
+]);
+const patterns = z.array(z.string().min(1).max(500)).default([])
+  .describe('Regular expressions in RE2 syntax (no look-around, no back-references; \\b knows ASCII only), case-insensitive');
+const weight = z.number().positive().max(1_000);
+
+const listed = z.array(z.union([name, z.strictObject({
+  name,
+  description: z.string().max(10_000).optional().describe('For people, and for language models'),
+  keywords: terms.optional().describe('A list, or a text with commas; default: the name'),
+  patterns,
+  weight: weight.default(1),
+})]));
+
+/**
+ * Without keywords and patterns, a category's name is its keyword. The order is kept: it decides ties.
+ */
+export const categories = z.union([terms, listed, z.record(name, terms)]).transform((given, context): Category[] => {
+  const all = Array.isArray(given) ? given.map(category) : Object.entries(given).map(([name, keywords]) => category({ name, keywords, patterns: [], weight: 1 }));
+  const complain = (path: (string | number)[], message: string): void => void context.issues.push({ code: 'custom', path, message, input: given });
+  if (all.length === 0) complain([], 'at least one category is needed');
+  const seen = new Set<string>();
+  all.forEach(({ name, patterns }, index) => {
+    const path = Array.isArray(given) ? [index] : [name];
+    if (seen.has(name)) complain(path, `there are two categories "${name}"`);
+    seen.add(name);
+    patterns.forEach((pattern, at) => {
+      const problem = patternProblem(pattern);
+      if (problem !== null) complain([...path, 'patterns', at], `category "${name}", pattern "${pattern}": ${problem}`);
+    });
+  });
+  if (all.reduce((sum, { keywords }) => sum + keywords.length, 0) > MOST_KEYWORDS) complain([], `there are more than ${MOST_KEYWORDS} keywords`);
+  if (all.reduce((sum, { patterns }) => sum + patterns.length, 0) > MOST_PATTERNS) complain([], `there are more than ${MOST_PATTERNS} patterns`);
+  return all;
+});
+
+type Listed = string | z.output<typeof listed>[number];
+
+function category(given: Listed): Category {
+  if (typeof given === 'string') return { name: given, description: null, keywords: [given], patterns: [], weight: 1 };
+  const { name, description = null, patterns, weight } = given;
+  const keywords = given.keywords ?? (patterns.length === 0 ? [name] : []);
+  return { name, description, keywords: [...new Map(keywords.toReversed().map((term) => [fold(term), term])).values()].reverse(), patterns: [...new Set(patterns)], weight };
+}
+
+/** Throws where the pattern is not one of RE2's. */
+export const compilePattern = (pattern: string): RE2JS => RE2JS.compile(pattern, RE2JS.CASE_INSENSITIVE);
+
+function patternProblem(pattern: string): string | null {
+  try {
+    return compilePattern(pattern).programSize() > LARGEST_PATTERN ? 'it is too complex; use smaller repeat counts' : null;
+  } catch (error) {
+    return (error instanceof Error ? error.message : String(error)).replace('error parsing regexp: ', '').replace('(?i)', '');
+  }
+}
+
+/** Column → weight. */
+export const columnWeights = z.union([terms, z.record(z.string(), weight)])
+  .transform((given): Map<string, number> => new Map(Array.isArray(given) ? given.map((column) => [column, 1]) : Object.entries(given)))
+  .refine((columns) => columns.size > 0, 'at least one column is needed');
