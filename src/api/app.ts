@@ -3,33 +3,43 @@ import { randomUUID } from 'node:crypto';
 import express from 'express';
 import type { Express, NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
-import type { Logger } from 'pino';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Config } from '../config.ts';
 import { SheafError } from '../contracts/errors.ts';
+import type { Log } from '../log.ts';
+import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 import type { Jobs } from '../temporal/jobs.ts';
+import { serveDocs } from './docs.ts';
 import { mount } from './endpoint.ts';
-import type { Endpoint } from './endpoint.ts';
+import { endpoints } from './endpoints.ts';
+import { createMetrics } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
 import { asSheafError, problemOf } from './problem.ts';
-import { jobEndpoints } from './routes/jobs.ts';
-import { uploadEndpoints } from './routes/uploads.ts';
 
 export interface ApiDeps {
   config: Config;
   store: Store;
   blobs: Blobs;
   jobs: Jobs;
-  log: Logger;
+  /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
+  temporalHealth(): Promise<{ workers: number }>;
+  sheetLimits: SheetLimits;
+  log: Log;
 }
 
-export const endpoints: readonly Endpoint[] = [...jobEndpoints, ...uploadEndpoints];
+/** What endpoints work with. */
+export interface ApiContext extends ApiDeps {
+  metrics: Metrics;
+  startedAt: Date;
+}
 
 export function createApp(deps: ApiDeps): Express {
+  const context: ApiContext = { ...deps, metrics: createMetrics(deps.store), startedAt: new Date() };
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag'); // answers change with every row that finishes
-  app.use(observed(deps));
+  app.use(observed(context));
   app.use(guarded(deps.config));
   app.use(helmet({
     // Plain HTTP on the user's own machine is the rule, so nothing may insist on HTTPS.
@@ -39,23 +49,24 @@ export function createApp(deps: ApiDeps): Express {
       directives: { defaultSrc: ["'self'"], styleSrc: ["'self'", "'unsafe-inline'"], imgSrc: ["'self'", 'data:'], objectSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"] },
     },
   }));
-  mount(app, endpoints, deps);
+  mount(app, endpoints, context);
+  serveDocs(app);
   app.use(() => { throw new SheafError('not_found', 'There is nothing at this address.', { remedy: '/docs lists all addresses.' }); });
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => refuse(error, res, deps.log));
   return app;
 }
 
-/** One log line a request: never a body, never a query (a cursor or tag may be private). */
-function observed({ log }: ApiDeps) {
+/** One log line and one measurement a request: never a body, never a query (a tag or a file's name may be private). */
+function observed({ log, metrics }: ApiContext) {
   return (req: Request, res: Response, next: NextFunction): void => {
     const started = performance.now();
     res.locals.requestId = randomUUID();
     res.set('X-Request-Id', res.locals.requestId);
     res.once('close', () => {
-      log.info({
-        request: res.locals.requestId, method: req.method, route: res.locals.route ?? 'other', status: res.statusCode,
-        ms: Math.round(performance.now() - started), tenant: res.locals.tenant, job: res.locals.job, complete: res.writableFinished,
-      }, 'request');
+      const ms = performance.now() - started;
+      const { requestId: request, route = 'other', tenant, job } = res.locals;
+      metrics.observe(req.method, route, res.statusCode, ms / 1000);
+      log.info({ request, method: req.method, route, status: res.statusCode, ms: Math.round(ms), tenant, job, ...(!res.writableFinished && { brokenOff: true }) }, 'request');
     });
     next();
   };
@@ -82,14 +93,22 @@ function guarded({ SHEAF_API_HOST: configured }: Config) {
   };
 }
 
-function refuse(cause: unknown, res: Response, log: Logger): void {
+/** How long a client may go on sending what was refused. */
+const LINGER_MS = 10_000;
+
+function refuse(cause: unknown, res: Response, log: Log): void {
   const error = asSheafError(cause);
   const request: string = res.locals.requestId;
+  if (res.destroyed) return; // the client is gone, and its going is what failed
   if (error.code === 'internal') log.error({ request, err: cause }, 'request failed');
   // What was begun cannot be taken back: a broken connection is how the client learns of it.
   if (res.headersSent) return void res.destroy();
   if (error.status === 503) res.set('Retry-After', '5');
-  // An unread body would be taken for the next request.
-  if (!res.req.complete) res.set('Connection', 'close');
+  // What is left of the body is read and dropped, so that the client gets to read this; but not for ever.
+  const { req } = res;
+  if (!req.complete) {
+    const linger = setTimeout(() => req.destroy(), LINGER_MS);
+    req.once('close', () => clearTimeout(linger));
+  }
   res.status(error.status).type('application/problem+json').send(JSON.stringify(problemOf(error, request)));
 }

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { NAME_PATTERN } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { ErrorCode } from '../contracts/errors.ts';
-import type { ApiDeps } from './app.ts';
+import type { ApiContext } from './app.ts';
 import { invalid, InvalidRequest } from './problem.ts';
 
 const none = z.strictObject({});
@@ -73,12 +73,12 @@ export const reply = <const Status extends number, Body = undefined>(status: Sta
 /** What a handler gives: an answer, or `sent` where it has written the response itself. */
 type Handler<Params extends z.ZodObject, Query extends z.ZodObject, Headers extends z.ZodObject, Body extends z.ZodType, Answers> = (
   call: Call<z.output<Params>, z.output<Query>, z.output<Headers>, z.output<Body>>,
-  deps: ApiDeps,
+  deps: ApiContext,
 ) => Promise<Reply<Answers> | 'sent'>;
 
 /** Any endpoint, its types forgotten. */
 export interface Endpoint extends Spec<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType, Record<number, Answer>> {
-  serve(req: Request, res: Response, deps: ApiDeps): Promise<void>;
+  serve(req: Request, res: Response, deps: ApiContext): Promise<void>;
 }
 
 export function endpoint<
@@ -99,9 +99,10 @@ export function endpoint<
   const headers = (spec.headers ?? z.looseObject({})) as Headers;
   const body = (spec.body ?? z.undefined()) as Body;
 
-  async function serve(req: Request, res: Response, deps: ApiDeps): Promise<void> {
+  async function serve(req: Request, res: Response, deps: ApiContext): Promise<void> {
     const caller = spec.tenanted === false ? { tenant: '', owner: '' } : callerOf(req);
     res.locals.tenant = caller.tenant;
+    res.locals.job = spec.tag === 'Uploads' ? undefined : req.params.id;
     const gone = new AbortController();
     res.once('close', () => { if (!res.writableFinished) gone.abort(); });
     const input = {
@@ -157,7 +158,7 @@ async function readJson(req: Request, res: Response): Promise<void> {
 export const routeOf = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');
 
 /** Serves them, and answers 405 where the address is right and the method is not. */
-export function mount(app: Express, endpoints: readonly Endpoint[], deps: ApiDeps): void {
+export function mount(app: Express, endpoints: readonly Endpoint[], deps: ApiContext): void {
   for (const one of endpoints) {
     app[one.method](routeOf(one.path), async (req, res) => {
       res.locals.route = one.path;

@@ -118,6 +118,21 @@ const columnAnswer = z.strictObject({
   letter: z.string(),
 });
 
+export const previewAnswer = z
+  .strictObject({
+    format: z.string().meta({ description: 'What the file turned out to be, for people' }),
+    sheet: z.string().nullable(),
+    sheets: z.array(z.string()).meta({ description: 'Of the workbook; none for CSV' }),
+    columns: z.array(columnAnswer.extend({
+      type: z.enum(['integer', 'number', 'boolean', 'date', 'datetime', 'text', 'empty', 'mixed']),
+    })),
+    rows: z.array(z.strictObject({ row: z.int(), cells: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])) })),
+    rowCount: count.nullable().meta({ description: 'Null where counting would have taken too long' }),
+    warnings: z.array(warningAnswer),
+  })
+  .meta({ id: 'Preview' });
+export type PreviewAnswer = z.infer<typeof previewAnswer>;
+
 const progressAnswer = z.strictObject({
   stage: z.enum(['queued', 'snapshot', 'rows', 'ended']),
   total: count.nullable().meta({ description: 'Null until the sheet has been read' }),
@@ -239,21 +254,26 @@ export const handlerAnswer = z
   .meta({ id: 'Handler' });
 export type HandlerAnswer = z.infer<typeof handlerAnswer>;
 
-const partAnswer = z.strictObject({ ok: z.boolean(), message: z.string().optional(), ms: z.number() });
+const partAnswer = z.strictObject({ ok: z.boolean(), message: z.string().optional() });
 
 export const systemAnswer = z
   .strictObject({
     status: z.enum(['ok', 'degraded', 'down']).meta({ description: '`degraded`: reads work, jobs wait. `down`: the store or the blobs are out of reach' }),
     version: z.string(),
+    node: z.string(),
     startedAt: time,
     uptimeSeconds: z.number(),
-    parts: z.strictObject({ store: partAnswer, blobs: partAnswer, temporal: partAnswer }),
-    openJobs: z.record(z.string(), count).optional().meta({ description: "The tenant's jobs that have not ended, by state" }),
+    parts: z.strictObject({
+      store: partAnswer,
+      blobs: partAnswer,
+      temporal: partAnswer,
+      workers: partAnswer.meta({ description: 'Whether a worker asks for jobs; a stopped one counts for up to a minute' }),
+    }),
   })
   .meta({ id: 'SystemStatus' });
 export type SystemAnswer = z.infer<typeof systemAnswer>;
 
-export const healthAnswer = z.strictObject({ status: z.enum(['ok', 'down']), parts: z.record(z.string(), z.boolean()).optional() });
+export const healthAnswer = z.strictObject({ status: z.enum(['ok', 'down']) });
 
 /** Every error: RFC 9457, `application/problem+json`. */
 export const problemAnswer = z

@@ -9,9 +9,10 @@ import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
 import { canonicalJson, digest } from '../../domain/hashing.ts';
 import { findHandler, parseOptions, resolveHandler } from '../../handlers/index.ts';
+import { localFile } from '../../sources/files.ts';
 import type { Store } from '../../store/store.ts';
 import type { Controlled, NewJob } from '../../temporal/jobs.ts';
-import type { ApiDeps } from '../app.ts';
+import type { ApiContext } from '../app.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { jobAddress, jobAnswerOf, wholeJobAnswer } from '../job-answer.ts';
 import { InvalidRequest } from '../problem.ts';
@@ -46,7 +47,7 @@ const create = endpoint({
   return reply(created ? 201 : 200, await wholeJobAnswer(deps.store, job), { Location: jobAddress(job.id) });
 });
 
-async function newJob(deps: ApiDeps, tenant: string, owner: string, body: z.output<typeof jobBody>): Promise<NewJob> {
+async function newJob(deps: ApiContext, tenant: string, owner: string, body: z.output<typeof jobBody>): Promise<NewJob> {
   const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, ...request } = body;
   const asked = typeof handler === 'string' ? { name: handler } : handler;
   if (options !== undefined && asked.options !== undefined) {
@@ -70,12 +71,15 @@ async function newJob(deps: ApiDeps, tenant: string, owner: string, body: z.outp
 }
 
 /** The file that a body's `source` names, once it is known to exist. */
-async function located(deps: ApiDeps, tenant: string, source: z.output<typeof jobBody>['source']) {
+async function located(deps: ApiContext, tenant: string, source: z.output<typeof jobBody>['source']) {
   if ('upload' in source) {
     const { name } = await readUploadMeta(deps.blobs, tenant, source.upload);
     return { location: source, fileName: name };
   }
-  return { location: source, fileName: path.basename(source.path) };
+  // The worker may run in another folder, so relative ends here.
+  const file = path.resolve(source.path);
+  const { name } = await localFile(file, deps.config.SHEAF_INPUT_DIRS);
+  return { location: { path: file }, fileName: name };
 }
 
 const list = endpoint({

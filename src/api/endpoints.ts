@@ -1,0 +1,11 @@
+/** Every endpoint: the server serves this list and the OpenAPI document describes it. */
+import type { Endpoint } from './endpoint.ts';
+import { handlerEndpoints } from './routes/handlers.ts';
+import { jobEndpoints } from './routes/jobs.ts';
+import { jobRowEndpoints } from './routes/job-rows.ts';
+import { systemEndpoints } from './routes/system.ts';
+import { uploadEndpoints } from './routes/uploads.ts';
+
+export const endpoints: readonly Endpoint[] = [
+  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...handlerEndpoints, ...systemEndpoints,
+];

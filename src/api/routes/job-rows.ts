@@ -1,0 +1,94 @@
+/** What a job has to show for itself: its rows, as a list and as files, and its events. */
+import { once } from 'node:events';
+import type { Response } from 'express';
+import { z } from 'zod';
+import { API_PREFIX, eventAnswer, idParams, itemAnswer, listOf, listQuery } from '../../contracts/api.ts';
+import { endpoint, reply } from '../endpoint.ts';
+import { listItems } from '../job-rows.ts';
+import { RESULT_FORMATS, resultChunks, resultFileName } from '../results.ts';
+import type { ResultFormat } from '../results.ts';
+import { jobOf } from './jobs.ts';
+
+const tag = 'Results';
+const jobs = `${API_PREFIX}/jobs`;
+
+const states = z.array(z.enum(['done', 'unchanged', 'failed', 'skipped', 'remaining'])).exactOptional()
+  .meta({ description: 'Rows in one of these states; repeated or with commas. Default: all' });
+
+const items = endpoint({
+  method: 'get', path: `${jobs}/{id}/items`, id: 'listJobItems', tag,
+  summary: "List a job's rows with their outcomes",
+  description: "In the sheet's order. Failed rows show as they happen, other outcomes when their page ends.",
+  params: idParams,
+  query: z.strictObject({
+    state: states,
+    code: z.string().min(1).max(200).exactOptional().meta({ description: 'Rows that failed with this code' }),
+    ...listQuery,
+  }),
+  answers: { 200: { description: 'A page of rows', schema: listOf(itemAnswer) } },
+  fails: ['job_not_found', 'invalid_cursor'],
+}, async ({ tenant, params, query }, deps) => {
+  const job = await jobOf(deps.store, tenant, params.id);
+  return reply(200, await listItems(deps, job, { states: query.state, code: query.code }, query.cursor, query.limit));
+});
+
+const events = endpoint({
+  method: 'get', path: `${jobs}/{id}/events`, id: 'listJobEvents', tag,
+  summary: "List a job's events, oldest first",
+  description: 'The newest 1,000 are kept.',
+  params: idParams,
+  query: z.strictObject(listQuery),
+  answers: { 200: { description: 'A page of events', schema: listOf(eventAnswer) } },
+  fails: ['job_not_found', 'invalid_cursor'],
+}, async ({ tenant, params, query: { cursor, limit } }, { store }) => {
+  const job = await jobOf(store, tenant, params.id);
+  return reply(200, await store.listEvents(tenant, job.id, { limit, ...(cursor !== undefined && { cursor }) }));
+});
+
+const results = endpoint({
+  method: 'get', path: `${jobs}/{id}/results`, id: 'getJobResults', tag,
+  summary: "Download a job's results",
+  description: 'Streamed in the order of the sheet; while the job runs, what there is so far, the other rows as `remaining`. '
+    + "NDJSON: a line a row, `{row, key, state, input, output, error?}`. CSV and XLSX: the sheet's columns, the output's, `row`, `state`, `error_code`, `error_message`.",
+  params: idParams,
+  query: z.strictObject({
+    format: z.enum(['ndjson', 'csv', 'xlsx']).default('ndjson'),
+    state: states,
+    escape: z.enum(['true', 'false']).default('true').meta({
+      description: 'CSV: `true` for spreadsheet programs (byte order mark; an apostrophe before cells that they would run as a formula), `false` for the cells as they are',
+    }),
+  }),
+  answers: { 200: { description: 'The file', content: Object.values(RESULT_FORMATS), headers: { 'Content-Disposition': 'A name for the file' } } },
+  fails: ['job_not_found', 'not_ready'],
+}, async ({ tenant, params, query, res, signal }, deps) => {
+  const job = await jobOf(deps.store, tenant, params.id);
+  const asked = { format: query.format, states: query.state, escape: query.escape === 'true' };
+  await send(res, resultHeaders(query.format, resultFileName(job, query.format)), resultChunks(deps, job, asked, signal), signal);
+  return 'sent';
+});
+
+/** RFC 6266: an ASCII name for old clients, the whole one for others. */
+function resultHeaders(format: ResultFormat, name: string): Record<string, string> {
+  const encoded = encodeURIComponent(name.toWellFormed()).replaceAll(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  return {
+    'Content-Type': RESULT_FORMATS[format],
+    'Content-Disposition': `attachment; filename="${name.replaceAll(/[^\x20-\x7e]/g, '_')}"; filename*=UTF-8''${encoded}`,
+    'Cache-Control': 'no-store',
+  };
+}
+
+/** As fast as the client reads. What fails before the first chunk can still be answered as a problem. */
+async function send(res: Response, headers: Record<string, string>, chunks: AsyncGenerator<string | Buffer>, signal: AbortSignal): Promise<void> {
+  try {
+    let next = await chunks.next();
+    res.status(200).set(headers);
+    for (; !next.done; next = await chunks.next()) {
+      if (!res.write(next.value)) await once(res, 'drain', { signal });
+    }
+    res.end();
+  } finally {
+    await chunks.return(undefined);
+  }
+}
+
+export const jobRowEndpoints = [items, events, results];
