@@ -1,4 +1,5 @@
 /** The `sheaf` command: which commands there are, and how each ends. */
+import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
@@ -14,8 +15,8 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(--help shows how it is used)')
     .exitOverride()
-    // With --json the failure is printed as JSON, once.
-    .configureOutput({ outputError: (text, write) => { if (!asJson) write(text); } })
+    // The failure itself is printed as JSON, once.
+    .configureOutput(asJson ? { writeErr: () => {} } : {})
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
   addJobCommands(program);
   addSystemCommands(program);
@@ -38,7 +39,7 @@ function exitCodeOf(error: unknown): number {
   // Commander has printed its own: help and version end well, all else is wrong usage.
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT.ok;
-    if (asJson) printFailure(openTerminal(true), wrongUsage(error.message.replace(/^error: /, '')));
+    if (asJson) printFailure(openTerminal(true), wrongUsage(error.code === 'commander.help' ? 'A command is missing.' : error.message.replace(/^error: /, '')));
     return EXIT.usage;
   }
   if (error instanceof Error && error.name === 'AbortError') return EXIT.interrupted;
@@ -50,7 +51,7 @@ function exitCodeOf(error: unknown): number {
     printFailure(terminal, new CommandFailure({ code: 'internal', message, remedy: 'SHEAF_LOG_LEVEL=debug shows where it happened.' }));
   }
   if (process.env['SHEAF_LOG_LEVEL'] === 'debug' && error instanceof Error) {
-    process.stderr.write(`${(error.cause instanceof Error ? error.cause : error).stack}\n`);
+    process.stderr.write(`${inspect(error)}\n`);
   }
   return error instanceof CommandFailure ? error.exitCode : EXIT.failed;
 }

@@ -41,19 +41,19 @@ export function addSystemCommands(program: Command): void {
     });
 }
 
-function printStatus({ terminal, client }: Context, { status, version, uptimeSeconds, parts, openJobs }: SystemAnswer): void {
+function printStatus({ terminal, client }: Context, { status, version, node, uptimeSeconds, parts }: SystemAnswer): void {
   printFacts(terminal, [
     ['status', status],
     ['API', client.url],
     ['version', version],
     ['up for', duration(uptimeSeconds)],
-    ['open jobs', Object.entries(openJobs ?? {}).map(([state, jobs]) => `${jobs} ${state}`).join(', ') || 'none'],
+    ['Node.js', node],
   ]);
   terminal.print('');
   printTable(
     terminal,
-    [{ title: 'part' }, { title: '' }, { title: 'answered in', align: 'right' }, { title: '', shrinks: true }],
-    Object.entries(parts).map(([name, { ok, ms, message }]) => [name, ok ? 'ok' : 'DOWN', `${Math.round(ms)} ms`, message ?? '']),
+    [{ title: 'part' }, { title: 'state' }, { title: '', shrinks: true }],
+    Object.entries(parts).map(([name, { ok, message }]) => [name, ok ? 'ok' : 'DOWN', message ?? '']),
   );
 }
 
