@@ -6,9 +6,10 @@ import { readBytes } from './read-bytes.ts';
 import type { OpenSheet, SheetFile, SheetLimits, SheetSource } from './source.ts';
 import { openTable } from './table.ts';
 import { Warnings } from './warnings.ts';
+import { xlsxSource } from './xlsx.ts';
 
 /** In this order; the first that recognises a file reads it. */
-const SOURCES: readonly SheetSource[] = [csvSource];
+const SOURCES: readonly SheetSource[] = [xlsxSource, csvSource];
 
 /** Bytes of the beginning that tell what a file is. */
 const HEAD_BYTES = 4096;

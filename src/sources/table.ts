@@ -134,6 +134,13 @@ function trimEnd(cells: Cell[]): void {
   cells.length = length;
 }
 
+const WHY_RENAMED = {
+  empty: 'has no header and is called by its letter',
+  duplicate: 'has the same header as another and got a number at the end of its name',
+  too_long: 'has a very long header, of which the beginning is its name',
+  reserved: 'has a header that cannot be a name and got a number at its end',
+};
+
 /** The columns so far, growing at the right with every wider row. */
 class Columns {
   readonly list: Column[];
@@ -142,6 +149,7 @@ class Columns {
   readonly #warnings: Warnings;
   /** Cells of the header row, empty ones at its end included. */
   readonly #headerWidth: number;
+  readonly #renamed = new Map<string, number>();
 
   constructor(window: Window, header: Cell[], limits: SheetLimits, warnings: Warnings) {
     this.#window = window;
@@ -181,16 +189,17 @@ class Columns {
     }
   }
 
+  /** One warning for each reason; it names the first column, the mapping of columns tells the rest. */
   #warnOfName(column: Column): void {
     const reason = renameReason(column);
     if (reason === null || reason === 'whitespace') return;
-    const why = { empty: 'has no header', duplicate: 'has the same header as another', too_long: 'has a very long header', reserved: 'has a header that cannot be a name' };
-    this.#warnings.add({
-      code: `${reason}_header`,
-      message: `Column ${column.letter} ${why[reason]} and is called "${column.name}"`,
-      row: this.#window.headerRow,
-      column: column.letter,
-    });
+    const code = `${reason}_header`;
+    const known = this.#warnings.list.find((warning) => warning.code === code);
+    const count = (this.#renamed.get(code) ?? 0) + 1;
+    this.#renamed.set(code, count);
+    const message = `Column ${known?.column ?? column.letter} ${WHY_RENAMED[reason]}${count === 1 ? '' : `, and ${count - 1} more with it`}`;
+    if (known) known.message = message;
+    else this.#warnings.add({ code, message, row: this.#window.headerRow, column: column.letter });
   }
 
   #tooMany(width: number, row: number): SheafError {
