@@ -6,13 +6,19 @@
  * S the sum of all scores, confidence = s/S · s/(s + 0.5), rounded to 2 decimals: 0.67 for a single term without a
  * rival, nearer to 1 the more terms agree, lower where other categories fit too; 0 where the default was taken.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { RowInput } from '../contracts/row.ts';
 import type { CategorizeProvider } from './categorize.ts';
 import { type Category, compilePattern } from './categorize-options.ts';
 import { requireColumns } from './columns.ts';
+import type { HandledOutcome } from './handler.ts';
 import { keywordMatcher } from './keywords.ts';
 
 const DOUBT = 0.5;
+/** Patterns read no more of a cell. */
+const PATTERN_CHARS = 100_000;
+/** Long cells take long: after so much time others get their turn. */
+const TURN_MS = 50;
 
 interface Term {
   category: number;
@@ -34,7 +40,18 @@ export const rules: CategorizeProvider = async ({ categories, columns, default: 
     },
     batchSize: 100,
     concurrency: 1,
-    handle: async (rows) => rows.map(({ input }) => ({ output: decide(input) })),
+    handle: async (rows, signal) => {
+      const outcomes: HandledOutcome[] = [];
+      let since = performance.now();
+      for (const { input } of rows) {
+        outcomes.push({ output: decide(input) });
+        if (performance.now() - since < TURN_MS) continue;
+        await setImmediate();
+        signal.throwIfAborted();
+        since = performance.now();
+      }
+      return outcomes;
+    },
     close: async () => {},
   };
 };
@@ -58,7 +75,8 @@ function decider(categories: readonly Category[], columns: readonly [string, num
       const text = String(cell);
       const here = new Set<number>();
       findKeywords(text, (term) => here.add(term));
-      for (const { term, pattern } of patterns) if (pattern.test(text)) here.add(term);
+      const head = text.slice(0, PATTERN_CHARS);
+      for (const { term, pattern } of patterns) if (pattern.test(head)) here.add(term);
       for (const term of here) {
         const { category } = terms[term]!;
         scores.set(category, (scores.get(category) ?? 0) + weight * categories[category]!.weight);
