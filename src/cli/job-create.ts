@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { type Context, contextOf } from './context.ts';
-import { printPreview, type PreviewAnswer } from './preview.ts';
+import { printPreview } from './preview.ts';
 import { forgetUpload, withSheetFile } from './sheet-file.ts';
 import { watchToEnd } from './watch.ts';
 

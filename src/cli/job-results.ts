@@ -33,24 +33,27 @@ export function addJobResults(job: Command): void {
         throw wrongUsage('An XLSX file is no text for a terminal.', 'Give --output FILE.');
       }
       const response = await client.open('GET', jobPath(id, '/results'), { query: { format: chosen, state, escape: raw ? false : undefined }, signal });
-      const body = response.body === null ? Readable.from([]) : Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
       if (output === undefined) {
-        await pipeline(body, terminal.out, { end: false, signal }).catch((error: unknown) => { throw brokenOff(error, signal); });
+        await pipeline(bodyOf(response), terminal.out, { end: false, signal }).catch((error: unknown) => { throw brokenOff(error, signal); });
         return;
       }
-      const size = await save(body, output, signal);
+      const size = await save(response, output, signal);
       if (terminal.json) terminal.printJson({ output: path.resolve(output), format: chosen, bytes: size });
       else terminal.note(`Wrote ${output} (${bytes(size)}).`);
     });
 }
 
+/** To be made where it is read at once: it may break at any moment. */
+const bodyOf = ({ body }: Response): Readable =>
+  (body === null ? Readable.from([]) : Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]));
+
 /** The whole file or none: it appears under its name when it is complete. Answers its bytes. */
-async function save(body: Readable, output: string, signal: AbortSignal): Promise<number> {
+async function save(response: Response, output: string, signal: AbortSignal): Promise<number> {
   const special = await fs.stat(output).then((stat) => !stat.isFile(), () => false);
   const target = special ? output : `${output}.part`;
   const file = createWriteStream(target);
   try {
-    await pipeline(body, file, { signal });
+    await pipeline(bodyOf(response), file, { signal });
     if (!special) await fs.rename(target, output);
     return file.bytesWritten;
   } catch (error) {

@@ -1,17 +1,8 @@
 /** How a preview of a sheet looks to a person. */
+import type { PreviewAnswer } from '../contracts/api.ts';
 import { count, fit, printable } from './format.ts';
 import { printFacts, printTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
-
-export interface PreviewAnswer {
-  format: string;
-  sheet?: string | null;
-  sheets?: string[];
-  rowCount?: number | null;
-  columns: { name: string; header?: string | null; letter: string; type?: string | null }[];
-  rows: { row: number; cells: (string | number | boolean | null)[] }[];
-  warnings: { code: string; message: string; row?: number; column?: string }[];
-}
 
 /** Of a cell; more says nothing in a table and costs time to measure. */
 const MOST_CHARACTERS = 60;
@@ -21,8 +12,8 @@ export function printPreview(terminal: Terminal, preview: PreviewAnswer): void {
   const { columns, rows, warnings } = preview;
   printFacts(terminal, [
     ['format', preview.format],
-    ['sheet', preview.sheet === undefined || preview.sheet === null ? null : `${preview.sheet} (of: ${(preview.sheets ?? []).join(', ')})`],
-    ['rows', preview.rowCount === undefined || preview.rowCount === null ? 'not known before all is read' : count(preview.rowCount)],
+    ['sheet', preview.sheet === null ? null : `${preview.sheet}${preview.sheets.length > 1 ? `  (of ${preview.sheets.join(', ')})` : ''}`],
+    ['rows', preview.rowCount === null ? 'not known before all is read' : count(preview.rowCount)],
     ['columns', count(columns.length)],
   ]);
   terminal.print('');
@@ -35,8 +26,8 @@ export function printPreview(terminal: Terminal, preview: PreviewAnswer): void {
     shown.map((column, index) => [
       column.letter,
       cell(column.name),
-      column.type ?? '',
-      column.header === column.name ? '' : column.header === null || column.header === undefined ? '(empty)' : cell(column.header),
+      column.type,
+      column.header === column.name ? '' : column.header === null ? '(empty)' : cell(column.header),
       rows.slice(0, 3).map(({ cells }) => cell(cells[index])).filter((text) => text !== '').join(' · '),
     ]),
   );
