@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
 import { addJobCommands } from './job.ts';
+import { addStart } from './start.ts';
 import { addSystemCommands } from './system.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -18,6 +19,7 @@ function createProgram(): Command {
     // The failure itself is printed as JSON, once.
     .configureOutput(asJson ? { writeErr: () => {} } : {})
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
+  addStart(program);
   addJobCommands(program);
   addSystemCommands(program);
   return program;

@@ -19,6 +19,16 @@ interface StartOptions extends CreateOptions {
   once?: boolean;
 }
 
+/** For whom the first job is. */
+interface Identity {
+  tenant?: string | undefined;
+  owner?: string | undefined;
+}
+
+interface StartContext extends Context {
+  identity: Identity;
+}
+
 interface FirstJob {
   file: string;
   options: CreateOptions;
@@ -58,11 +68,12 @@ export function addStart(program: Command): void {
     .action(async (file: string | undefined, options: StartOptions, command: Command) => {
       const job = file !== undefined ? { file, options } : options.sample === true ? SAMPLE : null;
       if (options.once === true && job === null) throw wrongUsage('--once needs a first job.', 'Give a sheet file, or --sample.');
-      await start(contextOf(command), job, options.once === true);
+      const { tenant, owner } = command.optsWithGlobals<Identity>();
+      await start({ ...contextOf(command), identity: { tenant, owner } }, job, options.once === true);
     });
 }
 
-async function start(context: Context, job: FirstJob | null, once: boolean): Promise<void> {
+async function start(context: StartContext, job: FirstJob | null, once: boolean): Promise<void> {
   const { terminal, config } = context;
   const { stop, kill } = stopRequests();
   const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
@@ -98,7 +109,7 @@ async function start(context: Context, job: FirstJob | null, once: boolean): Pro
 }
 
 /** Resolves with the exit code that the outcome stands for; null when the watching was interrupted. */
-async function runJob(context: Context, api: string, { file, options }: FirstJob): Promise<number | null> {
+async function runJob(context: StartContext, api: string, { file, options }: FirstJob): Promise<number | null> {
   const { terminal, signal } = context;
   const client = createClient({ url: api, ...context.identity });
   const created = await createJob({ ...context, client }, file, options);
@@ -125,7 +136,7 @@ async function runJob(context: Context, api: string, { file, options }: FirstJob
 }
 
 /** Somebody runs a stack in this folder: the job goes there; without one there is nothing to do. */
-async function meetOther(context: Context, other: StackFile | null, job: FirstJob | null): Promise<void> {
+async function meetOther(context: StartContext, other: StackFile | null, job: FirstJob | null): Promise<void> {
   const { terminal, config } = context;
   if (other === null || other.api === null) {
     process.exitCode = EXIT.failed;

@@ -1,5 +1,4 @@
 /** The embedded Temporal server: how it is called, and when it is ready. */
-import net from 'node:net';
 import { Connection } from '@temporalio/client';
 
 export interface TemporalServerOptions {
@@ -54,23 +53,4 @@ export async function temporalReady(address: string, namespace: string, signal: 
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-/** The wanted port when nobody listens on it, else one that the system gives. */
-export async function freePort(wanted = 0, host = '127.0.0.1'): Promise<number> {
-  return (await listens(wanted, host)) ?? (await freePort(0, host));
-}
-
-function listens(port: number, host: string): Promise<number | null> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (port !== 0 && (error.code === 'EADDRINUSE' || error.code === 'EACCES')) resolve(null);
-      else reject(error);
-    });
-    server.listen(port, host, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : port));
-    });
-  });
 }

@@ -6,8 +6,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
+import { freePort } from '../../src/embedded/free-port.ts';
 import { findTemporalCli } from '../../src/embedded/temporal-cli.ts';
-import { freePort, temporalReady, temporalServerArguments } from '../../src/embedded/temporal-server.ts';
+import { temporalReady, temporalServerArguments } from '../../src/embedded/temporal-server.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
