@@ -44,7 +44,7 @@ process.on('message', (message) => {
 
 server.once('error', (error: NodeJS.ErrnoException) => {
   const inUse = error.code === 'EADDRINUSE';
-  log.fatal({ err: error }, inUse
+  log.fatal(inUse ? {} : { err: error }, inUse
     ? `Port ${config.SHEAF_API_PORT} is in use: stop what listens there, or set SHEAF_API_PORT to another.`
     : 'The API cannot listen');
   process.exit(1);

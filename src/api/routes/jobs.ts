@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { API_PREFIX, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
-import type { JobRecord } from '../../contracts/job.ts';
+import type { DesiredState, JobRecord } from '../../contracts/job.ts';
 import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
 import { canonicalJson, digest } from '../../domain/hashing.ts';
@@ -113,9 +113,12 @@ const controlled = {
   202: { description: 'Asked for durably; no worker has answered yet. `desired` says what was asked', schema: jobAnswer },
 } as const;
 
-async function controlledReply(store: Store, { job, applied }: Controlled) {
-  return reply(applied ? 200 : 202, await wholeJobAnswer(store, job));
+async function controlledReply(store: Store, { job, applied }: Controlled, desired?: DesiredState) {
+  const answer = await wholeJobAnswer(store, job);
+  return applied ? reply(200, answer) : reply(202, { ...answer, ...(desired !== undefined && { desired }) });
 }
+
+const WISHES: Record<Control, DesiredState> = { pause: 'paused', resume: 'running', cancel: 'cancelled' };
 
 const CONTROL_TEXTS: Record<Control, { summary: string; description: string }> = {
   pause: { summary: 'Pause a job', description: 'No new row starts; rows in flight are let finish for `drainSeconds`.' },
@@ -126,7 +129,7 @@ const CONTROL_TEXTS: Record<Control, { summary: string; description: string }> =
 const controls = CONTROLS.map((control) => endpoint({
   method: 'post', path: `${jobs}/{id}/${control}`, id: `${control}Job`, tag, ...CONTROL_TEXTS[control],
   params: idParams, answers: controlled, fails: ['job_not_found', 'wrong_state'],
-}, async ({ tenant, params }, deps) => controlledReply(deps.store, await deps.jobs.control(tenant, params.id, control))));
+}, async ({ tenant, params }, deps) => controlledReply(deps.store, await deps.jobs.control(tenant, params.id, control), WISHES[control])));
 
 const retry = endpoint({
   method: 'post', path: `${jobs}/{id}/retry`, id: 'retryJob', tag,
