@@ -9,7 +9,7 @@ import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { SheetFile } from './source.ts';
 
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /**
  * A file by its path, absolute or relative to the working directory. With all links resolved it must lie inside one
