@@ -54,6 +54,12 @@ function join(spans: Span[]): Span[] {
   return spans.flatMap((span, index) => (index === 0 ? [span] : [{ text: '  ' }, span]));
 }
 
+/** On a narrow terminal, zeros go first. */
+function fitting(spans: Span[], width: number): Span[] {
+  const room = spans.reduce((sum, { text }) => sum + stringWidth(text), 0);
+  return room <= width ? spans : join(spans.filter(({ text }) => text.trim() !== '' && !text.endsWith(' 0')));
+}
+
 /** Why nothing moves, or how fast it does. */
 function paceSpans(job: JobAnswer, now: Date): Span[] {
   const { stage, itemsPerSecond, etaSeconds, total } = job.progress;
@@ -86,7 +92,7 @@ export function jobLines(job: JobAnswer, title: string, width: number, now: Date
   return [
     [{ text: isolate(printable(title)), style: 'bold' }],
     [state, { text: ' ' }, ...barSpans(job.progress, bar), { text: share, style: 'bold' }, { text: tail, style: 'dim' }],
-    ...(total === null ? [] : [countSpans(job.progress)]),
+    ...(total === null ? [] : [fitting(countSpans(job.progress), width)]),
     paceSpans(job, now),
   ];
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { Config } from '../config.ts';
 import type { SystemAnswer } from '../contracts/api.ts';
 import { findTemporalCli } from '../embedded/temporal-cli.ts';
+import { Unreachable } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure } from './failure.ts';
 import { duration } from './format.ts';
@@ -23,15 +24,14 @@ const CONNECT_MS = 2000;
 export async function checkSystem(context: Context): Promise<Check[]> {
   const { config } = context;
   const api = await checkApi(context);
-  const running = api[0]?.ok === true;
   const local = [
     checkNode(),
     await checkHome(config.SHEAF_HOME),
     ...(await Promise.all(config.SHEAF_INPUT_DIRS.map(checkInputDir))),
     ...(config.SHEAF_TEMPORAL_ADDRESS === undefined ? [await checkTemporalCli()] : [await checkTemporalAddress(config.SHEAF_TEMPORAL_ADDRESS)]),
-    ...(running ? [] : await checkPorts(config)),
+    ...(api.absent ? await checkPorts(config) : []),
   ];
-  return [...local, ...api];
+  return [...local, ...api.checks];
 }
 
 function checkNode(): Check {
@@ -124,19 +124,21 @@ const PART_REMEDIES: Record<string, string> = {
   temporal: 'Jobs wait until it is back. `npx sheaf start` runs one; else see SHEAF_TEMPORAL_ADDRESS.',
 };
 
-async function checkApi({ client, signal }: Context): Promise<Check[]> {
+/** `absent`: nothing answered. */
+async function checkApi({ client, signal }: Context): Promise<{ checks: Check[]; absent: boolean }> {
   try {
     const { version, uptimeSeconds, parts } = await client.call<SystemAnswer>('GET', '/system/status', { signal });
-    return [
+    const checks: Check[] = [
       { name: 'API', ok: true, found: `${client.url}, version ${version}, up for ${duration(uptimeSeconds)}` },
       ...Object.entries(parts).map(([name, { ok, message }]): Check => ({
         name, ok, found: message ?? (ok ? 'answers' : 'does not answer'),
         ...(!ok && { remedy: PART_REMEDIES[name] ?? 'See the log of the API.' }),
       })),
     ];
+    return { checks, absent: false };
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     const { message, remedy } = error.problem;
-    return [{ name: 'API', ok: false, found: message, ...(remedy !== undefined && { remedy }) }];
+    return { checks: [{ name: 'API', ok: false, found: message, ...(remedy !== undefined && { remedy }) }], absent: error instanceof Unreachable };
   }
 }

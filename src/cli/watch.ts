@@ -34,32 +34,29 @@ export async function watchJob(client: Client, id: string, terminal: Terminal, {
   let before = '';
   let awaySince: number | null = null;
   const stopped = (): boolean => signal?.aborted === true;
-  try {
-    while (!stopped()) {
-      try {
-        const job = await client.call<JobAnswer>('GET', `/jobs/${encodeURIComponent(id)}`, { signal });
-        awaySince = null;
-        view.show(job);
-        if (isEnded(job.state)) return job;
-        const now = JSON.stringify([job.state, job.progress]);
-        wait = now === before ? Math.min(POLL.most, wait * 1.5) : POLL.first;
-        before = now;
-      } catch (error) {
-        if (stopped()) return null;
-        // An API that never answered is not restarting.
-        if (before === '' || !isPassing(error)) throw error;
-        awaySince ??= performance.now();
-        const left = OUTAGE_MS - (performance.now() - awaySince);
-        if (left <= 0) throw error;
-        view.away(`The API at ${client.url} does not answer; the job goes on. Asking for another ${duration(left / 1000)}.`);
-        wait = POLL.first;
-      }
-      await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+  while (!stopped()) {
+    try {
+      const job = await client.call<JobAnswer>('GET', `/jobs/${encodeURIComponent(id)}`, { signal });
+      awaySince = null;
+      view.show(job);
+      if (isEnded(job.state)) return job;
+      const { total, done, unchanged, failed, skipped } = job.progress;
+      const now = JSON.stringify([job.state, total, done, unchanged, failed, skipped]);
+      wait = now === before ? Math.min(POLL.most, wait * 1.5) : POLL.first;
+      before = now;
+    } catch (error) {
+      if (stopped()) return null;
+      // An API that never answered is not restarting.
+      if (before === '' || !isPassing(error)) throw error;
+      awaySince ??= performance.now();
+      const left = OUTAGE_MS - (performance.now() - awaySince);
+      if (left <= 0) throw error;
+      view.away(`Asking ${client.url} for another ${duration(left / 1000)}.`);
+      wait = POLL.first;
     }
-    return null;
-  } finally {
-    view.close();
+    await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
   }
+  return null;
 }
 
 /** A restart looks like this; a 404 or a wrong request does not. */
@@ -67,11 +64,12 @@ function isPassing(error: unknown): boolean {
   return error instanceof Unreachable || (error instanceof CommandFailure && (error.problem.status ?? 0) >= 500);
 }
 
+const AWAY = 'The API does not answer; the job goes on.';
+
 interface View {
   show(job: JobAnswer): void;
-  away(message: string): void;
-  /** Leaves the terminal as a plain program would. */
-  close(): void;
+  /** The API does not answer at the moment. */
+  away(hope: string): void;
 }
 
 function liveView(terminal: Terminal, title: string | undefined): View {
@@ -86,10 +84,10 @@ function liveView(terminal: Terminal, title: string | undefined): View {
       lines = spans.map((line) => paintLine(line, width(), terminal.paint));
       painter.paint(lines);
     },
-    away(message) {
-      painter.paint([...lines.slice(0, 3), paintLine([{ text: message, style: 'yellow' }], width(), terminal.paint)]);
+    away(hope) {
+      const words = [AWAY, hope].map((text) => paintLine([{ text, style: 'yellow' }], width(), terminal.paint));
+      painter.paint([...lines.slice(0, -1), ...words]);
     },
-    close() {},
   };
 }
 
@@ -113,11 +111,10 @@ function lineView(terminal: Terminal): View {
       }
       terminal.print(parts.join('  ').trimEnd());
     },
-    away(message) {
-      if (!away) terminal.print(`${timeOfDay(new Date())}  ${message}`);
+    away(hope) {
+      if (!away) terminal.print(`${timeOfDay(new Date())}  ${AWAY} ${hope}`);
       away = true;
     },
-    close() {},
   };
 }
 
@@ -130,7 +127,6 @@ function jsonView(terminal: Terminal): View {
       last = line;
     },
     away() {},
-    close() {},
   };
 }
 
@@ -140,7 +136,7 @@ export function printOutcome(terminal: Terminal, job: JobAnswer): void {
   const ran = job.startedAt && job.completedAt ? ` in ${duration((Date.parse(job.completedAt) - Date.parse(job.startedAt)) / 1000)}` : '';
   const rows = progress.total === null ? '' : `  ${count(progress.total)} rows${ran}`;
   terminal.print(`${terminal.paint(stateStyle(job.state), job.state)}${rows}`);
-  if (progress.total !== null) terminal.print(paintLine(countSpans(progress), terminal.width(), terminal.paint));
+  if (progress.total !== null) terminal.print(paintLine(countSpans(progress), null, terminal.paint));
   if (job.error) {
     terminal.print(`${terminal.paint('red', job.error.code)}: ${job.error.message}`);
     if (job.error.remedy !== undefined) terminal.print(`  ${job.error.remedy}`);
@@ -158,7 +154,8 @@ export const succeeded = (job: JobAnswer): boolean => job.state === 'completed' 
 export async function watchToEnd({ client, terminal, signal }: Context, id: string, title?: string): Promise<void> {
   const ended = await watchJob(client, id, terminal, { ...(title !== undefined && { title }), signal });
   if (ended === null) {
-    terminal.note(`Stopped watching; the job goes on. Follow it again: sheaf job watch ${id}`);
+    terminal.note('Stopped watching; the job goes on.');
+    terminal.note(`Follow it again: sheaf job watch ${id}`);
     process.exitCode = EXIT.interrupted;
     return;
   }
