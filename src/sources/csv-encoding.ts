@@ -53,8 +53,11 @@ export async function detectEncoding(file: SheetFile, head: Buffer, named: Encod
   return { encoding: 'windows-1252', bom: 0, damaged: 0 };
 }
 
-/** Text in most scripts has zero bytes at the high half of spaces, digits, delimiters and line ends. */
-function guessUtf16(head: Buffer): Encoding | undefined {
+/**
+ * UTF-16 without a mark: text in most scripts has zero bytes at one half of its spaces, digits, delimiters and line
+ * ends, and a line end (unless all of it is ASCII). A few zero bytes in other text are no UTF-16.
+ */
+export function guessUtf16(head: Buffer): 'utf-16le' | 'utf-16be' | undefined {
   const length = Math.min(head.length, GUESS_BYTES) & ~1;
   let even = 0;
   let odd = 0;
@@ -62,10 +65,11 @@ function guessUtf16(head: Buffer): Encoding | undefined {
     if (head[at] === 0) even++;
     if (head[at + 1] === 0) odd++;
   }
-  const enough = length / 20;
-  if (odd > enough && even < odd / 10) return 'utf-16le';
-  if (even > enough && odd < even / 10) return 'utf-16be';
-  return undefined;
+  const [more, fewer] = odd > even ? [odd, even] : [even, odd];
+  if (more <= length / 20 || fewer >= more / 10) return undefined;
+  const encoding = odd > even ? 'utf-16le' : 'utf-16be';
+  const allAscii = more > length * 0.45;
+  return allAscii || /[\n\r]/.test(new TextDecoder(encoding).decode(head.subarray(0, length))) ? encoding : undefined;
 }
 
 /** Bytes at the end of a chunk that begin a character which the next chunk ends. */

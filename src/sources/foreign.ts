@@ -1,5 +1,6 @@
 /** Files that are no sheets which Sheaf reads: what they are, by their first bytes, and what to do about it. */
 import { SheafError } from '../contracts/errors.ts';
+import { guessUtf16 } from './csv-encoding.ts';
 
 /** What a file is, in words for a person, and what to do with it. */
 export interface Foreign {
@@ -53,13 +54,10 @@ export function refuse({ what, remedy }: Foreign): never {
   throw new SheafError('unsupported_type', `The file is ${what}, not a sheet that Sheaf reads`, { remedy });
 }
 
-const isUtf16 = (head: Buffer): boolean => (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+const utf16 = (head: Buffer): 'utf-16le' | 'utf-16be' | undefined =>
+  head[0] === 0xff && head[1] === 0xfe ? 'utf-16le' : head[0] === 0xfe && head[1] === 0xff ? 'utf-16be' : guessUtf16(head);
 
-function decodeStart(head: Buffer): string {
-  if (head[0] === 0xff && head[1] === 0xfe) return new TextDecoder('utf-16le').decode(head);
-  if (head[0] === 0xfe && head[1] === 0xff) return new TextDecoder('utf-16be').decode(head);
-  return new TextDecoder().decode(head);
-}
+const decodeStart = (head: Buffer): string => new TextDecoder(utf16(head) ?? 'utf-8').decode(head);
 
 function controls(head: Buffer): number {
   let count = 0;
@@ -67,14 +65,5 @@ function controls(head: Buffer): number {
   return count;
 }
 
-/** UTF-16 is told by its zeros at every other place, so they count only where they are at both. */
-function isBinary(head: Buffer): boolean {
-  if (isUtf16(head)) return false;
-  let even = 0;
-  let odd = 0;
-  for (let at = 0; at < head.length; at++) {
-    if (head[at] === 0) at % 2 === 0 ? even++ : odd++;
-  }
-  const nulls = Math.min(even, odd) * 10 < Math.max(even, odd) ? Math.min(even, odd) : even + odd;
-  return controls(head) - (even + odd) + nulls > Math.max(4, head.length * BINARY_SHARE);
-}
+const isBinary = (head: Buffer): boolean =>
+  utf16(head) === undefined && controls(head) > Math.max(4, head.length * BINARY_SHARE);
