@@ -56,6 +56,6 @@ export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobA
   return { ...(await jobAnswerOf(store, job)), errors };
 }
 
-const manifestOf = ({ rows, columns, keyColumns, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({
-  rows, columns, keyColumns, identifiedBy: keyColumns.length > 0 ? 'columns' : 'row number', warnings,
+const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({
+  rows, columns, keyColumns, identifiedBy: keyColumns.length > 0 ? 'columns' : 'row number', duplicates, warnings,
 });

@@ -42,7 +42,7 @@ function fieldErrors(schema: z.ZodType, issue: z.core.$ZodIssue): FieldError[] {
   if (issue.code === 'invalid_type' && issue.input === undefined && issue.message.includes('received undefined')) {
     return [{ path, message: 'is missing' }];
   }
-  return [{ path, message: issue.message.replace(/^Invalid (input|option|string): /, '') }];
+  return [{ path, message: issue.message.replace(/^(Invalid|Too) \w+: /, '') }];
 }
 
 /** Names of the fields that an object inside a schema may have. */

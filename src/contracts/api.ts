@@ -195,6 +195,7 @@ export const jobAnswer = z
         columns: z.array(columnAnswer),
         keyColumns: z.array(z.string()),
         identifiedBy: z.enum(['columns', 'row number']),
+        duplicates: count.meta({ description: 'Rows whose key another row has too, and which are not handled for it' }),
         warnings: z.array(warningAnswer),
       })
       .optional()
