@@ -49,11 +49,12 @@ export function rowMethods(file: SqliteFile): RowMethods {
     WHERE id = ? AND fence <= ?`);
   const insertText = db.prepare<[number | bigint, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
   const replaceText = db.prepare<[number, string]>('INSERT OR REPLACE INTO item_text (rowid, text) VALUES (?, ?)');
-  // A failed row whose item a later writer has already written is a late writer's and is left out.
+  // A failed row whose item a later writer has already written is a late writer's and is left out. A duplicate's item is
+  // another row's and says nothing about it.
   const upsertFailed = db.prepare(`
     INSERT INTO failed_rows (tenant, job, row, fence, key, code, error, input)
     SELECT :tenant, :job, :row, :fence, :key, :code, :error, :input
-    WHERE NOT EXISTS (SELECT 1 FROM items WHERE lane = :lane AND key = :key AND fence > :fence)
+    WHERE NOT EXISTS (SELECT 1 FROM items WHERE lane = :lane AND key = :key AND row = :row AND fence > :fence)
     ON CONFLICT DO UPDATE SET fence = excluded.fence, key = excluded.key, code = excluded.code, error = excluded.error,
       input = excluded.input
     WHERE excluded.fence >= fence`);

@@ -1,0 +1,206 @@
+/** What every store does with items, failed rows and search. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Item, Store } from '../../src/store/store.ts';
+import { aFailedRow, aLane, anItem, walk } from './store-samples.ts';
+
+export function rowsConformance(stores: () => { store: Store; other: Store }): void {
+  const commit = (store: Store, items: Parameters<Store['commitRows']>[0]['items'], over: Partial<Parameters<Store['commitRows']>[0]> = {}) =>
+    store.commitRows({ lane: aLane(), job: 'job', fence: 1n, items, failed: [], cleared: [], ...over });
+
+  describe('items', () => {
+    it('come back as they were written, done or failed, to every instance', async () => {
+      const { store, other } = stores();
+      const done = anItem('k1', { name: 'Zoë', amount: 1.5, active: true, none: null }, { output: { nested: [1, { שם: 'ערך' }], none: null }, tokens: 12, cost: 0.25 });
+      const failed = anItem('k2', { name: '' }, { state: 'failed', output: null, error: { code: 'bad', message: 'm', retryable: true, column: 'name' } });
+      await commit(store, [done, failed]);
+      const expected = ({ key, row, inputHash, handlerHash, state, output, error, job, attempt }: Item): Item =>
+        ({ key, row, inputHash, handlerHash, state, output, error, job, attempt });
+      expect(await other.readItems(aLane(), ['k2', 'absent', 'k1'])).toEqual(new Map([['k1', expected(done)], ['k2', expected(failed)]]));
+      expect(await other.readItems(aLane(), [])).toEqual(new Map());
+    });
+
+    it('are named by tenant, source, lane and key, whatever characters these hold', async () => {
+      const { store } = stores();
+      const keys = ["it's", '"quoted"', '%_', 'ключ', 'מפתח', '🔑', ' spaced ', 'A', 'a', '1', '01', 'line\nbreak', 'x'.repeat(2_000)];
+      const lanes = [aLane(), aLane({ tenant: 'globex' }), aLane({ source: "o'brien" }), aLane({ lane: 'scrape' })];
+      for (const [n, lane] of lanes.entries()) {
+        await commit(store, keys.map((key, k) => anItem(key, { key }, { output: `${n}.${k}` })), { lane });
+      }
+      for (const [n, lane] of lanes.entries()) {
+        const found = await store.readItems(lane, keys);
+        expect(keys.map((key) => found.get(key)?.output)).toEqual(keys.map((_, k) => `${n}.${k}`));
+      }
+      expect((await store.readItems(aLane({ tenant: 'initech' }), keys)).size).toBe(0);
+    });
+
+    it('can be read by the thousand at once', async () => {
+      const { store } = stores();
+      const keys = Array.from({ length: 5_000 }, (_, n) => `k${n}`);
+      await commit(store, keys.map((key) => anItem(key, { key })));
+      expect([...(await store.readItems(aLane(), keys)).keys()].sort()).toEqual([...keys].sort());
+    });
+
+    it('are never overwritten by a lower fence, in any order of writers', async () => {
+      const { store, other } = stores();
+      const write = fc.record({
+        // Far above 2^53: neighbours differ only where a number would have lost them.
+        fence: fc.bigInt({ min: 2n ** 62n, max: 2n ** 62n + 4n }), keys: fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 }),
+      });
+      let run = 0;
+      await fc.assert(fc.asyncProperty(fc.array(write, { maxLength: 12 }), async (writes) => {
+        const lane = aLane({ lane: `lane ${run++}` });
+        const expected = new Map<string, { fence: bigint; by: number }>();
+        for (const [by, { fence, keys }] of writes.entries()) {
+          await commit(by % 2 ? store : other, keys.map((key) => anItem(key, { by }, { output: by })), { lane, fence });
+          for (const key of keys) if (fence >= (expected.get(key)?.fence ?? 0n)) expected.set(key, { fence, by });
+        }
+        const found = await store.readItems(lane, ['a', 'b', 'c']);
+        expect(Object.fromEntries([...found].map(([key, item]) => [key, item.output])))
+          .toEqual(Object.fromEntries([...expected].map(([key, { by }]) => [key, by])));
+      }), { numRuns: 40 });
+    });
+
+    it('are committed with the failed rows or not at all', async () => {
+      const { store } = stores();
+      const unstorable = { row: 3, key: 'k', error: { code: 'bad', message: 'm', retryable: false }, input: { big: 1n as unknown as number } };
+      await expect(commit(store, [anItem('k1', {})], { failed: [aFailedRow(2, 'bad'), unstorable] })).rejects.toThrow();
+      expect((await store.readItems(aLane(), ['k1'])).size).toBe(0);
+      expect(await store.countFailedRows('acme', 'job')).toEqual([]);
+    });
+
+    it('survive closing and opening, with their search', async () => {
+      const { store, other } = stores();
+      await commit(store, [anItem('k1', { word: 'persistent' })]);
+      await store.close();
+      expect((await other.readItems(aLane(), ['k1'])).size).toBe(1);
+      expect(await other.searchItems('acme', 'persistent', 5)).toHaveLength(1);
+    });
+  });
+
+  describe('failed rows', () => {
+    const rowsOf = async (store: Store, code?: string) =>
+      (await walk((page) => store.listFailedRows('acme', 'job', code === undefined ? {} : { code }, page), 2)).map(({ row }) => row);
+
+    it('are listed by row, counted by code and filtered by it, with key and input', async () => {
+      const { store, other } = stores();
+      const blank = aFailedRow(3, 'missing_key', { key: null, input: { id: null } });
+      await commit(store, [], { failed: [aFailedRow(12, 'bad'), blank, aFailedRow(5, 'bad'), aFailedRow(100, 'worse')] });
+      await commit(store, [], { failed: [aFailedRow(4, 'bad')], lane: aLane({ tenant: 'globex' }) });
+      await commit(store, [], { failed: [aFailedRow(4, 'bad')], job: 'another' });
+      expect(await rowsOf(other)).toEqual([3, 5, 12, 100]);
+      expect(await rowsOf(other, 'bad')).toEqual([5, 12]);
+      expect(await rowsOf(other, 'none')).toEqual([]);
+      expect((await other.listFailedRows('acme', 'job', {}, { limit: 1 })).items).toEqual([blank]);
+      expect(await other.countFailedRows('acme', 'job')).toEqual([{ code: 'bad', rows: 2 }, { code: 'missing_key', rows: 1 }, { code: 'worse', rows: 1 }]);
+    });
+
+    it('are cleared when a later try succeeds, and take a later code', async () => {
+      const { store } = stores();
+      await commit(store, [], { failed: [aFailedRow(2, 'bad'), aFailedRow(3, 'bad'), aFailedRow(4, 'bad')] });
+      await commit(store, [], { fence: 2n, failed: [aFailedRow(3, 'worse')], cleared: [2, 99] });
+      expect(await rowsOf(store)).toEqual([3, 4]);
+      expect(await store.countFailedRows('acme', 'job')).toEqual([{ code: 'bad', rows: 1 }, { code: 'worse', rows: 1 }]);
+    });
+
+    it('are left alone by a late writer: it neither clears, nor changes, nor brings back', async () => {
+      const { store, other } = stores();
+      const succeeded = anItem('key 2', { id: 2 }, { row: 2 });
+      await commit(store, [{ ...succeeded, state: 'failed', output: null }], { fence: 1n, failed: [aFailedRow(2, 'bad'), aFailedRow(3, 'bad')] });
+      await commit(store, [succeeded], { fence: 7n, failed: [aFailedRow(3, 'worse')], cleared: [2] });
+      await commit(other, [{ ...succeeded, state: 'failed', output: null }], { fence: 3n, failed: [aFailedRow(2, 'late')], cleared: [3] });
+      expect((await store.readItems(aLane(), ['key 2'])).get('key 2')?.state).toBe('done');
+      expect(await store.countFailedRows('acme', 'job')).toEqual([{ code: 'worse', rows: 1 }]);
+    });
+
+    it('keeps a duplicate, though the row that owns its key was written by a higher fence', async () => {
+      const { store } = stores();
+      await commit(store, [anItem('key 9', { id: 9 }, { row: 2 })], { fence: 7n });
+      await commit(store, [], { fence: 3n, failed: [aFailedRow(9, 'duplicate_key')] });
+      expect(await rowsOf(store)).toEqual([9]);
+    });
+  });
+
+  describe('search', () => {
+    const found = async (store: Store, query: string, tenant = 'acme') => (await store.searchItems(tenant, query, 10)).map(({ key }) => key);
+
+    it('finds rows by all of the words, in cells and in outputs, and says where they belong', async () => {
+      const { store, other } = stores();
+      await commit(store, [
+        anItem('k1', { name: 'Grand Hotel', city: 'Lisbon' }, { output: { category: 'travel' }, row: 7 }),
+        anItem('k2', { name: 'Grand Piano', city: 'Vienna' }, { output: { category: 'music' } }),
+      ], { lane: aLane({ source: 'places', lane: 'categorize' }) });
+      expect(await found(other, 'grand')).toHaveLength(2);
+      expect(await found(other, 'GRAND lisbon')).toEqual(['k1']);
+      expect(await found(other, 'music')).toEqual(['k2']);
+      expect(await found(other, 'lisbon music')).toEqual([]);
+      expect(await found(other, 'gran')).toEqual([]);
+      expect(await other.searchItems('acme', 'lisbon', 10)).toEqual([{
+        key: 'k1', row: 7, inputHash: 'input of k1', handlerHash: 'handler', state: 'done', output: { category: 'travel' }, error: null,
+        job: 'job', attempt: 1, source: 'places', lane: 'categorize', input: { name: 'Grand Hotel', city: 'Lisbon' },
+      }]);
+      expect(await other.searchItems('acme', 'grand', 1)).toHaveLength(1);
+    });
+
+    it('sees one tenant only', async () => {
+      const { store } = stores();
+      await commit(store, [anItem('k1', { word: 'secret' })], { lane: aLane({ tenant: 'globex' }) });
+      expect(await found(store, 'secret')).toEqual([]);
+      expect(await found(store, 'secret', 'globex')).toEqual(['k1']);
+    });
+
+    it('puts the row that says it most first', async () => {
+      const { store } = stores();
+      await commit(store, [
+        anItem('once', { text: 'an invoice among many other words that are about something else altogether' }),
+        anItem('thrice', { text: 'invoice invoice invoice' }),
+        ...Array.from({ length: 20 }, (_, n) => anItem(`other ${n}`, { text: 'nothing of that kind' })),
+      ]);
+      expect(await found(store, 'invoice')).toEqual(['thrice', 'once']);
+    });
+
+    it('finds pointed, prefixed and abbreviated Hebrew', async () => {
+      const { store } = stores();
+      await commit(store, [
+        anItem('pointed', { text: 'שָׁלוֹם עוֹלָם' }), anItem('prefixed', { text: 'והחשבונית לירושלים' }), anItem('short', { text: 'צה"ל ומע״מ' }),
+      ]);
+      expect(await found(store, 'שלום')).toEqual(['pointed']);
+      expect(await found(store, 'שָׁלוֹם')).toEqual(['pointed']);
+      expect(await found(store, 'חשבונית ירושלים')).toEqual(['prefixed']);
+      expect(await found(store, 'החשבונית')).toEqual(['prefixed']);
+      expect(await found(store, 'מע"מ')).toEqual(['short']);
+    });
+
+    it('finds Chinese, Japanese and Korean by parts of a run', async () => {
+      const { store } = stores();
+      await commit(store, [anItem('zh', { text: '人人生而自由,在尊严和权利上一律平等' }), anItem('ja', { text: '東京都2024年' }), anItem('ko', { text: '모든 인간은 자유롭고' })]);
+      expect(await found(store, '自由')).toEqual(['zh']);
+      expect(await found(store, '尊严和权利')).toEqual(['zh']);
+      expect(await found(store, '由自')).toEqual([]);
+      expect(await found(store, '京')).toEqual(['ja']);
+      expect(await found(store, '2024 東京')).toEqual(['ja']);
+      expect(await found(store, '인간')).toEqual(['ko']);
+    });
+
+    it('follows a row that changes, and only when the write counts', async () => {
+      const { store } = stores();
+      await commit(store, [anItem('k1', { word: 'before' })], { fence: 5n });
+      await commit(store, [anItem('k1', { word: 'late' })], { fence: 4n });
+      expect([await found(store, 'before'), await found(store, 'late')]).toEqual([['k1'], []]);
+      await commit(store, [anItem('k1', { word: 'after' })], { fence: 6n });
+      expect([await found(store, 'before'), await found(store, 'after')]).toEqual([[], ['k1']]);
+    });
+
+    it('takes whatever a user types as words, never as a search language', async () => {
+      const { store } = stores();
+      await commit(store, [anItem('k1', { text: 'near and or not text' })]);
+      expect(await found(store, 'NEAR AND OR NOT')).toEqual(['k1']);
+      expect(await found(store, 'text:missing')).toEqual([]);
+      expect(await found(store, '-near')).toEqual(['k1']);
+      expect(await found(store, '"*^()')).toEqual([]);
+      await fc.assert(fc.asyncProperty(fc.oneof(fc.string({ unit: 'binary' }), fc.string(), fc.constantFrom('"', 'a"b', 'a*', 'NEAR(a b, 2)', '{text}:a', "');--", '\0')), async (query) => {
+        await expect(store.searchItems('acme', query, 3)).resolves.toBeInstanceOf(Array);
+      }), { numRuns: 100 });
+    });
+  });
+}

@@ -1,0 +1,53 @@
+/** Records to put into a store: whole and valid, with what a test cares about in `over`. */
+import { searchText } from '../../src/domain/search-text.ts';
+import type { JobRecord, PageRecord } from '../../src/contracts/job.ts';
+import { DEFAULT_BREAKER, NO_COUNTS } from '../../src/contracts/job.ts';
+import type { Json, RowInput } from '../../src/contracts/row.ts';
+import type { FailedRow, ItemWrite, LaneRef, Listed, ListPage, PageCountsWrite } from '../../src/store/store.ts';
+
+/** Rows that a writing process commits at once, and how often racing ones meet. */
+export const SUB_BATCH = 50;
+export const RACES = 40;
+
+export const aJob = (id: string, over: Partial<JobRecord> = {}): JobRecord => ({
+  tenant: 'acme', id, owner: 'ann', kind: 'sheet', source: 'customers', lane: 'store', priority: 'normal', tags: [],
+  request: {
+    location: { path: '/data/customers.csv' }, fileName: 'customers.csv', handler: 'store', options: {}, keyColumns: ['id'],
+    onDuplicateKey: 'fail', force: false, concurrency: null, breaker: DEFAULT_BREAKER, drainSeconds: 30,
+  },
+  state: 'queued', desired: null, cause: null, until: null, reason: null, error: null, attempt: 1, sequence: 0, revision: 0,
+  retry: null, manifest: null, createdAt: '2026-11-01T10:00:00.000Z', startedAt: null, completedAt: null,
+  updatedAt: '2026-11-01T10:00:00.000Z', runningSince: null, finishedBefore: 0, ...over,
+});
+
+export const aLane = (over: Partial<LaneRef> = {}): LaneRef => ({ tenant: 'acme', source: 'customers', lane: 'store', ...over });
+
+export function anItem(key: string, input: RowInput, over: Partial<ItemWrite> = {}): ItemWrite {
+  const output: Json = over.output === undefined ? { seen: key } : over.output;
+  return {
+    key, row: 2, inputHash: `input of ${key}`, handlerHash: 'handler', state: 'done', output, error: null, job: 'job', attempt: 1,
+    input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0.5, ...over,
+  };
+}
+
+export const aFailedRow = (row: number, code: string, over: Partial<FailedRow> = {}): FailedRow =>
+  ({ row, key: `key ${row}`, error: { code, message: `row ${row} is wrong`, retryable: false }, input: { id: row }, ...over });
+
+export const aPage = (page: number, over: Partial<PageCountsWrite> = {}): PageCountsWrite => ({
+  page, attempt: 1, counts: { ...NO_COUNTS }, tried: 0, faults: 0, complete: false, result: null, fence: 1n, ...over,
+});
+
+export const withoutFence = ({ fence: _, ...record }: PageCountsWrite): PageRecord => record;
+
+/** Walks a list to its end; fails where a page is too long or an empty one promises more. */
+export async function walk<T>(list: (page: ListPage) => Promise<Listed<T>>, limit: number): Promise<T[]> {
+  const all: T[] = [];
+  for (let cursor: string | undefined; ;) {
+    const { items, nextCursor } = await list({ limit, ...(cursor !== undefined && { cursor }) });
+    if (items.length > limit) throw new Error(`a page of ${items.length} entries where ${limit} were asked for`);
+    if (items.length === 0 && nextCursor !== null) throw new Error('an empty page with a cursor');
+    all.push(...items);
+    if (nextCursor === null) return all;
+    cursor = nextCursor;
+  }
+}
