@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import type { RowFailure } from '../contracts/row.ts';
 import type { HandledRow, HandlerLog } from './handler.ts';
 import { RUNNING, STARTED } from './module-protocol.ts';
@@ -21,7 +21,8 @@ const CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
 type ModuleFunction = (rows: unknown, context: object) => unknown;
 
-async function host(port: NonNullable<typeof parentPort>, data: HostData): Promise<void> {
+async function host(data: HostData): Promise<void> {
+  const { port } = data;
   const post = (message: FromHost): void => port.postMessage(message);
   const progress = new Int32Array(data.progress);
   const aborts = new Map<number, AbortController>();
@@ -194,5 +195,4 @@ function plain(data: object | undefined): object {
   }
 }
 
-if (parentPort === null) throw new Error('module-host.ts is the entry of a thread');
-await host(parentPort, workerData as HostData);
+await host(workerData as HostData);

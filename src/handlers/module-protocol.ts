@@ -1,4 +1,5 @@
 /** What the two sides of a module's thread say to each other. */
+import type { MessagePort } from 'node:worker_threads';
 import type { Json, RowFailure } from '../contracts/row.ts';
 import type { HandledRow, HandlerLog } from './handler.ts';
 
@@ -7,6 +8,8 @@ export interface HostData {
   url: string;
   options: { [name: string]: Json };
   columns: string[];
+  /** Ours alone: the module may use the thread's own port as it likes. */
+  port: MessagePort;
   /** Shared with the outside, which can read it even while this thread is stuck: see STARTED and RUNNING. */
   progress: SharedArrayBuffer;
 }

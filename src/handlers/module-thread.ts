@@ -3,14 +3,15 @@
  * does (endless loop, `process.exit`, crash, all memory), the worker process lives and every call is answered.
  *
  * When the thread ends, a call that had not reached the module goes to the next thread. One that had reached it may
- * have been paid for, so it is never repeated here: its rows fail, and say so.
+ * have been paid for, like one that took too long: its rows fail as not retryable, so that nothing calls them again
+ * until somebody asks for it.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import { SheafError } from '../contracts/errors.ts';
 import type { Json, RowFailure } from '../contracts/row.ts';
 import type { HandledOutcome, HandledRow, HandlerLog } from './handler.ts';
@@ -47,8 +48,12 @@ export class ModuleThread {
   #bundle: Call[] = [];
   #lastId = 0;
   #thread: Worker | null = null;
+  #port: MessagePort | null = null;
   #starting: Promise<LoadedModule> | null = null;
   #hash: string | null = null;
+  #changed = false;
+  /** Why we end the thread, once we do. */
+  #ending: string | null = null;
   /** True from a ping until its pong. */
   #silent = false;
   #closed = false;
@@ -81,7 +86,8 @@ export class ModuleThread {
   /** Ends the thread; calls without an answer get none but a failure. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#end('the handler was closed');
+    this.#ending = 'the handler was closed';
+    await this.#thread?.terminate();
   }
 
   /** Ids are given here, so that a call that goes to another thread is again the newest. */
@@ -97,7 +103,7 @@ export class ModuleThread {
       await this.#start();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      for (const call of [...this.#calls.values()]) this.#fail(call, { code: 'handler_error', message: `The module could not be loaded again: ${why}`, retryable: true });
+      for (const call of [...this.#calls.values()]) this.#fail(call, { code: 'handler_error', message: `The module could not be loaded again: ${why}`, retryable: !this.#changed });
       this.#bundle = [];
       return;
     }
@@ -118,17 +124,22 @@ export class ModuleThread {
   async #spawn(): Promise<LoadedModule> {
     const { file, options, columns } = this.#options;
     const hash = createHash('sha256').update(await readFile(file)).digest('hex');
-    if (this.#hash !== null && this.#hash !== hash) {
+    if (this.#closed) throw new Error('The handler is closed');
+    this.#changed = this.#hash !== null && this.#hash !== hash;
+    if (this.#changed) {
       throw invalid('its file changed while the job ran', 'Start the job again, so that all rows see the same module');
     }
     this.#hash = hash;
     this.#silent = false;
+    this.#ending = null;
     Atomics.store(this.#progress, RUNNING, 0);
-    const workerData: HostData = { url: pathToFileURL(file).href, options, columns, progress: this.#progress.buffer };
+    const { port1: port, port2 } = new MessageChannel();
+    const workerData: HostData = { url: pathToFileURL(file).href, options, columns, port: port2, progress: this.#progress.buffer };
     const thread = new Worker(new URL('./module-host.ts', import.meta.url), {
-      workerData, stdout: true, stderr: true, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
+      workerData, transferList: [port2], stdout: true, stderr: true, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
     });
     this.#thread = thread;
+    this.#port = port;
     for (const stream of [thread.stdout, thread.stderr]) this.#logLines(stream);
 
     const loaded = Promise.withResolvers<LoadedModule>();
@@ -140,11 +151,16 @@ export class ModuleThread {
     let crash = '';
     thread.on('error', (error) => (crash = `: ${error instanceof Error ? error.message : String(error)}`.slice(0, 500)));
     thread.on('exit', (code) => {
-      const why = `exit code ${code}${crash}`;
-      if (usable) this.#ended(thread, why, this.#culprit());
+      // What it said last may still be on its way.
+      for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port)) hear(last.message as FromHost);
+      port.close();
+      this.#thread = null;
+      this.#starting = null;
+      const why = this.#ending ?? `exit code ${code}${crash}`;
+      if (usable) this.#ended(why);
       else loaded.reject(invalid(`it ended its thread while it was loaded (${why})`, 'A module must not end the process'));
     });
-    thread.on('message', (message: FromHost) => {
+    const hear = (message: FromHost): void => {
       if ('results' in message) for (const { id, outcomes } of message.results) this.#answer(id, outcomes);
       else if ('log' in message) this.#options.log[message.log](message.message, message.data);
       else if ('pong' in message) this.#silent = false;
@@ -155,7 +171,8 @@ export class ModuleThread {
         loaded.reject(invalid(message.invalid, 'Correct the module and create the job again'));
         void thread.terminate();
       }
-    });
+    };
+    port.on('message', hear);
     return loaded.promise.finally(() => clearTimeout(limit));
   }
 
@@ -164,7 +181,7 @@ export class ModuleThread {
   }
 
   #post(message: ToHost): void {
-    this.#thread?.postMessage(message);
+    this.#port?.postMessage(message);
   }
 
   #answer(id: number, outcomes: HostOutcome[]): void {
@@ -197,7 +214,7 @@ export class ModuleThread {
   #expire(call: Call): void {
     if (this.#hasStarted(call)) {
       this.#post({ abort: call.id, reason: 'The call took too long' });
-      this.#fail(call, { code: 'handler_timeout', message: `The call took longer than ${this.#options.timeoutSeconds} s`, retryable: true });
+      this.#fail(call, { code: 'handler_timeout', message: `The call took longer than ${this.#options.timeoutSeconds} s; whether its work was done is not known`, retryable: false });
     } else {
       call.timer = setTimeout(() => this.#expire(call), this.#options.timeoutSeconds * 1000);
     }
@@ -211,34 +228,29 @@ export class ModuleThread {
   #judge(thread: Worker | null): void {
     if (!this.#silent || thread === null || thread !== this.#thread) return;
     if (this.#calls.has(Atomics.load(this.#progress, RUNNING))) setTimeout(() => this.#judge(thread), GRACE_MS).unref();
-    else void this.#end('it stopped answering');
-  }
-
-  async #end(why: string): Promise<void> {
-    const thread = this.#thread;
-    if (thread === null) return;
-    this.#ended(thread, why, null);
-    await thread.terminate();
+    else {
+      this.#ending = 'it stopped answering';
+      void thread.terminate();
+    }
   }
 
   /** The call that ended the thread, where that is certain: the one that was running, or the only one. */
   #culprit(): Call | null {
+    if (this.#ending !== null) return null;
     const started = [...this.#calls.values()].filter((call) => this.#hasStarted(call));
     return this.#calls.get(Atomics.load(this.#progress, RUNNING)) ?? (started.length === 1 ? started[0]! : null);
   }
 
-  /** The thread is gone: its calls fail, or go to the next one. Only the first report of an end counts. */
-  #ended(thread: Worker, why: string, culprit: Call | null): void {
-    if (thread !== this.#thread) return;
-    this.#thread = null;
-    this.#starting = null;
+  /** The thread is gone: its calls fail, or go to the next one. */
+  #ended(why: string): void {
+    const culprit = this.#culprit();
     this.#bundle = [];
     if (!this.#closed) this.#options.log.error("The handler module's thread ended", { why });
     for (const call of [...this.#calls.values()]) {
       if (call === culprit) {
         this.#fail(call, { code: 'handler_error', message: `The module ended its thread (${why})`, retryable: false });
       } else if (this.#hasStarted(call) || this.#closed || call.restarts === MOST_RESTARTS) {
-        this.#fail(call, { code: 'handler_error', message: `The module's thread ended (${why}) while the row was in flight; whether its work was done is not known`, retryable: true });
+        this.#fail(call, { code: 'handler_error', message: `The module's thread ended (${why}) while the row was in flight; whether its work was done is not known`, retryable: false });
       } else {
         clearTimeout(call.timer);
         this.#calls.delete(call.id);

@@ -42,7 +42,7 @@ const row = (n: number): HandledRow => ({ row: n + 1, key: `k${n}`, input: { nam
 const signal = new AbortController().signal;
 const one = async (handler: PreparedHandler, n: number): Promise<HandledOutcome> => (await handler.handle([row(n)], signal))[0]!;
 const until = async (seen: () => boolean): Promise<void> => {
-  while (!seen()) await new Promise((resolve) => setImmediate(resolve));
+  while (!seen()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
 
 describe('a module gets a row', () => {
@@ -155,7 +155,7 @@ describe('a module that misbehaves does not take the worker down', () => {
     expect(await one(handler, 2)).toEqual({ output: 2 });
   });
 
-  test('rows in flight beside a crash fail as retryable and are not called again; rows that had not been called are', async () => {
+  test('rows in flight beside a crash fail, and are not called again; rows that had not been called are', async () => {
     const seen: string[] = [];
     const server = createServer((request, response) => { seen.push(request.url!); if (request.url !== '/1') response.end('ok'); });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -171,7 +171,7 @@ describe('a module that misbehaves does not take the worker down', () => {
       const first = one(handler, 1);
       await until(() => seen.includes('/1'));
       const outcomes = await Promise.all([first, one(handler, 2), one(handler, 3)]);
-      expect(outcomes[0]).toEqual({ error: { code: 'handler_error', message: expect.stringContaining('not known'), retryable: true } });
+      expect(outcomes[0]).toEqual({ error: { code: 'handler_error', message: expect.stringContaining('not known'), retryable: false } });
       expect(outcomes[1]).toMatchObject({ error: { code: 'handler_error', retryable: false } });
       expect(outcomes[2]).toEqual({ output: 3 });
       expect(seen.filter((url) => url === '/1')).toHaveLength(1);
@@ -185,7 +185,7 @@ describe('a module that misbehaves does not take the worker down', () => {
   test('an endless loop ends in handler_timeout for its row alone; rows behind it run in a new thread', async () => {
     const handler = await withModule('export default (row) => { if (row.n === 1) for (;;); return row.n; };', { timeoutSeconds: 0.5 });
     const outcomes = await Promise.all([1, 2, 3].map((n) => one(handler, n)));
-    expect(outcomes).toEqual([{ error: { code: 'handler_timeout', message: expect.stringContaining('0.5 s'), retryable: true } }, { output: 2 }, { output: 3 }]);
+    expect(outcomes).toEqual([{ error: { code: 'handler_timeout', message: expect.stringContaining('0.5 s'), retryable: false } }, { output: 2 }, { output: 3 }]);
   });
 
   test('a call that never answers is timed out, told so by its signal, and the thread goes on with the others', async () => {
@@ -198,6 +198,28 @@ describe('a module that misbehaves does not take the worker down', () => {
       });`, { timeoutSeconds: 0.3 });
     expect(await one(handler, 1)).toMatchObject({ error: { code: 'handler_timeout' } });
     expect(await one(handler, 2)).toEqual({ output: 'The call took too long' });
+  });
+
+  test('a row that is busy within its time keeps the thread, though another row timed out', async () => {
+    const handler = await withModule(`
+      export default (row, { log }) => {
+        if (row.n === 1) return new Promise(() => setTimeout(() => log.info('old'), 2500));
+        const end = Date.now() + 3000;
+        while (Date.now() < end);
+        return row.n;
+      };`, { timeoutSeconds: 4 });
+    const first = one(handler, 1);
+    await until(() => lines.some(({ message }) => message === 'old'));
+    expect(await one(handler, 2)).toEqual({ output: 2 });
+    expect(await first).toMatchObject({ error: { code: 'handler_timeout' } });
+  });
+
+  test('a module that talks on the port of its thread disturbs nobody', async () => {
+    const handler = await withModule(`
+      import { parentPort } from 'node:worker_threads';
+      export default (row) => { parentPort.postMessage('hello'); parentPort.postMessage({ results: 5 }); parentPort.close(); return row.n; };`);
+    expect(await one(handler, 1)).toEqual({ output: 1 });
+    expect(await one(handler, 2)).toEqual({ output: 2 });
   });
 
   test('a promise that nobody waits for is logged and the row is handled', async () => {
@@ -238,7 +260,7 @@ describe('a module that misbehaves does not take the worker down', () => {
     const handler = await withModule('export default (row) => { if (row.n === 1) process.exit(1); return "old"; };');
     await one(handler, 1);
     await writeFile(inside('mine.ts'), 'export default () => "new";');
-    expect(await one(handler, 2)).toEqual({ error: { code: 'handler_error', message: expect.stringContaining('changed while the job ran'), retryable: true } });
+    expect(await one(handler, 2)).toEqual({ error: { code: 'handler_error', message: expect.stringContaining('changed while the job ran'), retryable: false } });
   });
 
   test('closing answers what is in flight', async () => {
@@ -246,7 +268,7 @@ describe('a module that misbehaves does not take the worker down', () => {
     const call = one(handler, 1);
     await until(() => lines.some(({ message }) => message === 'called'));
     await handler.close();
-    expect(await call).toMatchObject({ error: { code: 'handler_error', retryable: true } });
+    expect(await call).toMatchObject({ error: { code: 'handler_error', message: expect.stringContaining('closed') } });
     expect(await problem(handler.handle([row(2)], signal))).toBeInstanceOf(Error);
   });
 });
