@@ -45,7 +45,10 @@ async function fromForm(req: Request, signal: AbortSignal, save: Save, remove: (
       limits: { files: 1, fields: 20, fieldSize: 10_000, headerPairs: 50 },
     });
     const failed = new Promise<never>((_resolve, reject) => {
+      // Both streams tell of a broken form, the file's also after the form's.
+      form.on('error', reject);
       form.on('file', (_field, content, name) => {
+        content.on('error', reject);
         saving = save(name ?? '', content, AbortSignal.any([signal, broken.signal]));
         saving.catch(reject);
       });
@@ -69,7 +72,13 @@ async function fromForm(req: Request, signal: AbortSignal, save: Save, remove: (
 /** RFC 6266: `filename*` before `filename`; empty where there is neither. */
 function dispositionName(header: string): string {
   const encoded = /filename\*\s*=\s*utf-8''([^;\s]+)/i.exec(header)?.[1];
-  if (encoded !== undefined) return decodeURIComponent(encoded);
+  if (encoded !== undefined) {
+    try {
+      return decodeURIComponent(encoded);
+    } catch {
+      return ''; // a name is only a hint
+    }
+  }
   const plain = /filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))/i.exec(header);
   return plain?.[1]?.replaceAll(/\\(.)/g, '$1') ?? plain?.[2] ?? '';
 }
