@@ -51,7 +51,7 @@ async function installDependencies() {
     const [command, ...args] = npm();
     const { code, output } = await run(command, [...args, 'ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error']);
     if (code !== 0) {
-      throw new Error(`"npm ci" failed (exit code ${code}):\n${output.trim().slice(-3_000)}\nCheck that npm reaches its registry (npm ping), then try again.`);
+      throw new Error(`"npm ci" failed (exit code ${code}):\n${output.trim().slice(0, 2_000)}\nCheck that npm reaches its registry (npm ping), then try again.`);
     }
     return `dependencies installed (${seconds(started)})`;
   } finally {

@@ -90,6 +90,6 @@ async function run(command: string, args: string[], remedy: string): Promise<voi
     await promisify(execFile)(command, args, { timeout: 300_000, shell: windows });
   } catch (error) {
     const output = error instanceof Error && 'stdout' in error ? String(error.stdout).trim().slice(-1_000) : '';
-    throw new Error(`"${command}" failed. ${remedy}${output && `\n${output}`}`);
+    throw new Error(`"${command}" failed. ${remedy}${output && `\n${output}`}`, { cause: error });
   }
 }

@@ -1,0 +1,88 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const src = fileURLToPath(new URL('../../src', import.meta.url));
+
+/**
+ * Which room imports which. Imports go one way. Single files of `src/` count as rooms of their own.
+ */
+const ROOMS: Record<string, string[]> = {
+  contracts: [],
+  domain: ['contracts'],
+  workflows: ['contracts', 'domain'],
+  store: ['contracts', 'domain'],
+  blobs: ['contracts', 'domain'],
+  limits: ['contracts', 'domain'],
+  handlers: ['contracts', 'domain'],
+  sources: ['contracts', 'domain', 'blobs'],
+  temporal: ['contracts', 'domain', 'store', 'log'],
+  // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
+  activities: ['contracts', 'domain', 'handlers', 'sources', 'store', 'blobs', 'limits', 'temporal', 'workflows', 'log'],
+  api: ['contracts', 'domain', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
+  embedded: ['temporal', 'config'],
+  cli: ['contracts', 'config', 'embedded'],
+  config: [],
+  log: ['config'],
+};
+
+/** They put the rooms together. */
+const ROOTS = ['container', 'worker', 'server'];
+
+/** Loaded into every cached workflow, or closed to the sandbox. */
+const NOT_IN_WORKFLOWS = /^(zod|node:|@temporalio\/(?!workflow$|common$))/;
+
+interface Import {
+  file: string;
+  specifier: string;
+  typeOnly: boolean;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts')).map((file) => file.replaceAll(path.sep, '/'));
+const imports: Import[] = files.flatMap((file) => {
+  const text = readFileSync(path.join(src, file), 'utf8');
+  return [...text.matchAll(/(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g)]
+    .map(([, type, from, dynamic, bare]) => ({ file, specifier: from ?? dynamic ?? bare ?? '', typeOnly: type !== undefined }));
+});
+
+const roomOf = (file: string): string => file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
+
+describe('imports between rooms', () => {
+  test('every room is on the plan', () => {
+    expect([...new Set(files.map(roomOf))].filter((room) => !(room in ROOMS) && !ROOTS.includes(room))).toEqual([]);
+  });
+
+  test('the imports of every file are found', () => {
+    expect(imports.filter(({ file }) => file === 'worker.ts').map(({ specifier }) => specifier)).toContain('./temporal/bundle.ts');
+  });
+
+  test('go one way', () => {
+    const wrong = imports
+      .filter(({ specifier }) => specifier.startsWith('.') && specifier.endsWith('.ts'))
+      .map(({ file, specifier }) => ({ file, target: path.posix.join(path.posix.dirname(file), specifier) }))
+      .filter(({ file, target }) => {
+        const [from, to] = [roomOf(file), roomOf(target)];
+        return from !== to && !ROOTS.includes(from) && !ROOMS[from]?.includes(to);
+      })
+      .map(({ file, target }) => `src/${file} imports src/${target}`);
+    expect(wrong).toEqual([]);
+  });
+
+  test('of workflows, and of what they import, are light and deterministic', () => {
+    const wrong = new Set<string>();
+    const visited = new Set<string>();
+    const visit = (file: string): void => {
+      if (visited.has(file)) return;
+      visited.add(file);
+      for (const { specifier, typeOnly } of imports.filter((one) => one.file === file)) {
+        if (typeOnly) continue;
+        if (specifier.startsWith('.')) visit(path.posix.join(path.posix.dirname(file), specifier));
+        else if (NOT_IN_WORKFLOWS.test(specifier)) wrong.add(`src/${file} imports ${specifier}`);
+      }
+    };
+    for (const file of files) if (roomOf(file) === 'workflows') visit(file);
+    expect(visited.size).toBeGreaterThan(3);
+    expect([...wrong]).toEqual([]);
+  });
+});
