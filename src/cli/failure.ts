@@ -34,6 +34,7 @@ export function wrongUsage(message: string, remedy?: string): CommandFailure {
 /** What to do in words of this command line, where the API's remedy speaks of requests. */
 const REMEDIES: Record<string, string> = {
   job_not_found: '`sheaf job list` shows the jobs that there are.',
+  not_ready: '`sheaf job show` says how the job is.',
   invalid_request: '--help describes every option.',
 };
 

@@ -138,8 +138,8 @@ export function addJobCreate(job: Command): void {
     .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
     .addHelpText('after', `
 Examples:
-  sheaf job create orders.csv --key order_id --wait
-  sheaf job create tickets.xlsx --sheet Open --handler categorize --option 'categories={"billing":["invoice"],"bug":["crash"]}'`)
+  npx sheaf job create orders.csv --key order_id --wait
+  npx sheaf job create tickets.xlsx --sheet Open --handler categorize --option 'categories={"billing":["invoice"],"bug":["crash"]}'`)
     .action(async (file: string, options: CreateOptions, command: Command) => {
       const context = contextOf(command);
       const { terminal } = context;
@@ -147,7 +147,7 @@ Examples:
       if (options.wait !== true) {
         if (terminal.json) return terminal.printJson(created);
         terminal.print(created.id);
-        terminal.note(`The job is ${created.state}. Follow it: sheaf job watch ${created.id}`);
+        terminal.note(`The job is ${created.state}. Follow it: npx sheaf job watch ${created.id}`);
         return;
       }
       await watchToEnd(context, created.id, `${path.basename(file)}  ${created.handler}  ${created.id}`);

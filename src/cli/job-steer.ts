@@ -49,7 +49,7 @@ export function addJobSteering(job: Command): void {
       const job = await client.call<JobAnswer>('POST', jobPath(id, '/retry'), { body: code === undefined ? {} : { codes: code }, signal });
       if (wait) return watchToEnd(context, id);
       printChanged(terminal, job);
-      terminal.note(`Attempt ${job.attempt}. Follow it: sheaf job watch ${id}`);
+      terminal.note(`Attempt ${job.attempt}. Follow it: npx sheaf job watch ${id}`);
     });
 
   job.command('delete <id>')
@@ -78,7 +78,7 @@ async function confirmed({ client, terminal, signal }: Context, id: string): Pro
   // Raw input turns Ctrl-C into this event.
   lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   try {
-    const answer = await lines.question(`Delete the ${state} job ${id} (${printable(file.name)}) with its results? [y/N] `, { signal });
+    const answer = await lines.question(`Delete the ${state} job on ${printable(file.name)} with its results? [y/N] `, { signal });
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     lines.close();

@@ -39,7 +39,7 @@ function addList(job: Command): void {
       const { client, terminal, signal } = contextOf(command);
       const jobs = await listUpTo<JobAnswer>(client, '/jobs', limit, { query, signal });
       if (terminal.json) return terminal.printJson(jobs);
-      if (jobs.items.length === 0) return terminal.note('No such jobs. Start one: sheaf job create FILE');
+      if (jobs.items.length === 0) return terminal.note('No such jobs. Start one: npx sheaf job create FILE');
       printTable(
         terminal,
         [{ title: 'job' }, { title: 'state' }, { title: 'done', align: 'right' }, { title: 'rows', align: 'right' }, { title: 'failed', align: 'right' },

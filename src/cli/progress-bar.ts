@@ -71,7 +71,7 @@ function paceSpans(job: JobAnswer, now: Date): Span[] {
       ...(job.reason === null || job.reason === undefined ? [] : [{ text: `  ${printable(job.reason)}` }])];
   }
   if (job.state === 'pausing' || job.state === 'cancelling') return [{ text: 'rows in flight are let finish', style: 'yellow' }];
-  if (job.state === 'paused') return [{ text: `paused; go on with: sheaf job resume ${job.id}`, style: 'yellow' }];
+  if (job.state === 'paused') return [{ text: `paused; go on with: npx sheaf job resume ${job.id}`, style: 'yellow' }];
   if (job.state === 'queued') return [{ text: `waits for a worker${since(job.createdAt)}`, style: 'dim' }];
   if (stage === 'snapshot' || total === null) return [{ text: `reads the sheet${since(job.startedAt)}`, style: 'dim' }];
   const pace: Span[] = [];

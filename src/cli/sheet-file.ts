@@ -7,7 +7,7 @@ import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure, wrongUsage } from './failure.ts';
 import { isLoopback } from './find-api.ts';
-import { bytes, printable } from './format.ts';
+import { bytes, isolate, printable } from './format.ts';
 import { openPainter, paintLine } from './progress-bar.ts';
 
 /** Codes that say: not by path, then. */
@@ -92,7 +92,7 @@ function uploadLine(name: string, sent: number, size: number | null, width: numb
     { text: 'uploads    ' },
     ...(share === null ? [] : [{ text: '█'.repeat(filled), style: 'cyan' as const }, { text: '░'.repeat(30 - filled), style: 'dim' as const },
       { text: ` ${(share * 100).toFixed(1).padStart(5)} %`, style: 'bold' as const }]),
-    { text: `  ${bytes(sent)}${size === null ? '' : ` of ${bytes(size)}`}  ${printable(name)}` },
+    { text: `  ${bytes(sent)}${size === null ? '' : ` of ${bytes(size)}`}  ${isolate(printable(name))}` },
   ], width, paint);
 }
 

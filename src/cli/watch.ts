@@ -155,14 +155,17 @@ export async function watchToEnd({ client, terminal, signal }: Context, id: stri
   const ended = await watchJob(client, id, terminal, { ...(title !== undefined && { title }), signal });
   if (ended === null) {
     terminal.note('Stopped watching; the job goes on.');
-    terminal.note(`Follow it again: sheaf job watch ${id}`);
+    terminal.note(`Follow it again: npx sheaf job watch ${id}`);
     process.exitCode = EXIT.interrupted;
     return;
   }
   if (!terminal.json) {
     printOutcome(terminal, ended);
-    terminal.note(`Results: sheaf job results ${id} --output results.csv`);
-    if (ended.progress.failed > 0) terminal.note(`Failed rows: sheaf job items ${id} --state failed    Try them again: sheaf job retry ${id}`);
+    if (ended.progress.total !== null) terminal.note(`Results: npx sheaf job results ${id} --output results.csv`);
+    if (ended.progress.failed > 0) {
+      terminal.note(`Failed rows: npx sheaf job items ${id} --state failed`);
+      terminal.note(`Try them again: npx sheaf job retry ${id} --wait`);
+    }
   }
   process.exitCode = succeeded(ended) ? EXIT.ok : EXIT.failed;
 }

@@ -46,7 +46,7 @@ describe('creating a job', () => {
     await serve(() => ({ status: 201, json: created }));
     const { out, err, code } = await run(['job', 'create', 'orders.csv', '--key', 'id', '--tenant', 'acme', '--owner', 'ann', '--idempotency-key', 'k1']);
     expect([out, code]).toEqual(['01NEW\n', 0]);
-    expect(err).toContain('sheaf job watch 01NEW');
+    expect(err).toContain('npx sheaf job watch 01NEW');
     expect(asks()).toEqual(['POST /jobs']);
     expect(JSON.parse(api?.asked[0]?.body ?? '')).toEqual({ source: { path: sheet }, handler: 'store', keyColumns: ['id'] });
     expect(api?.asked[0]?.headers).toMatchObject({ 'x-sheaf-tenant': 'acme', 'x-sheaf-owner': 'ann', 'idempotency-key': 'k1' });
