@@ -18,10 +18,8 @@ const LARGEST_PATTERN = 1_000;
 const LARGEST_PATTERNS = 10_000;
 
 const name = z.string().trim().min(1).max(200);
-const terms = z.union([
-  z.string().max(100_000).transform((text) => text.split(',').map((term) => term.trim()).filter((term) => term !== '')),
-  z.array(z.string().trim().min(1).max(200)),
-]);
+const separated = z.string().max(100_000).transform((text) => text.split(',').map((term) => term.trim()).filter((term) => term !== ''));
+const terms = z.union([separated, z.array(z.string().trim().min(1).max(200))]);
 const patterns = z.array(z.string().min(1).max(500)).default([])
   .describe('Regular expressions in RE2 syntax (no look-around, no back-references; \\b knows ASCII only), case-insensitive, over the first 100,000 characters of a cell');
 const weight = z.number().positive().max(1_000);
@@ -37,7 +35,7 @@ const listed = z.array(z.union([name, z.strictObject({
 /**
  * Without keywords and patterns, a category's name is its keyword. The order is kept: it decides ties.
  */
-export const categories = z.union([terms, listed, z.record(name, terms)]).transform((given, context): Category[] => {
+export const categories = z.union([separated, listed, z.record(name, terms)]).transform((given, context): Category[] => {
   const all = Array.isArray(given) ? given.map(category) : Object.entries(given).map(([name, keywords]) => category({ name, keywords, patterns: [], weight: 1 }));
   const complain = (path: (string | number)[], message: string): void => void context.issues.push({ code: 'custom', path, message, input: given });
   if (all.length === 0) complain([], 'at least one category is needed');

@@ -6,8 +6,8 @@ import type { Handler, HandlerContext, PreparedHandler } from './handler.ts';
 
 const options = z.strictObject({
   provider: z.enum(['rules']).default('rules').describe('Who decides: `rules` looks for keywords and patterns'),
-  categories: categories.describe('A list of names (each its own keyword), a map of name to keywords, or a list of {name, description, keywords, patterns, weight}. Where several fit equally well, the first wins'),
-  columns: columnWeights.nullable().default(null).describe('Columns to read: a list, or a map of column to weight; default: all, with weight 1'),
+  categories: categories.describe('A list of names (each its own keyword; also as a text with commas), a map of name to keywords, or a list of {name, description, keywords, patterns, weight}. Where several fit equally well, the first wins'),
+  columns: columnWeights.nullable().default(null).describe('Columns to read: a list (also as a text with commas), or a map of column to weight; default: all, with weight 1'),
   default: z.string().min(1).max(200).nullable().default(null).describe('The category of rows that none fits; default: null'),
 });
 

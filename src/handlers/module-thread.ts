@@ -103,7 +103,7 @@ export class ModuleThread {
       await this.#start();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      for (const call of [...this.#calls.values()]) this.#fail(call, { code: 'handler_error', message: `The module could not be loaded again: ${why}`, retryable: !this.#changed });
+      for (const call of this.#calls.values()) this.#fail(call, { code: 'handler_error', message: `The module could not be loaded again: ${why}`, retryable: !this.#changed });
       this.#bundle = [];
       return;
     }
@@ -246,7 +246,8 @@ export class ModuleThread {
     const culprit = this.#culprit();
     this.#bundle = [];
     if (!this.#closed) this.#options.log.error("The handler module's thread ended", { why });
-    for (const call of [...this.#calls.values()]) {
+    const calls = Array.from(this.#calls.values()); // those sent again join the map
+    for (const call of calls) {
       if (call === culprit) {
         this.#fail(call, { code: 'handler_error', message: `The module ended its thread (${why})`, retryable: false });
       } else if (this.#hasStarted(call) || this.#closed || call.restarts === MOST_RESTARTS) {

@@ -189,7 +189,7 @@ describe('options', () => {
   });
 
   const wrong: [string, object, string][] = [
-    ['no categories', {}, 'categories: expected array or object'],
+    ['no categories', {}, 'categories: expected string or array or object'],
     ['an empty list', { categories: [] }, 'at least one category'],
     ['a name twice', { categories: ['a', 'b', 'a'] }, 'categories.2: there are two categories "a"'],
     ['a field that does not exist', { categories: [{ name: 'a', keyword: 'x' }] }, 'there is no option "keyword" in categories.0'],
