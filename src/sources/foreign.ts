@@ -29,7 +29,7 @@ const BINARY: readonly Signature[] = [
 const TEXTUAL: readonly Signature[] = [
   [/^%PDF-/, 'a PDF', DOCUMENT],
   [/^\{\\rtf/, 'an RTF document', DOCUMENT],
-  [/^(<!--[\s\S]*?-->\s*)*<(!doctype\s+html|html|head|body|table|meta)\b/i, 'an HTML page', `Open it in a spreadsheet program. ${SAVE_AS}`],
+  [/^(?:<!--(?:(?!-->)[\s\S])*-->\s*)*<(!doctype\s+html|html|head|body|table|meta)\b/i, 'an HTML page', `Open it in a spreadsheet program. ${SAVE_AS}`],
   [/^<\?xml[\s\S]*(<\?mso-application progid="Excel|urn:schemas-microsoft-com:office:spreadsheet)/i, 'a sheet in the XML format of Excel 2003', `Open it in a spreadsheet program. ${SAVE_AS}`],
   [/^<\?xml\b/i, 'an XML file', DOCUMENT],
 ];

@@ -10,8 +10,12 @@ const BUILT_IN: readonly [from: number, to: number, kind: DateKind][] = [
 
 export const builtInKind = (id: number): DateKind | null => BUILT_IN.find(([from, to]) => id >= from && id <= to)?.[2] ?? null;
 
+/** Characters of a number format; spreadsheet programs allow no more. */
+const LONGEST_FORMAT = 255;
+
 /** What a custom format shows, by the section for positive numbers; null: not a date. */
-export function formatKind(code: string): DateKind | null {
+export function formatKind(format: string): DateKind | null {
+  const code = format.slice(0, LONGEST_FORMAT);
   if (/\[(h+|m+|s+)\]/i.test(code)) return 'duration';
   const bare = code
     .replace(/"[^"]*"|\\[\s\S]|_[\s\S]|\*[\s\S]|\[[^\]]*\]/g, '')

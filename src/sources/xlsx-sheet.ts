@@ -252,7 +252,7 @@ export async function findMerges(chunks: AsyncIterable<Buffer>): Promise<Merge[]
   }
   const merges: Merge[] = [];
   const text = Buffer.concat(tail).toString('latin1');
-  for (const [, reference] of text.matchAll(/<(?:[\w.-]+:)?mergeCell\s[^>]*?ref\s*=\s*["']([^"']+)["']/g)) {
+  for (const [, reference] of text.matchAll(/<(?:[\w.-]+:)?mergeCell\s[^<>]*?ref\s*=\s*["']([^"']+)["']/g)) {
     const ends = /^\$?([A-Z]{1,3})\$?(\d{1,7}):\$?([A-Z]{1,3})\$?(\d{1,7})$/.exec(reference ?? '');
     if (!ends) continue;
     const [, firstLetters = '', firstRow, lastLetters = '', lastRow] = ends;
