@@ -62,7 +62,7 @@ async function rowsOfPage({ store, blobs }: Stores, job: JobRecord, page: number
 /** All rows, or those in one of the states, in the sheet's order; a page at a time, pages without one left out. */
 export async function* readJobRows(stores: Stores, job: JobRecord, states: States, signal: AbortSignal): AsyncGenerator<JobRow[]> {
   const { pages } = manifestOf(job);
-  for (let page = 0; page < pages; page++) {
+  for (let page = 1; page <= pages; page++) {
     signal.throwIfAborted();
     const rows = await rowsOfPage(stores, job, page, states);
     if (rows.length > 0) yield rows;
@@ -91,8 +91,8 @@ export async function listItems(
   const after = readCursor(cursor, positionCursor);
   if (!job.manifest) return { items: [], nextCursor: null };
   const found: { page: number; row: JobRow }[] = [];
-  const from = after?.[0] ?? 0;
-  for (let page = from; page < job.manifest.pages && found.length <= limit; page++) {
+  const from = after?.[0] ?? 1;
+  for (let page = from; page <= job.manifest.pages && found.length <= limit; page++) {
     const rows = await rowsOfPage(stores, job, page, filter.states);
     const rest = after && page === from ? rows.filter(({ row }) => row > after[1]) : rows;
     for (const row of rest.slice(0, limit + 1 - found.length)) found.push({ page, row });

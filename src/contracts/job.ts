@@ -155,6 +155,7 @@ export type JobPatch = Partial<Pick<JobRecord,
 
 /** Counts of one page of one job, the newest attempt's. */
 export interface PageRecord {
+  /** From 1. */
   page: number;
   attempt: number;
   counts: Counts;

@@ -133,11 +133,12 @@ export interface WrittenPage {
 /** What a worker leaves of a job: its snapshot, and the results of the pages that ended. */
 export async function writePages(api: Api, job: JobAnswer, columns: string[], pages: WrittenPage[]): Promise<void> {
   const { tenant, id } = job;
-  for (const [page, { rows, outcomes }] of pages.entries()) {
+  for (const [index, { rows, outcomes }] of pages.entries()) {
+    const page = index + 1;
     const lines = rows.map(({ row, key = String(row), cells }) => pageLine({ row, key, rowHash: 'hash', cells })).join('');
     await writePageFile(api.blobs, blobKeys.page(tenant, id, page), lines);
     if (!outcomes) continue;
-    const at = fence({ generation: 1, attempt: 1, dispatch: page + 1, activityAttempt: 1 });
+    const at = fence({ generation: 1, attempt: 1, dispatch: page, activityAttempt: 1 });
     const result = blobKeys.result(tenant, id, page, at);
     await writeResultFile(api.blobs, result, { attempt: 1, tried: outcomes.length, faults: 0, rows: outcomes });
     const counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
