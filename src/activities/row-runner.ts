@@ -34,12 +34,12 @@ interface Waiting {
   readyAt: number;
 }
 
-/** Resolves when every row is finished, or nothing is in flight after a stop; rows not reported are untouched or unfinished. */
-export async function runRows(rows: readonly HandledRow[], run: RowRun): Promise<void> {
+/** Rows are asked for when their turn comes. Resolves when every row is finished, or nothing is in flight after a stop; rows not reported are untouched or unfinished. */
+export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<void> {
+  const untried = rows[Symbol.iterator]();
   const abort = new AbortController();
   const inFlight = new Set<Promise<void>>();
   const again: Waiting[] = [];
-  let next = 0;
   let failure: unknown;
   let wake: () => void = () => {};
 
@@ -47,7 +47,11 @@ export async function runRows(rows: readonly HandledRow[], run: RowRun): Promise
     const now = Date.now();
     const batch = again.filter(({ readyAt }) => readyAt <= now).slice(0, run.handler.batchSize);
     for (const entry of batch) again.splice(again.indexOf(entry), 1);
-    while (batch.length < run.handler.batchSize && next < rows.length) batch.push({ row: rows[next++]!, tries: 0, readyAt: 0 });
+    while (batch.length < run.handler.batchSize) {
+      const next = untried.next();
+      if (next.done) break;
+      batch.push({ row: next.value, tries: 0, readyAt: 0 });
+    }
     return batch;
   };
 

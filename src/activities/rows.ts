@@ -71,7 +71,7 @@ async function runPage(
       batchRows: COMMIT_ROWS[handler.work], heartbeat: () => { committed = commits.results.size; beat(); }, stop: () => stop.abort(),
     });
     await commits.begin(page.plan.newFailures, input);
-    await runRows(page.plan.open.map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
+    await runRows(page.plan.open.values().map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
       handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, concurrency,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
       finished: (rows) => commits.add(rows),

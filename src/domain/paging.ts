@@ -14,7 +14,7 @@ export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
 };
 
 /** Pages in flight at once. Costly pages share the job's concurrency, so two suffice to hide a page's tail. */
-export const PAGE_WINDOWS: Record<'cheap' | 'costly', number> = { cheap: 4, costly: 2 };
+export const PAGE_WINDOWS: Record<'cheap' | 'costly', number> = { cheap: 2, costly: 2 };
 
 export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;
 

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { bundleWorkflows } from '../temporal/bundle.ts';
 import { childLog } from './child-log.ts';
 import { freePort } from './free-port.ts';
+import { LEAN_ENVIRONMENT, LEAN_NODE_FLAGS } from './lean.ts';
 import { temporalCli } from './make-temporal-cli.ts';
 import { endProcess, identify } from './process-identity.ts';
 import { tryLock, type Unlock } from './process-lock.ts';
@@ -209,8 +210,8 @@ function ourProcess(name: string, title: string, entry: string, env: NodeJS.Proc
     name,
     title,
     command: process.execPath,
-    args: [fileURLToPath(new URL(entry, import.meta.url))],
-    env,
+    args: [...LEAN_NODE_FLAGS, fileURLToPath(new URL(entry, import.meta.url))],
+    env: { ...LEAN_ENVIRONMENT, ...env },
     ours: true,
     ready: saysReady,
     drainMs: DRAIN_MS,

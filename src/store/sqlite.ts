@@ -13,7 +13,7 @@ import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
 import type { Store } from './store.ts';
 
 const CONTROL_CACHE_KIB = 8 * 1024;
-const LEDGER_CACHE_KIB = 32 * 1024;
+const LEDGER_CACHE_KIB = 16 * 1024;
 
 /** Makes the folder and the files where they are not there. Rejects with `schema_too_new`, `store_unavailable`. */
 export async function openSqliteStore({ folder }: { folder: string }): Promise<Store> {
