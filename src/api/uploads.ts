@@ -1,12 +1,14 @@
 /** Uploaded files in the blob store: content first, then what describes it, so that an upload without the latter never was. */
 import { createHash } from 'node:crypto';
 import { Transform } from 'node:stream';
-import type { Readable } from 'node:stream';
+import type { Readable, TransformCallback } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { ulid } from 'ulid';
 import { blobKeys } from '../blobs/keys.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { UploadAnswer } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
+import { digest } from '../domain/hashing.ts';
 
 /** Longest name of a file that is kept, in characters. */
 const MAX_NAME = 255;
@@ -22,39 +24,71 @@ const tooLargeError = (maxBytes: number): SheafError =>
     remedy: 'Split it, raise SHEAF_MAX_UPLOAD_BYTES, or give a path that the server can read.',
   });
 
+export interface IncomingFile {
+  name: string;
+  owner: string;
+  content: Readable;
+  maxBytes: number;
+  /** The same key again answers the upload that it made. */
+  idempotencyKey: string | undefined;
+}
+
 /**
  * Streams the content to the blobs. When it breaks off (`signal`) or passes `maxBytes` (`body_too_large`), nothing is
  * left. The content is never destroyed, since a request's answer needs its socket; on failure the rest is let run out.
+ * Rejects with `idempotency_conflict` where the key came with another content before.
  */
 export async function saveUpload(
-  blobs: Blobs, tenant: string, file: { name: string; owner: string; content: Readable; maxBytes: number }, signal: AbortSignal,
-): Promise<UploadAnswer> {
-  const id = ulid();
-  const hash = createHash('sha256');
-  let size = 0;
-  let tooLarge: SheafError | undefined;
-  const measured = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      size += chunk.length;
-      if (size > file.maxBytes) return done((tooLarge = tooLargeError(file.maxBytes)));
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
+  blobs: Blobs, tenant: string, file: IncomingFile, signal: AbortSignal,
+): Promise<{ upload: UploadAnswer; created: boolean }> {
+  const id = file.idempotencyKey === undefined ? ulid() : digest(file.idempotencyKey);
+  const measured = new Measured(file.maxBytes);
+  const before = file.idempotencyKey === undefined ? null : await findUpload(blobs, tenant, id);
   try {
     file.content.pipe(measured);
+    if (before) return { upload: await sameUpload(before, measured, signal), created: false };
     await blobs.put(blobKeys.upload(tenant, id), measured, { signal });
     const upload: UploadAnswer = {
-      id, name: file.name, size, sha256: hash.digest('hex'), owner: file.owner, createdAt: new Date().toISOString(),
+      id, name: file.name, size: measured.size, sha256: measured.sha256(), owner: file.owner, createdAt: new Date().toISOString(),
     };
     await blobs.put(blobKeys.uploadMeta(tenant, id), Buffer.from(JSON.stringify(upload)), { signal });
-    return upload;
+    return { upload, created: true };
   } catch (error) {
     file.content.unpipe(measured).resume();
     measured.destroy();
-    await removeUpload(blobs, tenant, id);
-    throw tooLarge ?? error;
+    if (!before) await removeUpload(blobs, tenant, id);
+    throw measured.tooLarge ?? error;
   }
+}
+
+/** Counts and hashes what passes through, up to a limit. */
+class Measured extends Transform {
+  size = 0;
+  tooLarge: SheafError | undefined;
+  readonly #hash = createHash('sha256');
+  readonly #maxBytes: number;
+
+  constructor(maxBytes: number) {
+    super();
+    this.#maxBytes = maxBytes;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.size += chunk.length;
+    if (this.size > this.#maxBytes) return done((this.tooLarge = tooLargeError(this.#maxBytes)));
+    this.#hash.update(chunk);
+    done(null, chunk);
+  }
+
+  sha256(): string {
+    return this.#hash.digest('hex');
+  }
+}
+
+async function sameUpload(before: UploadAnswer, measured: Measured, signal: AbortSignal): Promise<UploadAnswer> {
+  await finished(measured.resume(), { signal });
+  if (measured.sha256() === before.sha256) return before;
+  throw new SheafError('idempotency_conflict', 'The Idempotency-Key came with another file before.', { remedy: 'Use a new key for each file.' });
 }
 
 export async function removeUpload(blobs: Blobs, tenant: string, id: string): Promise<void> {
@@ -62,11 +96,17 @@ export async function removeUpload(blobs: Blobs, tenant: string, id: string): Pr
 }
 
 /** Rejects with `upload_not_found`. */
-export async function readUploadMeta(blobs: Blobs, tenant: string, id: string): Promise<UploadAnswer> {
+export async function readUpload(blobs: Blobs, tenant: string, id: string): Promise<UploadAnswer> {
+  const upload = await findUpload(blobs, tenant, id);
+  if (upload) return upload;
+  throw new SheafError('upload_not_found', `There is no upload ${id}.`, { remedy: 'Upload the file again: POST /api/v1/uploads.' });
+}
+
+async function findUpload(blobs: Blobs, tenant: string, id: string): Promise<UploadAnswer | null> {
   try {
     return JSON.parse((await blobs.get(blobKeys.uploadMeta(tenant, id))).toString()) as UploadAnswer;
   } catch (error) {
-    if (!(error instanceof SheafError) || error.code !== 'blob_not_found') throw error;
-    throw new SheafError('upload_not_found', `There is no upload ${id}.`, { remedy: 'Upload the file again: POST /api/v1/uploads.', cause: error });
+    if (error instanceof SheafError && error.code === 'blob_not_found') return null;
+    throw error;
   }
 }

@@ -21,6 +21,11 @@ const time = z.iso.datetime();
 
 export const idParams = z.strictObject({ id: z.string().regex(ID_PATTERN).meta({ description: 'The id that its creation answered' }) });
 
+export const idempotencyHeaders = z.looseObject({
+  'idempotency-key': z.string().regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 printable ASCII characters').exactOptional()
+    .meta({ description: 'The same key again answers what it made instead of making another' }),
+});
+
 export const listQuery = {
   cursor: z.string().max(500).exactOptional().meta({ description: '`nextCursor` of the page before' }),
   limit: z.coerce.number().int().min(1).max(500).default(50).meta({ description: 'Entries in one answer' }),
@@ -124,10 +129,12 @@ export const previewAnswer = z
     sheet: z.string().nullable(),
     sheets: z.array(z.string()).meta({ description: 'Of the workbook; none for CSV' }),
     columns: z.array(columnAnswer.extend({
+      renamed: z.enum(['empty', 'duplicate', 'too_long', 'reserved', 'whitespace']).nullable().meta({ description: 'Why the name is not the header' }),
       type: z.enum(['integer', 'number', 'boolean', 'date', 'datetime', 'text', 'empty', 'mixed']),
     })),
     rows: z.array(z.strictObject({ row: z.int(), cells: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])) })),
-    rowCount: count.nullable().meta({ description: 'Null where counting would have taken too long' }),
+    rowCount: count.nullable().meta({ description: 'Data rows; null where counting would have taken too long' }),
+    rowCountAtLeast: count.meta({ description: 'Rows counted until then' }),
     warnings: z.array(warningAnswer),
   })
   .meta({ id: 'Preview' });

@@ -74,6 +74,20 @@ describe('an upload', () => {
   });
 });
 
+describe('an Idempotency-Key', () => {
+  it('gives the same upload again, but never for another file or another tenant', async () => {
+    const headers = { 'idempotency-key': 'u-1' };
+    const first = await post('a\n1\n', headers, '?name=a.csv');
+    const again = await post('a\n1\n', headers, '?name=a.csv');
+    expect([first.status, again.status]).toEqual([201, 200]);
+    expect(again.body).toEqual(first.body);
+    expect(await api.refused('POST', '/uploads', { raw: 'a\n2\n', headers })).toMatchObject({ status: 409, code: 'idempotency_conflict' });
+    expect(await api.refused('POST', '/uploads', { raw: form(['a.csv', 'other']), headers })).toMatchObject({ status: 409, code: 'idempotency_conflict' });
+    expect((await api.call('GET', `/uploads/${first.body.id}`)).body, 'still there').toEqual(first.body);
+    expect((await post('a\n1\n', { ...headers, 'x-sheaf-tenant': 'acme' })).status).toBe(201);
+  });
+});
+
 describe('an upload that fails leaves nothing, and says why', () => {
   it.each([
     ['too large, as its length says', () => ({ raw: randomBytes(MAX + 1) }), 413, 'body_too_large'],

@@ -1,7 +1,7 @@
 /** Jobs: created, listed, shown, changed. Their rows are in `job-rows.ts`. */
 import path from 'node:path';
 import { z } from 'zod';
-import { API_PREFIX, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
+import { API_PREFIX, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
 import type { DesiredState, JobRecord } from '../../contracts/job.ts';
@@ -16,7 +16,7 @@ import type { ApiContext } from '../app.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { jobAddress, jobAnswerOf, wholeJobAnswer } from '../job-answer.ts';
 import { InvalidRequest } from '../problem.ts';
-import { readUploadMeta } from '../uploads.ts';
+import { readUpload } from '../uploads.ts';
 
 const tag = 'Jobs';
 const jobs = `${API_PREFIX}/jobs`;
@@ -30,10 +30,7 @@ export async function jobOf(store: Store, tenant: string, id: string): Promise<J
 const create = endpoint({
   method: 'post', path: jobs, id: 'createJob', tag,
   summary: 'Start a job over a sheet',
-  headers: z.looseObject({
-    'idempotency-key': z.string().regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 printable ASCII characters')
-      .exactOptional().meta({ description: 'The same key again answers the same job instead of making another' }),
-  }),
+  headers: idempotencyHeaders,
   body: jobBody,
   answers: {
     201: { description: 'The job was accepted', schema: jobAnswer, headers: { Location: "The job's address" } },
@@ -73,7 +70,7 @@ async function newJob(deps: ApiContext, tenant: string, owner: string, body: z.o
 /** The file that a body's `source` names, once it is known to exist. */
 async function located(deps: ApiContext, tenant: string, source: z.output<typeof jobBody>['source']) {
   if ('upload' in source) {
-    const { name } = await readUploadMeta(deps.blobs, tenant, source.upload);
+    const { name } = await readUpload(deps.blobs, tenant, source.upload);
     return { location: source, fileName: name };
   }
   // The worker may run in another folder, so relative ends here.

@@ -4,12 +4,11 @@ import type { Readable } from 'node:stream';
 import { Busboy } from '@fastify/busboy';
 import type { Request } from 'express';
 import { z } from 'zod';
-import { API_PREFIX, idParams, uploadAnswer } from '../../contracts/api.ts';
-import type { UploadAnswer } from '../../contracts/api.ts';
+import { API_PREFIX, idempotencyHeaders, idParams, uploadAnswer } from '../../contracts/api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { InvalidRequest } from '../problem.ts';
-import { fileNameOf, readUploadMeta, removeUpload, saveUpload } from '../uploads.ts';
+import { fileNameOf, readUpload, removeUpload, saveUpload } from '../uploads.ts';
 
 const tag = 'Uploads';
 const uploads = `${API_PREFIX}/uploads`;
@@ -19,26 +18,32 @@ const create = endpoint({
   summary: 'Upload a sheet file',
   description: 'The body is the file itself, of any content type, its name in `name` or in Content-Disposition; or a multipart form with one file.',
   query: z.strictObject({ name: z.string().min(1).max(1000).exactOptional().meta({ description: "The file's name" }) }),
+  headers: idempotencyHeaders,
   rawBody: ['application/octet-stream', 'multipart/form-data'],
-  answers: { 201: { description: 'The file was stored whole', schema: uploadAnswer, headers: { Location: "The upload's address" } } },
-  fails: ['invalid_request', 'body_too_large'],
-}, async ({ tenant, owner, query, req, signal }, { blobs, config }) => {
-  const maxBytes = config.SHEAF_MAX_UPLOAD_BYTES;
-  const save = (name: string, content: Readable, until: AbortSignal): Promise<UploadAnswer> =>
-    saveUpload(blobs, tenant, { name: fileNameOf(query.name ?? name) || 'upload', owner, content, maxBytes }, until);
-  const upload = req.is('multipart/form-data')
+  answers: {
+    201: { description: 'The file was stored whole', schema: uploadAnswer, headers: { Location: "The upload's address" } },
+    200: { description: 'The Idempotency-Key had stored this file before', schema: uploadAnswer, headers: { Location: "The upload's address" } },
+  },
+  fails: ['invalid_request', 'body_too_large', 'idempotency_conflict'],
+}, async ({ tenant, owner, query, headers, req, signal }, { blobs, config }) => {
+  const save: Save = (name, content, until) => saveUpload(blobs, tenant, {
+    name: fileNameOf(query.name ?? name) || 'upload', owner, content,
+    maxBytes: config.SHEAF_MAX_UPLOAD_BYTES, idempotencyKey: headers['idempotency-key'],
+  }, until);
+  const { upload, created } = req.is('multipart/form-data')
     ? await fromForm(req, signal, save, (id) => removeUpload(blobs, tenant, id))
     : await save(dispositionName(req.get('content-disposition') ?? ''), req, signal);
-  return reply(201, upload, { Location: `${uploads}/${upload.id}` });
+  return reply(created ? 201 : 200, upload, { Location: `${uploads}/${upload.id}` });
 });
 
-type Save = (name: string, content: Readable, until: AbortSignal) => Promise<UploadAnswer>;
+type Saved = Awaited<ReturnType<typeof saveUpload>>;
+type Save = (name: string, content: Readable, until: AbortSignal) => Promise<Saved>;
 
 /** The form's one file. A form that turns out to be broken, or to hold two files, leaves nothing behind. */
-async function fromForm(req: Request, signal: AbortSignal, save: Save, remove: (id: string) => Promise<void>): Promise<UploadAnswer> {
+async function fromForm(req: Request, signal: AbortSignal, save: Save, remove: (id: string) => Promise<void>): Promise<Saved> {
   const broken = new AbortController();
   const wrong = (message: string): InvalidRequest => new InvalidRequest('Form', [{ path: '', message }], 'Send one file as multipart/form-data.');
-  let saving: Promise<UploadAnswer> | undefined;
+  let saving: Promise<Saved> | undefined;
   try {
     const form = new Busboy({
       headers: { ...req.headers, 'content-type': req.headers['content-type'] ?? '' },
@@ -63,7 +68,7 @@ async function fromForm(req: Request, signal: AbortSignal, save: Save, remove: (
     req.unpipe().resume();
     broken.abort();
     const saved = await saving?.catch(() => undefined);
-    if (saved) await remove(saved.id);
+    if (saved?.created) await remove(saved.upload.id);
     if (error instanceof SheafError || signal.aborted) throw error;
     throw wrong('it is not a whole multipart form');
   }
@@ -89,7 +94,7 @@ const show = endpoint({
   params: idParams,
   answers: { 200: { description: 'What was uploaded', schema: uploadAnswer } },
   fails: ['upload_not_found'],
-}, async ({ tenant, params }, { blobs }) => reply(200, await readUploadMeta(blobs, tenant, params.id)));
+}, async ({ tenant, params }, { blobs }) => reply(200, await readUpload(blobs, tenant, params.id)));
 
 const remove = endpoint({
   method: 'delete', path: `${uploads}/{id}`, id: 'deleteUpload', tag,
@@ -99,7 +104,7 @@ const remove = endpoint({
   answers: { 204: { description: 'It is gone' } },
   fails: ['upload_not_found'],
 }, async ({ tenant, params }, { blobs }) => {
-  await readUploadMeta(blobs, tenant, params.id);
+  await readUpload(blobs, tenant, params.id);
   await removeUpload(blobs, tenant, params.id);
   return reply(204);
 });

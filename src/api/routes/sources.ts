@@ -1,0 +1,22 @@
+/** Sources: so far, a look at a sheet before a job is made of it. */
+import { API_PREFIX, previewAnswer, previewBody } from '../../contracts/api.ts';
+import { localFile, uploadedFile } from '../../sources/files.ts';
+import { previewSheet } from '../../sources/preview.ts';
+import { endpoint, reply } from '../endpoint.ts';
+
+const show = endpoint({
+  method: 'post', path: `${API_PREFIX}/sources/preview`, id: 'previewSource', tag: 'Sources',
+  summary: 'Look at a sheet without making a job',
+  body: previewBody,
+  answers: { 200: { description: 'Columns, types, the first rows, warnings', schema: previewAnswer } },
+  fails: [
+    'upload_not_found', 'source_not_found', 'path_not_allowed', 'unsupported_type', 'legacy_format', 'password_required', 'corrupt_file',
+    'archive_too_large', 'sheet_not_found', 'invalid_range', 'header_not_found', 'invalid_encoding',
+  ],
+}, async ({ tenant, body: { source, ...options } }, { blobs, config, sheetLimits }) => {
+  const file = 'upload' in source ? await uploadedFile(blobs, tenant, source.upload) : await localFile(source.path, config.SHEAF_INPUT_DIRS);
+  const { columns, ...preview } = await previewSheet(file, options, sheetLimits);
+  return reply(200, { ...preview, columns: columns.map(({ name, header, letter, renamed, type }) => ({ name, header, letter, renamed, type })) });
+});
+
+export const sourceEndpoints = [show];
