@@ -26,6 +26,7 @@ const REMEDIES: Record<string, string> = {
   EACCES: 'Give the user that runs Sheaf the right to read and write the folder of the blobs.',
   EPERM: 'Give the user that runs Sheaf the right to read and write the folder of the blobs.',
   EROFS: 'The file system is mounted read-only: mount it for writing, or set SHEAF_HOME to another folder.',
+  EFBIG: 'The file would be larger than the file system or the limit of the process (ulimit -f) allows: raise it.',
   EIO: 'The disk reports an error: check it.',
   EMFILE: 'Too many files are open: raise the limit (ulimit -n).',
   ENFILE: 'Too many files are open on this machine: raise the limit.',
@@ -78,12 +79,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 /** Rejects with `blobs_unavailable`. */
 export async function openFilesystemBlobs({ folder }: { folder: string }): Promise<Blobs> {
-  const { objects, partial } = await onDisk(async () => {
-    await fs.mkdir(path.join(folder, 'objects'), { recursive: true });
-    await fs.mkdir(path.join(folder, 'partial'), { recursive: true });
-    const real = await fs.realpath(folder);
-    return { objects: path.join(real, 'objects'), partial: path.join(real, 'partial') };
-  });
+  const { objects, partial } = await onDisk(() => makeFolders(folder));
   await onDisk(() => removeLeftovers(partial));
 
   /** The object's path, when no link leads its folder elsewhere. Throws `invalid_request`. */
@@ -271,6 +267,20 @@ async function writeAside(file: string, content: Uint8Array | Readable, signal: 
   } finally {
     await handle.close();
   }
+}
+
+async function makeFolders(folder: string): Promise<{ objects: string; partial: string }> {
+  try {
+    await fs.mkdir(path.join(folder, 'objects'), { recursive: true });
+    await fs.mkdir(path.join(folder, 'partial'), { recursive: true });
+  } catch (error) {
+    if (!OBJECT_OR_FOLDER.has(errno(error))) throw error;
+    throw new SheafError('blobs_unavailable', 'A file is where the folder of the blobs should be.', {
+      remedy: 'Move it away, or set SHEAF_HOME to another folder.', cause: error,
+    });
+  }
+  const real = await fs.realpath(folder);
+  return { objects: path.join(real, 'objects'), partial: path.join(real, 'partial') };
 }
 
 async function removeLeftovers(partial: string): Promise<void> {

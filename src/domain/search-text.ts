@@ -28,12 +28,12 @@ const LONG_ASCII_WORDS = new RegExp(`([a-z0-9]{${MAX_WORD}})[a-z0-9]+`, 'g');
 const HEBREW_PREFIXES = new Set([...'והבלמשכ']);
 const HEBREW_PREFIX_PAIRS = new Set(['וה', 'וב', 'ול', 'ומ', 'וש', 'וכ', 'שה', 'שב', 'של', 'שמ', 'שכ', 'מה', 'כש', 'בש', 'לכ', 'מש']);
 
-/** The word without its prefixes, longest first; `shortest` letters must remain. */
+/** The word without its prefixes, longest first; `shortest` letters must remain, and three of a pair: else most are chance. */
 function hebrewStems(word: string, shortest: number): string[] {
   if (!HEBREW.test(word)) return [];
   const stems: string[] = [];
   if (HEBREW_PREFIXES.has(word[0] ?? '') && word.length - 1 >= shortest) stems.push(word.slice(1));
-  if (HEBREW_PREFIX_PAIRS.has(word.slice(0, 2)) && word.length - 2 >= shortest) stems.push(word.slice(2));
+  if (HEBREW_PREFIX_PAIRS.has(word.slice(0, 2)) && word.length - 2 >= 3) stems.push(word.slice(2));
   return stems;
 }
 
