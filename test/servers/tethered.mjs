@@ -1,5 +1,5 @@
 // Runs a server that must not outlive the tests: `node tethered.mjs BINARY ARGUMENTS…`. When the IPC channel to the
-// test run closes, for whatever reason, the server is ended.
+// test run closes, for whatever reason, the server is ended. A message names a signal that the server is to get.
 import { spawn } from 'node:child_process';
 
 const [binary, ...args] = process.argv.slice(2);
@@ -10,3 +10,4 @@ child.once('error', (error) => {
   process.exit(1);
 });
 for (const event of ['SIGINT', 'SIGTERM', 'disconnect']) process.on(event, () => child.kill('SIGTERM'));
+process.on('message', (signal) => child.kill(signal));

@@ -1,0 +1,151 @@
+/**
+ * A whole Sheaf as processes of their own, for tests that kill them: a Temporal server with a database file, the
+ * worker and the API, under one temporary folder. Each can be killed and started again on the same ports and files.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ItemAnswer, JobAnswer, JobBody, UploadAnswer } from '../../src/contracts/api.ts';
+import { freePort } from '../../src/embedded/free-port.ts';
+import { findTemporalCli } from '../../src/embedded/temporal-cli.ts';
+import { temporalReady, temporalServerArguments } from '../../src/embedded/temporal-server.ts';
+import { bundleWorkflows } from '../../src/temporal/bundle.ts';
+
+export const PARTS = ['temporal', 'worker', 'api'] as const;
+export type Part = (typeof PARTS)[number];
+
+const READY_MS = 60_000;
+const LOG_LINES = 25;
+
+export interface TestStack {
+  /** Sheets and handler modules that jobs name by path go here. */
+  folder: string;
+  /** SHEAF_HOME. */
+  home: string;
+  /** `http://host:port` of the API. */
+  url: string;
+  /** host:port */
+  temporal: string;
+  /** Path of the `temporal` binary. */
+  temporalCli: string;
+  /** Resolves when it works. */
+  start(part: Part): Promise<void>;
+  /** `kill -9`; resolves when the process is gone. */
+  kill(part: Part): Promise<void>;
+  /** One request to the API; rejects when it does not answer, or answers with an error. */
+  call<Answer>(method: string, address: string, body?: object): Promise<Answer>;
+  upload(name: string, content: string): Promise<string>;
+  create(job: JobBody): Promise<JobAnswer>;
+  job(id: string): Promise<JobAnswer>;
+  /** The NDJSON results, a row a line. */
+  results(id: string): Promise<ItemAnswer[]>;
+  /** The last lines that each process wrote. */
+  logs(): Promise<string>;
+  /** Ends every process and removes the folder. */
+  stop(): Promise<void>;
+}
+
+/** Starts all three and resolves when they work. */
+export async function startTestStack(): Promise<TestStack> {
+  const cli = await findTemporalCli();
+  if (cli === null) throw new Error('There is no Temporal CLI for the tests. Run "node scripts/setup.mjs", which finds or makes one.');
+  await bundleWorkflows();
+  const root = await mkdtemp(path.join(os.tmpdir(), 'sheaf-stack-'));
+  const home = path.join(root, 'home');
+  const folder = path.join(root, 'input');
+  await Promise.all([mkdir(home), mkdir(folder)]);
+  const temporalPort = await freePort();
+  const apiPort = await freePort();
+  const temporal = `127.0.0.1:${temporalPort}`;
+  const url = `http://127.0.0.1:${apiPort}`;
+  const api = `${url}/api/v1`;
+  const env = {
+    ...process.env, SHEAF_HOME: home, SHEAF_TEMPORAL_ADDRESS: temporal, SHEAF_API_HOST: '127.0.0.1', SHEAF_API_PORT: String(apiPort),
+    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn',
+  };
+  const sourceOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+  const commands: Record<Part, string[]> = {
+    temporal: [sourceOf('tethered.mjs'), cli.path, ...temporalServerArguments({
+      port: temporalPort, uiPort: null, namespace: 'default', database: path.join(home, 'temporal.db'),
+    })],
+    worker: [sourceOf('../../src/worker.ts')],
+    api: [sourceOf('../../src/server.ts')],
+  };
+  const running = new Map<Part, ChildProcess>();
+  const logFile = (part: Part): string => path.join(root, `${part}.log`);
+
+  const start = async (part: Part): Promise<void> => {
+    const log = openSync(logFile(part), 'a');
+    // The IPC channel tells when the process is ready, and ends it when this process is gone.
+    const child = spawn(process.execPath, commands[part], { env, stdio: ['ignore', log, log, 'ipc'] });
+    closeSync(log);
+    running.set(part, child);
+    const ended = new AbortController();
+    child.once('exit', (code, signal) => ended.abort(new Error(`The ${part} ended (${signal ?? code})`)));
+    const patience = AbortSignal.any([ended.signal, AbortSignal.timeout(READY_MS)]);
+    try {
+      if (part === 'temporal') await temporalReady(temporal, 'default', patience);
+      else await once(child, 'message', { signal: patience }); // {type: 'ready'} is all that they say
+    } catch {
+      throw new Error(`The ${part} does not start: ${String(patience.reason)}\n${await tail(logFile(part))}`);
+    }
+  };
+
+  const kill = async (part: Part): Promise<void> => {
+    const child = running.get(part);
+    if (child === undefined) throw new Error(`The ${part} does not run`);
+    running.delete(part);
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The ${part} had ended before it was killed\n${await tail(logFile(part))}`);
+    const gone = once(child, 'exit');
+    // The Temporal server is the tether's child: it is the one to kill, and its tether ends with it.
+    if (part === 'temporal') child.send('SIGKILL');
+    else child.kill('SIGKILL');
+    await gone;
+  };
+
+  const logs = async (): Promise<string> =>
+    (await Promise.all(PARTS.map(async (part) => `── ${part} ──\n${await tail(logFile(part))}`))).join('\n');
+
+  const stop = async (): Promise<void> => {
+    await Promise.all([...running.keys()].map((part) => kill(part).catch(() => {})));
+    await rm(root, { recursive: true, force: true, maxRetries: 5 });
+  };
+
+  const request = async (method: string, address: string, body?: string, type = 'application/json'): Promise<Response> => {
+    const response = await fetch(`${api}${address}`, { method, ...(body !== undefined && { body, headers: { 'content-type': type } }) });
+    if (!response.ok) throw new Error(`${method} ${address}: ${response.status} ${await response.text()}`);
+    return response;
+  };
+  const call = async <Answer>(method: string, address: string, body?: object): Promise<Answer> =>
+    (await request(method, address, body && JSON.stringify(body))).json() as Promise<Answer>;
+
+  try {
+    await start('temporal');
+    await Promise.all([start('worker'), start('api')]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    folder, home, url, temporal, temporalCli: cli.path, start, kill, call, logs, stop,
+    async upload(name, content) {
+      const response = await request('POST', `/uploads?name=${encodeURIComponent(name)}`, content, 'application/octet-stream');
+      return ((await response.json()) as UploadAnswer).id;
+    },
+    create: (job) => call('POST', '/jobs', job),
+    job: (id) => call('GET', `/jobs/${id}`),
+    async results(id) {
+      const text = await (await request('GET', `/jobs/${id}/results?format=ndjson`)).text();
+      return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as ItemAnswer);
+    },
+  };
+}
+
+async function tail(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return text.split('\n').filter(Boolean).slice(-LOG_LINES).join('\n');
+}
