@@ -13,8 +13,8 @@ const MAX_WORD = 64;
 /** Words of a query that count. */
 const MAX_QUERY_WORDS = 32;
 
-// Accents of Latin, Greek and Cyrillic, niqqud, Arabic vowel signs. Not every mark: in Indic scripts marks are vowels.
-const ACCENTS = /[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]/g;
+// Accents, niqqud, Arabic vowel signs. Not every mark: in Indic scripts marks are vowels, and two Japanese ones make another letter.
+const ACCENTS = /[[[\p{Script=Inherited}\p{Script=Hebrew}\p{Script=Arabic}]&&\p{Mn}]--[\u3099\u309a]]/gv;
 // The quote inside of an abbreviation as צה"ל is part of the word.
 const QUOTE_IN_HEBREW = /(?<=[א-ת])["'׳״](?=[א-ת])/g;
 const WORD = /[\p{L}\p{N}\p{M}]+/gu;
@@ -25,7 +25,7 @@ const NOT_ASCII = /[^\x00-\x7f]/;
 const NOT_ASCII_WORD = /[^a-z0-9 ]+/g;
 const LONG_ASCII_WORDS = new RegExp(`([a-z0-9]{${MAX_WORD}})[a-z0-9]+`, 'g');
 
-const HEBREW_PREFIXES = new Set([...'והבלמשכ']);
+const HEBREW_PREFIXES = new Set('והבלמשכ');
 const HEBREW_PREFIX_PAIRS = new Set(['וה', 'וב', 'ול', 'ומ', 'וש', 'וכ', 'שה', 'שב', 'של', 'שמ', 'שכ', 'מה', 'כש', 'בש', 'לכ', 'מש']);
 
 /** The word without its prefixes, longest first; `shortest` letters must remain, and three of a pair: else most are chance. */

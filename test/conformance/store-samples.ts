@@ -37,7 +37,10 @@ export const aPage = (page: number, over: Partial<PageCountsWrite> = {}): PageCo
   page, attempt: 1, counts: { ...NO_COUNTS }, tried: 0, faults: 0, complete: false, result: null, fence: 1n, ...over,
 });
 
-export const withoutFence = ({ fence: _, ...record }: PageCountsWrite): PageRecord => record;
+export function withoutFence(page: PageCountsWrite): PageRecord {
+  const { fence: _fence, ...record } = page;
+  return record;
+}
 
 /** Walks a list to its end; fails where a page is too long or an empty one promises more. */
 export async function walk<T>(list: (page: ListPage) => Promise<Listed<T>>, limit: number): Promise<T[]> {
