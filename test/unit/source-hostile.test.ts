@@ -67,8 +67,8 @@ describe('archives that unpack to too much', () => {
   });
 
   test('more parts than a workbook can have', async () => {
-    const many = parts();
-    for (let at = 0; at < 20_001; at++) many.set(`x/${at}`, Buffer.alloc(0));
+    const many = await zip(parts());
+    many.writeUInt16LE(20_001, many.lastIndexOf('PK\x05\x06', undefined, 'latin1') + 10);
     await expect(read(many)).rejects.toMatchObject({ code: 'archive_too_large' });
   });
 
