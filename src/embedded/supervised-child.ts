@@ -111,14 +111,13 @@ export class SupervisedChild {
 
     const over = new AbortController();
     const late = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN_MS);
-    const becameReady = this.spec.ready(child, over.signal).then(
+    void this.spec.ready(child, over.signal).then(
       () => { clearTimeout(late); if (!over.signal.aborted) events.ready(); },
       () => { if (!over.signal.aborted) child.kill('SIGKILL'); },
     );
     const how = await ended;
     over.abort(new Error(`The ${title} ended`));
     clearTimeout(late);
-    await becameReady;
     this.#process = null;
     return how;
   }

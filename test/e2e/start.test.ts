@@ -13,6 +13,7 @@ import { identify } from '../../src/embedded/process-identity.ts';
 import { readStackFile, type StackFile } from '../../src/embedded/stack-file.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const SAMPLE = fileURLToPath(new URL('../../samples/support-tickets.csv', import.meta.url));
 const PATIENCE = { timeout: 60_000, interval: 50 };
 
 interface Started {
@@ -89,10 +90,10 @@ describe('sheaf start', () => {
     for (const { pid } of running) expect(await identify(pid)).toBeNull();
   });
 
-  test('with --once and a sheet that cannot be read ends with exit code 1 and says why', async () => {
-    const run = sheaf('start', MAIN, '--once');
+  test('with --once and a job that fails ends with exit code 1 and says why', async () => {
+    const run = sheaf('start', SAMPLE, '--key', 'nonesuch', '--once');
     expect(await run.ended, run.said()).toBe(1);
-    expect(run.said()).toContain('error: ');
+    expect(run.said()).toContain('key_column_missing');
     expect(run.said()).toContain('Stopped.');
   });
 
