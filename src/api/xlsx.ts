@@ -40,11 +40,20 @@ export function workbook(header: string[], batches: AsyncIterable<Cell[][]>, max
   const sheets = Array.from({ length: sheetCount }, (_, index) => index + 1);
   for (const [path, content] of workbookFiles(sheets)) zip.addBuffer(Buffer.from(HEAD + content), path);
   const rows = new RowQueue(batches);
+  // The zip writer passes neither errors on nor the end of interest: both are done here.
+  let reading: Readable | undefined;
   for (const sheet of sheets) {
-    zip.addReadStreamLazy(`xl/worksheets/sheet${sheet}.xml`, (give) => give(null, Readable.from(sheetXml(header, rows, rowsPerSheet), { objectMode: false })));
+    zip.addReadStreamLazy(`xl/worksheets/sheet${sheet}.xml`, (give) => {
+      reading = Readable.from(sheetXml(header, rows, rowsPerSheet), { objectMode: false });
+      reading.on('error', (error) => output.destroy(error));
+      give(null, reading);
+    });
   }
   zip.end();
-  output.once('close', () => void rows.close());
+  output.once('close', () => {
+    reading?.destroy();
+    rows.close();
+  });
   return output;
 }
 
@@ -67,8 +76,8 @@ class RowQueue {
     return this.#rest.splice(0, most);
   }
 
-  async close(): Promise<void> {
-    await this.#batches.return?.();
+  close(): void {
+    this.#batches.return?.().catch(() => undefined); // who asked for rows has been told
   }
 }
 
