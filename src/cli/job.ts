@@ -9,6 +9,7 @@ import { count, timeOfDay, when, printable } from './format.ts';
 import { addJobCreate, addJobPreview, atLeastOne, collect } from './job-create.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
+import { printWarnings } from './preview.ts';
 import { printFacts, printTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { printOutcome, watchToEnd } from './watch.ts';
@@ -85,7 +86,7 @@ function printJob(terminal: Terminal, job: JobAnswer): void {
     ['asked for', job.desired],
     ['waits until', when(job.until)],
   ]);
-  for (const { message } of manifest?.warnings ?? []) terminal.print(`${terminal.paint('yellow', 'warning:')} ${printable(message)}`);
+  printWarnings(terminal, manifest?.warnings ?? []);
   terminal.print('');
   printOutcome(terminal, job);
 }

@@ -9,13 +9,18 @@ const MOST_CHARACTERS = 60;
 const MOST_COLUMNS = 30;
 
 export function printPreview(terminal: Terminal, preview: PreviewAnswer): void {
-  const { columns, rows, warnings } = preview;
+  const { columns, warnings } = preview;
   printFacts(terminal, [
     ['format', preview.format],
     ['sheet', preview.sheet === null ? null : `${preview.sheet}${preview.sheets.length > 1 ? `  (of ${preview.sheets.join(', ')})` : ''}`],
     ['rows', preview.rowCount === null ? 'not known before all is read' : count(preview.rowCount)],
     ['columns', count(columns.length)],
   ]);
+  if (columns.length > 0) printColumns(terminal, preview);
+  printWarnings(terminal, warnings);
+}
+
+function printColumns(terminal: Terminal, { columns, rows }: PreviewAnswer): void {
   terminal.print('');
   const shown = columns.slice(0, MOST_COLUMNS);
   const cell = (value: string | number | boolean | null | undefined): string =>
@@ -42,9 +47,14 @@ export function printPreview(terminal: Terminal, preview: PreviewAnswer): void {
     );
     if (narrow < columns.length) terminal.print(`… and ${count(columns.length - narrow)} more columns`);
   }
+}
+
+/** Each with its place, where the message does not name it. */
+export function printWarnings(terminal: Terminal, warnings: PreviewAnswer['warnings']): void {
   for (const { message, row, column } of warnings) {
-    const place = [row === undefined ? '' : `row ${row}`, column === undefined ? '' : `column ${column}`].filter(Boolean).join(', ');
-    terminal.print(`${terminal.paint('yellow', 'warning:')} ${printable(message)}${place === '' ? '' : ` (${printable(place)})`}`);
+    const place = [row === undefined ? '' : `row ${row}`, column === undefined ? '' : `column ${column}`]
+      .filter((part) => part !== '' && !message.toLowerCase().includes(part.toLowerCase()));
+    terminal.print(`${terminal.paint('yellow', 'warning:')} ${printable(message)}${place.length === 0 ? '' : ` (${printable(place.join(', '))})`}`);
   }
 }
 

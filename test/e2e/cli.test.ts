@@ -112,7 +112,7 @@ describe('rows that fail', () => {
     writeFileSync(path.join(stack.folder, 'odd.mjs'), `
       import { existsSync } from 'node:fs';
       export default async (row) => {
-        if (row.n % 2 === 1 && !existsSync(${JSON.stringify(switchFile)})) throw Object.assign(new Error('The number is odd'), { name: 'RowError', code: 'odd', retryable: true });
+        if (row.n % 2 === 1 && !existsSync(${JSON.stringify(switchFile)})) throw Object.assign(new Error('The number is odd'), { name: 'RowError', code: 'odd', retryable: false });
         return { half: row.n / 2 };
       };`);
     writeFileSync(path.join(stack.folder, 'numbers.csv'), `n\n${Array.from({ length: 10 }, (_, n) => n).join('\n')}\n`);
