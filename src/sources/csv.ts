@@ -114,7 +114,7 @@ async function* parseRows(
       signal?.throwIfAborted();
       recent.add(chunk);
       await write(parser, chunk);
-      recent.forget();
+      if (recent.pending > limits.maxRecordChars * 4 + chunk.length) throw recordTooLong(row + 1, limits);
       if (batch.length > 0) {
         yield batch;
         batch = [];
@@ -154,7 +154,13 @@ class RecentBytes {
     this.#end += chunk.length;
   }
 
-  forget(): void {
+  /** Bytes of the record that has not ended; csv-parse counts those of its cells only, not a million delimiters. */
+  get pending(): number {
+    this.#forget();
+    return this.#end - this.recordEnd;
+  }
+
+  #forget(): void {
     for (let first = this.#chunks[0]; first && this.#start + first.length <= this.recordEnd; first = this.#chunks[0]) {
       this.#start += first.length;
       this.#chunks.shift();
@@ -163,7 +169,7 @@ class RecentBytes {
 
   /** Bytes from the last record's end to `end`. */
   slice(end = this.#end): Buffer {
-    this.forget();
+    this.#forget();
     const first = this.#chunks[0] ?? Buffer.alloc(0);
     const [from, to] = [this.recordEnd - this.#start, end - this.#start];
     return (to <= first.length ? first : Buffer.concat(this.#chunks)).subarray(from, to);

@@ -25,7 +25,8 @@ export function formatKind(format: string): DateKind | null {
   const time = /[hs]/.test(clock);
   // A month, unless it stands beside hours or seconds and means minutes.
   const month = /m/.test(clock.replace(/h[^ymdhs]*m{1,2}(?!m)/g, 'h').replace(/m{1,2}[^ymdhs]*(?=s)/g, ''));
-  const date = /[ydbeg]/.test(clock.replace(/[0#?.]e[+-]/g, '')) || month;
+  // `b` and `e` are years of other calendars, but `e` is also an exponent.
+  const date = month || /[yd]|bb|(?<![a-z0#?.])g*e+(?![a-z+-])/.test(clock);
   if (date) return time ? 'datetime' : 'date';
   return time ? 'time' : null;
 }

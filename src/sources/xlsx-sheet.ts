@@ -204,38 +204,48 @@ class CellReader implements XmlHandler {
   }
 }
 
-/** Empties what lies under merged areas: only their top-left cell is seen. */
+/** Empties what lies under merged areas: only their top-left cell is seen. Rows come in ascending order. */
 class MergedCells {
-  readonly #merges: Merge[];
-  #next = 0;
-  #active: Merge[] = [];
+  readonly #byFirstRow: Merge[];
+  readonly #byLastRow: Merge[];
+  #started = 0;
+  #ended = 0;
+  /** By column, the areas that cover it in this row. */
+  readonly #covering = new Uint32Array(LAST_COLUMN);
 
   constructor(merges: Merge[]) {
-    this.#merges = merges;
+    this.#byFirstRow = merges;
+    this.#byLastRow = [...merges].sort((one, other) => one.lastRow - other.lastRow);
   }
 
   clear(row: number, cells: Cell[]): void {
-    for (let merge = this.#merges[this.#next]; merge && merge.firstRow <= row; merge = this.#merges[this.#next]) {
-      this.#active.push(merge);
-      this.#next += 1;
+    const topLeft = new Set<number>();
+    for (let merge = this.#byFirstRow[this.#started]; merge && merge.firstRow <= row; merge = this.#byFirstRow[++this.#started]) {
+      this.#cover(merge, 1);
+      if (merge.firstRow === row) topLeft.add(merge.firstColumn);
     }
-    if (this.#active.length === 0) return;
-    this.#active = this.#active.filter(({ lastRow }) => lastRow >= row);
-    for (const { firstRow, firstColumn, lastColumn } of this.#active) {
-      const from = row === firstRow ? firstColumn + 1 : firstColumn;
-      for (let column = from; column <= lastColumn && column < cells.length; column++) cells[column] = null;
+    for (let merge = this.#byLastRow[this.#ended]; merge && merge.lastRow < row; merge = this.#byLastRow[++this.#ended]) this.#cover(merge, -1);
+    if (this.#started === this.#ended) return;
+    for (let column = 0; column < cells.length; column++) {
+      if (this.#covering[column] !== 0 && !topLeft.has(column)) cells[column] = null;
     }
+  }
+
+  #cover({ firstColumn, lastColumn }: Merge, by: number): void {
+    for (let column = firstColumn; column <= lastColumn; column++) this.#covering[column] = (this.#covering[column] ?? 0) + by;
   }
 }
 
 /** Bytes of a sheet's end that are looked at for merged areas. */
 const TAIL_BYTES = 16 * 2 ** 20;
+/** Columns of all merged areas together; areas that do not overlap reach this in no real sheet. */
+const MOST_MERGED_COLUMNS = 20_000_000;
 
 /**
  * Reads the sheet once through to its end, where merged areas are declared, after the cells. This also proves the
  * part whole before a row of it is used.
  */
-export async function findMerges(chunks: AsyncIterable<Buffer>): Promise<Merge[]> {
+export async function findMerges(chunks: AsyncIterable<Buffer>, part: string): Promise<Merge[]> {
   let previous: Buffer = Buffer.alloc(0);
   const tail: Buffer[] = [];
   let tailBytes = 0;
@@ -251,12 +261,17 @@ export async function findMerges(chunks: AsyncIterable<Buffer>): Promise<Merge[]
     }
   }
   const merges: Merge[] = [];
+  let columns = 0;
   const text = Buffer.concat(tail).toString('latin1');
-  for (const [, reference] of text.matchAll(/<(?:[\w.-]+:)?mergeCell\s[^<>]*?ref\s*=\s*["']([^"']+)["']/g)) {
+  for (const [, reference] of text.matchAll(/<(?:[\w.-]+:)?mergeCell\s[^<>]*?ref\s*=\s*["']([^"'<>]+)["']/g)) {
     const ends = /^\$?([A-Z]{1,3})\$?(\d{1,7}):\$?([A-Z]{1,3})\$?(\d{1,7})$/.exec(reference ?? '');
     if (!ends) continue;
     const [, firstLetters = '', firstRow, lastLetters = '', lastRow] = ends;
-    merges.push({ firstRow: Number(firstRow), lastRow: Number(lastRow), firstColumn: columnIndex(firstLetters), lastColumn: columnIndex(lastLetters) });
+    const merge = { firstRow: Number(firstRow), lastRow: Number(lastRow), firstColumn: columnIndex(firstLetters), lastColumn: columnIndex(lastLetters) };
+    if (merge.lastRow < merge.firstRow || merge.lastColumn < merge.firstColumn || merge.lastColumn >= LAST_COLUMN) continue;
+    columns += merge.lastColumn - merge.firstColumn + 1;
+    if (columns > MOST_MERGED_COLUMNS) throw corrupt('has more merged areas than fit in a sheet', part);
+    merges.push(merge);
   }
   return merges.sort((one, other) => one.firstRow - other.firstRow);
 }

@@ -40,7 +40,7 @@ export async function readWorkbook(parts: ZipParts): Promise<Workbook> {
   await readPart(parts, part, (name, attributes) => {
     if (name === 'workbookPr') date1904 = /^(1|true)$/.test(attributes['date1904'] ?? '');
     if (name === 'sheet' && sheets.length < MOST) {
-      const id = Object.entries(attributes).find(([key]) => /:id$/.test(key))?.[1];
+      const id = Object.entries(attributes).find(([key]) => key.endsWith(':id'))?.[1];
       sheets.push({ name: attributes['name'] ?? '', hidden: /hidden/i.test(attributes['state'] ?? ''), id });
     }
   });

@@ -30,7 +30,7 @@ export const xlsxSource: SheetSource = {
       strings: stringsPart && parts.has(stringsPart) ? await readStrings(parts.read(stringsPart), stringsPart, limits.maxRecordChars) : new SharedStrings(),
       dateKinds: stylesPart && parts.has(stylesPart) ? await readDateFormats(parts, stylesPart) : [],
       date1904,
-      merges: await findMerges(parts.read(part)),
+      merges: await findMerges(parts.read(part), part),
     };
     const warnings = new Warnings();
     warnOfMerges(frame.merges, warnings);

@@ -148,6 +148,10 @@ describe('records', () => {
   });
 });
 
+test('a record of nothing but delimiters ends at the limit, not in memory', async () => {
+  await expect(readCsv(`a,b\n1,2\n${','.repeat(3_000_000)}`, {}, { maxRecordChars: 10_000 })).rejects.toMatchObject({ code: 'cell_too_large', place: { row: 3 } });
+});
+
 describe('streaming', () => {
   const lines = Array.from({ length: 20_000 }, (_, at) => `${at + 1},value ${at + 1}`);
 

@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { deflateRawSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { SheafError } from '../../src/contracts/errors.ts';
-import { LIMITS, memoryFile, readSheet, workbookParts, zip, type WorkbookMaterial } from './source-material.ts';
+import type { SheetLimits } from '../../src/sources/source.ts';
+import { memoryFile, readSheet, workbookParts, zip, type WorkbookMaterial } from './source-material.ts';
 
 const row = '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>45306.5</v></c></row>';
 const parts = (more: Partial<WorkbookMaterial> = {}): Map<string, Buffer> =>
   workbookParts({ sheets: [{ data: row }], strings: '<si><t>text</t></si>', styles: '<cellXfs><xf/><xf numFmtId="22"/></cellXfs>', ...more });
-const read = async (content: Buffer | Map<string, Buffer>, limits: Partial<typeof LIMITS> = {}): Promise<unknown> =>
+const read = async (content: Buffer | Map<string, Buffer>, limits: Partial<SheetLimits> = {}): Promise<unknown> =>
   readSheet(memoryFile(content instanceof Map ? await zip(content) : content, 'book.xlsx'), {}, limits);
 
 /** Rows, or the error with its code: anything else fails the test. */
@@ -76,6 +77,13 @@ describe('archives that unpack to too much', () => {
     const endless = Buffer.concat([Buffer.from('<worksheet><sheetData><row r="1"><c r="A1" t="str"><v>'), Buffer.alloc(8 * 2 ** 20, 'ab'), Buffer.from('</v></c></row></sheetData></worksheet>')]);
     await expect(read(parts({ parts: { 'xl/worksheets/sheet1.xml': endless } }), { maxRecordChars: 2 ** 20 })).rejects.toMatchObject({ code: 'cell_too_large', place: { row: 1 } });
   });
+});
+
+test('merged areas without number end in an error, not in hours', async () => {
+  const merges = Array.from({ length: 20_000 }, () => '<mergeCell ref="A1:XFD1048576"/>').join('');
+  await expect(read(parts({ sheets: [{ data: row, after: `<mergeCells>${merges}</mergeCells>` }] }))).rejects.toMatchObject({ code: 'corrupt_file' });
+  const unended = parts({ sheets: [{ data: row, after: '<mergeCell '.repeat(200_000) }] });
+  await expect(read(unended)).rejects.toMatchObject({ code: 'corrupt_file' });
 });
 
 describe('XML that wants more than to be read', () => {

@@ -66,6 +66,13 @@ describe('cells', () => {
     expect(codes(sheet)).toEqual(['merged_cells']);
   });
 
+  test('merged areas above, beside and after one another, over rows that are not in the file', async () => {
+    const row = (number: number): string => `<row r="${number}">${['A', 'B', 'C', 'D'].map((letter) => `<c r="${letter}${number}"><v>${number}</v></c>`).join('')}</row>`;
+    const merges = ['A2:A5', 'C1:D2', 'B3:B4', 'B7:D7'].map((ref) => `<mergeCell ref="${ref}"/>`).join('');
+    const sheet = await readSheet(await workbook({ sheets: [{ data: [1, 2, 5, 6, 7, 8].map(row).join(''), after: `<mergeCells>${merges}</mergeCells>` }] }), { headerRow: 0 });
+    expect(sheet.rows.filter((cells) => cells.length > 1)).toEqual([[1, 1, 1, 1], [2, 2, 2], [5, null, 5, 5, 5], [6, 6, 6, 6, 6], [7, 7, 7], [8, 8, 8, 8, 8]]);
+  });
+
   test('namespace prefixes, the strict namespace and UTF-16 parts read alike', async () => {
     const data = (prefix: string): string => `<${prefix}row r="1"><${prefix}c r="A1"><${prefix}v>7</${prefix}v></${prefix}c></${prefix}row>`;
     const part = `<x:worksheet xmlns:x="http://purl.oclc.org/ooxml/spreadsheetml/main"><x:sheetData>${data('x:')}</x:sheetData></x:worksheet>`;
@@ -92,7 +99,7 @@ describe('dates', () => {
     ['dd"."mm"."yyyy', 45306, '2024-01-15'],
     ['mmm yyyy', 45292, '2024-01-01'],
     ['yyyy-mm-dd hh:mm:ss', 45306.437511574077, '2024-01-15T10:30:01'],
-    ['yyyy-mm-dd hh:mm:ss.000', 45306.000001157406, '2024-01-15T00:00:00.100'],
+    ['yyyy-mm-dd hh:mm:ss.000', 45306.00000115741, '2024-01-15T00:00:00.100'],
     ['h:mm AM/PM', 0.75, '18:00:00'],
     [20, 0.5, '12:00:00'],
     ['mm:ss', 0.000694444444, '00:01:00'],
@@ -112,6 +119,9 @@ describe('dates', () => {
     ['[Red]0.00E+00', 45306, 45306],
     ['[$€-407] #,##0.00', 45306, 45306],
     ['0\\h', 3, 3],
+    ['BOOLEAN', 1, 1],
+    ['[$-411]ggge"年"m"月"d"日"', 45306, '2024-01-15'],
+    ['# ?/?', 2.5, 2.5],
     ['@', 3, 3],
   ])('format %s shows %d as %s', async (format, serial, shown) => {
     expect(await cell(serial, format)).toBe(shown);
