@@ -19,9 +19,13 @@ export const activityErrors = (log: Log) => (): { inbound: ActivityInboundCallsI
 
 function toFailure(error: unknown, log: Log): Error {
   const { cancellationSignal, info } = Context.current();
+  if (cancellationSignal.aborted) {
+    // Whatever breaks while a cancelled activity unwinds is the cancellation; a worker that stops hands it to the next.
+    const reason: unknown = cancellationSignal.reason;
+    const stops = reason instanceof CancelledFailure && reason.message === 'WORKER_SHUTDOWN';
+    return stops ? ApplicationFailure.retryable('The worker stopped.', 'worker_stopped') : new CancelledFailure('The activity was cancelled.');
+  }
   if (error instanceof TemporalFailure) return error;
-  // Whatever breaks while a cancelled activity unwinds is the cancellation.
-  if (cancellationSignal.aborted) return new CancelledFailure(String(cancellationSignal.reason));
   const body: ErrorBody = error instanceof SheafError
     ? error.body()
     : { code: 'internal', message: 'Something went wrong in Sheaf.', remedy: "The worker's log has the cause." };

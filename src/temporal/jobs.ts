@@ -124,12 +124,19 @@ export function createJobs(store: Store, client: Client): Jobs {
     },
 
     async control(tenant, id, control) {
-      const job = await change(tenant, id, (current) => {
+      const wished = await change(tenant, id, (current) => {
         if (isEnded(current.state) || current.desired === 'deleted' || (current.state === 'cancelling' && control !== 'cancel')) throw wrongState(current, control);
         return { desired: DESIRED[control] };
       });
-      const told = await tell(job, control, []);
-      if (told === 'unreachable') return { job, applied: false };
+      const told = await tell(wished, control, []).catch(async (error: unknown) => {
+        await handedOver(tenant, id, DESIRED[control]); // heard and refused
+        throw error;
+      });
+      if (told === 'unreachable') {
+        const now = await get(tenant, id);
+        if (isEnded(now.state)) throw wrongState(now, control);
+        return { job: now, applied: false };
+      }
       return { job: await handedOver(tenant, id, DESIRED[control]), applied: told === 'applied' };
     },
 

@@ -45,12 +45,16 @@ export function startReconciler(deps: { store: Store; client: Client; log: Log }
       return;
     }
     const status = await workflowStatus(client, job);
-    if (status === null) {
-      if (await startJob(client, job)) log.info({ tenant: job.tenant, job: job.id, attempt: job.attempt }, 'started a job that was accepted before');
-    } else if (status !== 'RUNNING') {
+    if (status !== null && status !== 'RUNNING') {
       await close(client, job, status);
       log.warn({ tenant: job.tenant, job: job.id, attempt: job.attempt, status }, 'closing a job whose workflow is gone');
-    } else if (job.desired !== null && (await deliverWish(client, job))) {
+      return;
+    }
+    if (status === null) {
+      if (!(await startJob(client, job))) return;
+      log.info({ tenant: job.tenant, job: job.id, attempt: job.attempt }, 'started a job that was accepted before');
+    }
+    if (job.desired !== null && (await deliverWish(client, job))) {
       await store.changeJob(job.tenant, job.id, job.revision, { desired: null });
     }
   };

@@ -1,0 +1,68 @@
+/**
+ * Sheaf against its budgets, as ratios inside one run: `npm run bench [-- --only NAME …] [--rounds N] [--scale F]`.
+ * Prints tables; writes bench/results/<measure>.json. `--scale 0.1` measures with a tenth of the rows, to try it out.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import Table from 'cli-table3';
+import { latency } from './latency.ts';
+import { machine } from './machine.ts';
+import { largeFile } from './large-file.ts';
+import { millionRows } from './million-rows.ts';
+import { unchangedRows } from './unchanged-rows.ts';
+
+export interface Setting {
+  folder: string;
+  /** Runs of each side; the median counts. */
+  rounds: number;
+  /** 1: the rows that the budget names. */
+  scale: number;
+  say(line: string): void;
+}
+
+export interface Figure {
+  what: string;
+  measured: string;
+  budget: string;
+  held: boolean;
+}
+
+export interface Measure {
+  title: string;
+  figures: Figure[];
+  /** Everything that was measured, for those who look closer. */
+  details: object;
+}
+
+const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
+  'million-rows': millionRows,
+  'unchanged-rows': unchangedRows,
+  'large-file': largeFile,
+  latency,
+};
+
+const { values } = parseArgs({ options: {
+  only: { type: 'string', multiple: true }, rounds: { type: 'string', default: '3' }, scale: { type: 'string', default: '1' },
+} });
+const results = fileURLToPath(new URL('results/', import.meta.url));
+await mkdir(results, { recursive: true });
+let broken = 0;
+for (const [name, measure] of Object.entries(MEASURES)) {
+  if (values.only && !values.only.includes(name)) continue;
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-bench-'));
+  try {
+    const before = machine();
+    const result = await measure({ folder, rounds: Number(values.rounds), scale: Number(values.scale), say: (line) => console.error(`  ${line}`) });
+    const table = new Table({ head: ['', 'measured', 'budget', ''], style: { head: [] } });
+    for (const { what, measured, budget, held } of result.figures) table.push([what, measured, budget, held ? 'held' : 'BROKEN']);
+    console.log(`\n${result.title}\n${table.toString()}`);
+    broken += result.figures.filter(({ held }) => !held).length;
+    await writeFile(path.join(results, `${name}.json`), `${JSON.stringify({ machine: before, scale: Number(values.scale), ...result }, null, 2)}\n`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+process.exitCode = broken > 0 ? 1 : 0;

@@ -1,0 +1,50 @@
+/** The embedded stack, as `sheaf start` runs it, in a folder of its own. */
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { JobAnswer } from '../src/contracts/api.ts';
+import { createClient, type Client } from '../src/cli/client.ts';
+import { readConfig } from '../src/config.ts';
+import { readStackFile } from '../src/embedded/stack-file.ts';
+import { startStack } from '../src/embedded/stack.ts';
+
+export interface BenchStack {
+  client: Client;
+  temporal: string;
+  /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
+  run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
+  /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
+  workerPeak(): Promise<number>;
+  forgetPeak(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function benchStack(folder: string, name: string, inputs: string): Promise<BenchStack> {
+  const home = path.join(folder, name);
+  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn' };
+  Object.assign(process.env, environment);
+  const stack = await startStack(readConfig(environment), { say: () => {}, stop: new AbortController().signal, kill: new AbortController().signal });
+  const client = createClient({ url: stack.api });
+  const worker = readStackFile(home)?.children['worker']?.pid;
+  const proc = (file: string): string => `/proc/${worker}/${file}`;
+  return {
+    client, temporal: stack.temporal,
+    async run(body) {
+      const startedAt = performance.now();
+      let job = await client.call<JobAnswer>('POST', '/jobs', { body });
+      while (!['completed', 'failed', 'cancelled'].includes(job.state)) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        job = await client.call<JobAnswer>('GET', `/jobs/${job.id}`);
+      }
+      if (job.state !== 'completed' || job.progress.failed > 0) throw new Error(`The job ended ${job.state}: ${JSON.stringify(job.error ?? job.progress)}`);
+      return { job, seconds: (performance.now() - startedAt) / 1000 };
+    },
+    async workerPeak() {
+      const status = await readFile(proc('status'), 'utf8').catch(() => '');
+      return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) * 1024;
+    },
+    async forgetPeak() {
+      await writeFile(proc('clear_refs'), '5').catch(() => {});
+    },
+    stop: () => stack.stop(),
+  };
+}
