@@ -1,4 +1,8 @@
-/** The port to the blob store: immutable objects under slash-separated keys that begin with the tenant. */
+/**
+ * The port to the blob store: immutable objects under slash-separated keys that begin with the tenant. No part of a key is
+ * empty, `.` or `..`, none holds a backslash or NUL, and no key is the folder of another; a key at most 1,024 bytes, a part
+ * some 200 characters. Every method rejects another key with `invalid_request`.
+ */
 import type { Readable } from 'node:stream';
 
 export interface BlobInfo {

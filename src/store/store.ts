@@ -98,7 +98,8 @@ export interface Store {
   listJobs(tenant: string, filter: JobFilter, page: ListPage): Promise<Listed<JobRecord>>;
   /** Null when the record's revision is not the expected one (read it again and decide anew). */
   changeJob(tenant: string, id: string, revision: number, change: JobChange): Promise<JobRecord | null>;
-  /** From ended back to `queued` with attempt + 1, sequence 0, `desired` null, no error, cause or end; null when the revision differs. */
+  /** From ended back to `queued` with attempt + 1, sequence 0, `desired` null, no error, cause or end; null when the revision differs.
+   *  Rejects with `wrong_state` where the job has not ended or is to be deleted. */
   requeueJob(tenant: string, id: string, revision: number, retry: RetryFilter): Promise<JobRecord | null>;
   /** Writes where (attempt, sequence) is above the record's; false when it is not, or there is no record. */
   advanceJob(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: JobPatch): Promise<boolean>;

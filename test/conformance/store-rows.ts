@@ -113,6 +113,24 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       expect(await store.countFailedRows('acme', 'job')).toEqual([{ code: 'worse', rows: 1 }]);
     });
 
+    it('are counted as they are listed, whatever was written and cleared', async () => {
+      const { store, other } = stores();
+      const step = fc.record({
+        fence: fc.bigInt({ min: 1n, max: 3n }), cleared: fc.array(fc.nat(5), { maxLength: 3 }),
+        failed: fc.array(fc.tuple(fc.nat(5), fc.constantFrom('bad', 'worse', 'worst')), { maxLength: 4 }),
+      });
+      await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 8 }), fc.uuid(), async (steps, job) => {
+        for (const { fence, cleared, failed } of steps) {
+          await commit(store, [], { job, fence, cleared, failed: failed.map(([row, code]) => aFailedRow(row, code)) });
+        }
+        const rows = await walk((page) => other.listFailedRows('acme', job, {}, page), 10);
+        const counted: Record<string, number> = {};
+        for (const { error } of rows) counted[error.code] = (counted[error.code] ?? 0) + 1;
+        expect(Object.fromEntries((await other.countFailedRows('acme', job)).map(({ code, rows }) => [code, rows]))).toEqual(counted);
+        expect((await other.countFailedRows('acme', job)).every(({ rows }) => rows > 0)).toBe(true);
+      }), { numRuns: 40 });
+    });
+
     it('keeps a duplicate, though the row that owns its key was written by a higher fence', async () => {
       const { store } = stores();
       await commit(store, [anItem('key 9', { id: 9 }, { row: 2 })], { fence: 7n });

@@ -91,6 +91,17 @@ describe('the SQLite store', () => {
     await store.close();
   });
 
+  it('says that it is closed, also to a write that was waiting', async () => {
+    const store = await openSqliteStore({ folder });
+    const writer = new Sqlite(file('control.db'));
+    writer.exec('BEGIN IMMEDIATE');
+    const waiting = expect(store.createJob(aJob('j1'))).rejects.toMatchObject({ code: 'store_unavailable' });
+    await store.close();
+    await waiting;
+    writer.close();
+    await expect(store.getJob('acme', 'j1')).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
+
   it('names no cell and no path in its errors', async () => {
     const opened = await SqliteFile.open(file('f.db'), ['CREATE TABLE t (x TEXT)'], 1_000);
     opened.db.pragma(`max_page_count = ${Number(opened.db.pragma('page_count', { simple: true }))}`);

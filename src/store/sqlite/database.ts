@@ -120,6 +120,9 @@ export class SqliteFile {
   async #whenFree<T>(work: () => T): Promise<T> {
     const until = Date.now() + LOCK_LIMIT_MS;
     for (;;) {
+      if (!this.db.open) {
+        throw new SheafError('store_unavailable', 'The store was closed because the process is stopping.', { remedy: 'Start Sheaf again.' });
+      }
       try {
         return work();
       } catch (error) {

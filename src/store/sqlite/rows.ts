@@ -70,7 +70,7 @@ export function rowMethods(file: SqliteFile): RowMethods {
   const selectFailedByCode = db.prepare<[string, string, string, number, number], StoredFailedRow>(
     `SELECT ${failedColumns} FROM failed_rows WHERE tenant = ? AND job = ? AND code = ? AND row > ? ORDER BY row LIMIT ?`);
   const countFailed = db.prepare<[string, string], { code: string; rows: number }>(
-    'SELECT code, count(*) AS rows FROM failed_rows WHERE tenant = ? AND job = ? GROUP BY code ORDER BY rows DESC, code');
+    'SELECT code, rows FROM failed_codes WHERE tenant = ? AND job = ? ORDER BY rows DESC, code');
 
   /** The lane's number; looked up each time, because another process may remove a lane. */
   const laneId = ({ tenant, source, lane }: LaneRef): number =>
