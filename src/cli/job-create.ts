@@ -64,7 +64,12 @@ export function fraction(text: string): number {
   return value;
 }
 
-const DELIMITERS: Record<string, string> = { tab: '\t', '\\t': '\t', comma: ',', semicolon: ';', pipe: '|' };
+/** Shells make a tab hard to type. */
+function delimiter(text: string): string {
+  const meant = text === 'tab' || text === '\\t' ? '\t' : text;
+  if (!['\t', ',', ';', '|'].includes(meant)) throw new InvalidArgumentError('It must be one of , ; | tab.');
+  return meant;
+}
 
 function sheetOptions(command: Command): Command {
   return command
@@ -73,7 +78,7 @@ function sheetOptions(command: Command): Command {
     .option('--header-row <n>', 'row that holds the column names; 0: there is none (default: the first)', wholeFrom(0))
     .option('--start-row <n>', 'first row of data (default: the one after the header)', atLeastOne)
     .option('--num-rows <n>', 'at most so many rows', atLeastOne)
-    .option('--delimiter <d>', 'CSV: one of , ; | tab (default: found out)', (text) => DELIMITERS[text] ?? text)
+    .option('--delimiter <d>', 'CSV: one of , ; | tab (default: found out)', delimiter)
     .addOption(new Option('--encoding <e>', 'CSV: its encoding (default: found out)').choices(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252']));
 }
 

@@ -1,12 +1,12 @@
 /** `sheaf job …`: its commands, and those that look at jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { EventAnswer, ItemAnswer, JobAnswer } from '../contracts/api.ts';
 import { isEnded, JOB_STATES } from '../contracts/job.ts';
 import { listUpTo, type Client } from './client.ts';
 import { contextOf } from './context.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
-import { addJobCreate, addJobPreview, atLeastOne, collect } from './job-create.ts';
+import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
 import { printWarnings } from './preview.ts';
@@ -32,7 +32,7 @@ export function addJobCommands(program: Command): void {
 function addList(job: Command): void {
   job.command('list')
     .description('the newest jobs first')
-    .addOption(new Option('--state <state>', `only jobs in this state (repeatable): ${JOB_STATES.join(', ')}`).argParser(collect))
+    .addOption(new Option('--state <state>', `only jobs in this state (repeatable): ${JOB_STATES.join(', ')}`).argParser(collectState))
     .option('--source <id>', 'only jobs on this source')
     .option('--tag <tag>', 'only jobs with this tag')
     .option('--limit <n>', 'at most so many', atLeastOne, 20)
@@ -52,6 +52,11 @@ function addList(job: Command): void {
       );
       if (jobs.nextCursor !== null) terminal.note(`There are more; --limit shows them.`);
     });
+}
+
+function collectState(state: string, before: string[] = []): string[] {
+  if (!(JOB_STATES as readonly string[]).includes(state)) throw new InvalidArgumentError(`It must be one of ${JOB_STATES.join(', ')}.`);
+  return [...before, state];
 }
 
 function addShow(job: Command): void {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { ItemAnswer } from '../contracts/api.ts';
-import { AlreadyRunning, type Stack, startStack } from '../embedded/stack.ts';
+import type { Stack } from '../embedded/stack.ts';
 import type { StackFile } from '../embedded/stack-file.ts';
 import { createClient, listUpTo } from './client.ts';
 import { type Context, contextOf } from './context.ts';
@@ -74,6 +74,8 @@ export function addStart(program: Command): void {
 }
 
 async function start(context: StartContext, job: FirstJob | null, once: boolean): Promise<void> {
+  // Here, because it brings the Temporal client along, which no other command needs.
+  const { AlreadyRunning, startStack } = await import('../embedded/stack.ts');
   const { terminal, config } = context;
   const { stop, kill } = stopRequests();
   const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
@@ -177,6 +179,8 @@ function stopRequests(): { stop: AbortSignal; kill: AbortSignal } {
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask);
   process.once('disconnect', ask);
+  // Nobody reads any more: the terminal was closed, or what the output was piped into. Not a reason to fall over.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => stop.abort());
   // Listening for it would keep this process alive.
   process.channel?.unref();
   return { stop: stop.signal, kill: kill.signal };

@@ -5,7 +5,7 @@ import { isEnded } from '../contracts/job.ts';
 import { type Client, Unreachable } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure, EXIT } from './failure.ts';
-import { count, duration, timeOfDay } from './format.ts';
+import { count, duration, printable, timeOfDay } from './format.ts';
 import { countSpans, jobLines, openPainter, type Painter, paintLine, stateStyle, causeText } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -138,12 +138,12 @@ export function printOutcome(terminal: Terminal, job: JobAnswer): void {
   terminal.print(`${terminal.paint(stateStyle(job.state), job.state)}${rows}`);
   if (progress.total !== null) terminal.print(paintLine(countSpans(progress), null, terminal.paint));
   if (job.error) {
-    terminal.print(`${terminal.paint('red', job.error.code)}: ${job.error.message}`);
-    if (job.error.remedy !== undefined) terminal.print(`  ${job.error.remedy}`);
+    terminal.print(`${terminal.paint('red', job.error.code)}: ${printable(job.error.message)}`);
+    if (job.error.remedy !== undefined) terminal.print(`  ${printable(job.error.remedy)}`);
   } else if (job.reason) {
-    terminal.print(job.reason);
+    terminal.print(printable(job.reason));
   }
-  const codes = (job.errors ?? []).map(({ code, rows: failed }) => `${code} ${count(failed)}`);
+  const codes = (job.errors ?? []).map(({ code, rows: failed }) => `${printable(code)} ${count(failed)}`);
   if (codes.length > 0) terminal.print(`failed by code: ${codes.join(', ')}`);
 }
 

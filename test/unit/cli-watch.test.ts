@@ -181,6 +181,12 @@ describe('watching', () => {
     expect(new Set(api?.asked.map(({ method }) => method))).toEqual(new Set(['GET']));
   });
 
+  test("an error that quotes the sheet's headers cannot steer the terminal", () => {
+    const out = new PassThrough();
+    printOutcome(openTerminal(false, out, out), job({ state: 'failed', error: { code: 'key_column_missing', message: 'Its columns are a\u001b[2J\nb.' } }));
+    expect(String(out.read())).toBe('failed\nkey_column_missing: Its columns are a[2J↵b.\n');
+  });
+
   test('a job succeeded only when every row got through', () => {
     expect(succeeded(ended)).toBe(false);
     expect(succeeded(job({ state: 'completed', progress: progress(3, { done: 2, skipped: 1 }) }))).toBe(true);
