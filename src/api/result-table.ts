@@ -1,5 +1,4 @@
 /** A job's results as a table: the sheet's columns, the output's, and what became of each row. For CSV and XLSX. */
-import { stringify } from 'csv-stringify/sync';
 import type { Manifest } from '../contracts/job.ts';
 import type { Cell, Json } from '../contracts/row.ts';
 import { typedCell } from '../domain/infer.ts';
@@ -90,9 +89,13 @@ const PLAIN_NUMBER = /^-\d+(\.\d+)?$/;
 /** An apostrophe before text that would run as a formula. Negative numbers, also as text, are harmless and stay. */
 const escaped = (cell: Cell): Cell => (typeof cell === 'string' && FORMULA_START.test(cell) && !PLAIN_NUMBER.test(cell) ? `'${cell}` : cell);
 
-const CAST = { boolean: (value: boolean) => String(value) };
+const QUOTED = /[",\r\n]/;
+
+const csvCell = (cell: Cell): string => {
+  const text = cell === null ? '' : String(cell);
+  return QUOTED.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
 
 /** Lines of CSV after RFC 4180. */
-export function csvLines(rows: Cell[][], escape: boolean): string {
-  return stringify(escape ? rows.map((row) => row.map(escaped)) : rows, { record_delimiter: 'windows', cast: CAST });
-}
+export const csvLines = (rows: Cell[][], escape: boolean): string =>
+  rows.map((row) => `${(escape ? row.map(escaped) : row).map(csvCell).join(',')}\r\n`).join('');
