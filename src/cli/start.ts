@@ -84,7 +84,7 @@ async function start(context: StartContext, job: FirstJob | null, once: boolean)
     terminal.note('Starting …');
     stack = await startStack(config, { say: terminal.note, stop, kill });
   } catch (error) {
-    if (error instanceof AlreadyRunning) return meetOther(context, error.other, job);
+    if (error instanceof AlreadyRunning) return meetOther(context, error.other, job === SAMPLE && !once ? null : job);
     process.exitCode = stop.aborted ? EXIT.interrupted : EXIT.failed;
     return terminal.note(error === stop.reason ? 'Stopped.' : messageOf(error));
   }
@@ -137,7 +137,7 @@ async function runJob(context: StartContext, api: string, { file, options }: Fir
   return succeeded(job) ? EXIT.ok : EXIT.failed;
 }
 
-/** Somebody runs a stack in this folder: the job goes there; without one there is nothing to do. */
+/** Somebody runs a stack in this folder: a job that was asked for goes there; without one there is nothing to do. */
 async function meetOther(context: StartContext, other: StackFile | null, job: FirstJob | null): Promise<void> {
   const { terminal, config } = context;
   if (other === null || other.api === null) {
@@ -147,7 +147,7 @@ async function meetOther(context: StartContext, other: StackFile | null, job: Fi
   terminal.note(`Sheaf runs in ${config.SHEAF_HOME} already: process ${other.pid}, started ${when(other.startedAt)}.`);
   printAddresses(context, { api: other.api, temporal: other.temporal, ui: other.ui });
   terminal.note('Stop it with Ctrl-C where it runs. For another stack beside it, set SHEAF_HOME to another folder.');
-  if (job !== null && job !== SAMPLE) {
+  if (job !== null) {
     terminal.note('The job runs there.');
     process.exitCode = (await runJob(context, other.api, job)) ?? EXIT.interrupted;
   }

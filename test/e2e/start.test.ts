@@ -113,6 +113,10 @@ describe('sheaf start', () => {
       expect(second.said()).toContain(`already: process ${pid}`);
       expect(second.said()).toContain(api);
 
+      const third = sheaf('start', SAMPLE, '--key', 'ticket', '--once');
+      expect(await third.ended, third.said()).toBe(0);
+      expect(third.said()).toContain('The job runs there.');
+
       const worker = children['worker']?.pid ?? 0;
       process.kill(worker, 'SIGKILL');
       await run.says('The worker ended unexpectedly (signal SIGKILL)');
@@ -144,6 +148,19 @@ describe('sheaf start', () => {
     for (const { pid } of Object.values(before.children)) expect(await identify(pid)).toBeNull();
     run.child.kill('SIGTERM');
     expect(await run.ended, run.said()).toBe(0);
+  });
+
+  test('stops everything when nobody reads its output any more', async () => {
+    const run = sheaf('start');
+    await run.says('Ctrl-C stops everything.');
+    const { children } = stack();
+    run.child.stdout?.destroy();
+    run.child.stderr?.destroy();
+    // What it has to say about this finds the output closed.
+    process.kill(children['worker']?.pid ?? 0, 'SIGKILL');
+    await run.ended;
+    for (const { pid } of Object.values(children)) expect(await identify(pid)).toBeNull();
+    expect(existsSync(path.join(home, 'stack.json'))).toBe(false);
   });
 
   test('wants a first job for --once', async () => {
