@@ -43,7 +43,7 @@ async function asked<Answer>(...args: string[]): Promise<Answer> {
 
 const ORDERS = 'order_id,שם,note\n1,שרה,=1+1\n2,דוד,"a ""quoted"", b"\n3,東京,\n';
 
-describe('a sheet', () => {
+describe('a sheet', { timeout: 180_000 }, () => {
   let id: string;
 
   test('is looked at before a job is made of it', async () => {
@@ -106,7 +106,7 @@ describe('a sheet', () => {
   });
 });
 
-describe('rows that fail', () => {
+describe('rows that fail', { timeout: 180_000 }, () => {
   test('end the command with 1, are listed by code, and are tried again', async () => {
     const switchFile = path.join(stack.folder, 'mended');
     writeFileSync(path.join(stack.folder, 'odd.mjs'), `
@@ -130,7 +130,7 @@ describe('rows that fail', () => {
   });
 });
 
-describe('a long job', () => {
+describe('a long job', { timeout: 180_000 }, () => {
   test('is paused, changed, resumed, followed through a restart of the API, and cancelled', async () => {
     writeFileSync(path.join(stack.folder, 'slow.mjs'), `
       export const concurrency = 2;
