@@ -36,7 +36,7 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   const job = new SheetJob(input);
   setHandler(statusQuery, () => job.status());
   for (const control of ['pause', 'resume', 'cancel'] as const) {
-    setHandler(controlSignals[control], () => job.want(control));
+    setHandler(controlSignals[control], () => job.heed(control));
     setHandler(controlUpdates[control], () => job.control(control), { validator: () => job.mayControl(control) });
   }
   setHandler(prioritySignal, (priority) => void job.setPriority(priority));
@@ -44,7 +44,7 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
   setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
   // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
-  CancellationScope.current().cancelRequested.catch(() => job.want('cancel'));
+  CancellationScope.current().cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
   return CancellationScope.nonCancellable(() => job.run());
 }
 
@@ -193,6 +193,8 @@ class SheetJob {
   /** Sorts a failed activity: an interruption is none, an absent store is waited for, all else ends the job. */
   #fail(error: unknown): void {
     if (isCancellation(error)) return;
+    // Its worker was lost, or it failed in a way that is worth another try, while it was asked to stop.
+    if (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED') return;
     const cause = error instanceof ActivityFailure ? error.cause : error;
     if (cause instanceof TimeoutFailure) {
       this.#error ??= {
@@ -254,17 +256,17 @@ class SheetJob {
     if (never) throw ApplicationFailure.nonRetryable(`A job that is ${this.#state} cannot ${control}.`, 'wrong_state');
   }
 
-  /** A cancel is final; otherwise the last wish counts. */
-  want(control: Control): void {
+  /** A cancel is final; otherwise the last wish counts. What is in flight drains, and the record says so. */
+  async heed(control: Control): Promise<void> {
     if (this.#wanted === 'cancelled' || isEnded(this.#state)) return;
     this.#wanted = CONTROL_MEANS[control];
-    if (this.#wanted !== 'running') this.#step?.cancel();
+    if (this.#wanted === 'running' || !this.#step) return;
+    this.#step.cancel();
+    await this.#enter(this.#wanted === 'paused' ? 'pausing' : 'cancelling');
   }
 
   async control(control: Control): Promise<ControlAnswer> {
-    this.want(control);
-    const rowsDrain = (this.#inFlight.size > 0 || this.#step !== null) && this.#wanted !== 'running';
-    if (rowsDrain) await this.#enter(this.#wanted === 'paused' ? 'pausing' : 'cancelling');
+    await this.heed(control);
     await condition(() => this.#answers(control), ANSWER_WAIT_MS);
     return { state: this.#state };
   }
