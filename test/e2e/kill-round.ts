@@ -7,7 +7,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { RowCounter } from '../servers/counter.ts';
 import type { Part, TestStack } from '../servers/stack.ts';
 
-export const CONCURRENCY = 50;
+const CONCURRENCY = 50;
 /** A costly handler's rows are committed by so many, or so long after their answer. */
 const SUB_BATCH = 50;
 const COMMIT_MS = 250;
@@ -15,6 +15,8 @@ const COMMIT_MS = 250;
 const PAGES_AT_ONCE = 2;
 /** What a busy machine may add between an answer at the counter and its commit in the worker. */
 const SLACK_MS = 2_000;
+/** What a kill may cost: the rows that are being handled, and a sub-batch of each page that waits for its commit. */
+export const MOST_IN_FLIGHT = CONCURRENCY + PAGES_AT_ONCE * SUB_BATCH;
 
 export interface Kill {
   victim: Part;
@@ -41,9 +43,9 @@ export interface KillRound extends Kill {
 
 export const rowKey = (index: number): string => `row-${String(index + 1).padStart(6, '0')}`;
 
-export function sheetOf(rows: number): string {
-  const lines = Array.from({ length: rows }, (_, index) => `${rowKey(index)},Name ${index + 1},${index % 97}`);
-  return `id,name,amount\n${lines.join('\n')}\n`;
+export function sheetOf(rows: number, note = ''): string {
+  const lines = Array.from({ length: rows }, (_, index) => `${rowKey(index)},Name ${index + 1},${note}`);
+  return `id,name,note\n${lines.join('\n')}\n`;
 }
 
 /** A job over an upload that asks the counter about every row. `more` goes into the request. */
@@ -77,7 +79,7 @@ export async function killRound(stack: TestStack, counter: RowCounter & { url: s
   ];
   const calls = counter.byKey();
   const twice = [...calls.values()].filter(({ length }) => length > 1);
-  const allowed = kill.victim === 'api' ? 0 : CONCURRENCY + PAGES_AT_ONCE * SUB_BATCH;
+  const allowed = kill.victim === 'api' ? 0 : MOST_IN_FLIGHT;
   const oldestMs = Math.max(0, ...twice.map(([first]) => killedAt - (first?.answered ?? killedAt)));
   if (calls.size !== rows) violations.push(`${rows - calls.size} rows were never handled`);
   if (twice.length > allowed) violations.push(`${twice.length} rows were handled twice, ${allowed} may be`);
