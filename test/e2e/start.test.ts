@@ -62,7 +62,9 @@ function sheaf(...args: string[]): Started {
   const one: Started = {
     child,
     said: () => output,
-    says: (text) => expect.poll(() => output, PATIENCE).toContain(text),
+    async says(text) {
+      await expect.poll(() => output, PATIENCE).toContain(text);
+    },
     ended,
   };
   started.push(one);
