@@ -2,7 +2,7 @@
 import express from 'express';
 import type { Express, Request, Response } from 'express';
 import { z } from 'zod';
-import { NAME_PATTERN } from '../contracts/api.ts';
+import { API_PREFIX, NAME_PATTERN } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { ErrorCode } from '../contracts/errors.ts';
 import type { ApiContext } from './app.ts';
@@ -102,7 +102,7 @@ export function endpoint<
   async function serve(req: Request, res: Response, deps: ApiContext): Promise<void> {
     const caller = spec.tenanted === false ? { tenant: '', owner: '' } : callerOf(req);
     res.locals.tenant = caller.tenant;
-    res.locals.job = spec.tag === 'Uploads' ? undefined : req.params.id;
+    res.locals.job = spec.path.startsWith(`${API_PREFIX}/jobs/`) ? req.params.id : undefined;
     const gone = new AbortController();
     res.once('close', () => { if (!res.writableFinished) gone.abort(); });
     const input = {

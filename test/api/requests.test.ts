@@ -150,6 +150,7 @@ describe('what fails inside', () => {
     await api.call('GET', `/jobs/${job.id}`);
     const lines = api.logged.map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(lines.filter((line) => line.job === job.id)).toEqual([
+      expect.objectContaining({ method: 'POST', route: '/api/v1/jobs', status: 201, tenant: 'default' }),
       expect.objectContaining({ method: 'GET', route: '/api/v1/jobs/{id}', status: 200, tenant: 'default', ms: expect.any(Number) }),
     ]);
   });

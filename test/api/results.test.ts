@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { get } from 'node:http';
 import { parse } from 'csv-parse/sync';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ItemAnswer, JobAnswer } from '../../src/contracts/api.ts';
 import type { Json, RowFailure, RowResult } from '../../src/contracts/row.ts';
 import { openSheet } from '../../src/sources/index.ts';
@@ -225,6 +225,16 @@ describe('a download', () => {
     await api.blobs.delete(`default/jobs/${job.id}/pages/00000050.ndjson.zst`);
     await expect((await results(job)).text()).rejects.toThrow();
     expect(await api.refused('GET', `/jobs/${job.id}/results?format=csv`), 'found out before the first line').toMatchObject({ code: 'blob_not_found' });
+  });
+
+  it('can be asked about without being read', async () => {
+    const job = await jobWith(['v'], big());
+    const pages = vi.spyOn(api.blobs, 'get');
+    const response = await fetch(`${api.url}/api/v1/jobs/${job.id}/results`, { method: 'HEAD' });
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/x-ndjson']);
+    expect(pages.mock.calls.length).toBeGreaterThan(0);
+    expect(pages.mock.calls.length).toBeLessThan(5);
+    pages.mockRestore();
   });
 
   it('has a harmless name', async () => {

@@ -82,6 +82,7 @@ async function send(res: Response, headers: Record<string, string>, chunks: Asyn
   try {
     let next = await chunks.next();
     res.status(200).set(headers);
+    if (res.req.method === 'HEAD') return void res.end();
     for (; !next.done; next = await chunks.next()) {
       if (!res.write(next.value)) await once(res, 'drain', { signal });
     }

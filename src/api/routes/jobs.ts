@@ -37,10 +37,11 @@ const create = endpoint({
     200: { description: 'The Idempotency-Key had made this job before', schema: jobAnswer, headers: { Location: "The job's address" } },
   },
   fails: ['idempotency_conflict', 'upload_not_found', 'source_not_found', 'path_not_allowed', 'unknown_handler', 'invalid_options'],
-}, async ({ tenant, owner, body, headers }, deps) => {
+}, async ({ tenant, owner, body, headers, res }, deps) => {
   const key = headers['idempotency-key'];
   const idempotency = key === undefined ? undefined : { key, requestHash: digest(canonicalJson(body)) };
   const { job, created } = await deps.jobs.create(await newJob(deps, tenant, owner, body), idempotency);
+  res.locals.job = job.id; // for the log
   return reply(created ? 201 : 200, await wholeJobAnswer(deps.store, job), { Location: jobAddress(job.id) });
 });
 
