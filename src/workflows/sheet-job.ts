@@ -73,6 +73,8 @@ class SheetJob {
   #refused: ErrorBody | null = null;
   /** Interrupts the activities of the step that is under way. */
   #step: CancellationScope | null = null;
+  /** Records being written. */
+  #recording = 0;
   #laneWaitMs: number = LANE_WAIT_MS.first;
   readonly #input: SheetJobInput;
 
@@ -271,7 +273,9 @@ class SheetJob {
     return { state: this.#state };
   }
 
+  /** Whether the wish has become a state, and the record says so. */
   #answers(control: Control): boolean {
+    if (this.#recording > 0) return false;
     if (isEnded(this.#state)) return true;
     if (control === 'resume') return this.#state === 'running' || this.#state === 'waiting';
     return this.#state === CONTROL_MEANS[control];
@@ -320,7 +324,12 @@ class SheetJob {
     this.#reason = reason;
     if (stateChanged) this.#showState();
     const record = this.#activities<JobActivities>({ ...RECORD, summary: state }, TASK_QUEUES.jobs);
-    await record.recordState({ ...this.#ref(), sequence: ++this.#sequence, state, cause, until, reason });
+    this.#recording++;
+    try {
+      await record.recordState({ ...this.#ref(), sequence: ++this.#sequence, state, cause, until, reason });
+    } finally {
+      this.#recording--;
+    }
   }
 
   #showState(): void {
