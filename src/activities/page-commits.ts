@@ -20,8 +20,6 @@ export interface PageIdentity {
   handlerHash: string;
 }
 
-/** Rows that may wait for their commit before new ones are held back, in sub-batches. */
-const MAX_WAITING_BATCHES = 4;
 /** A costly row is committed at the latest so long after its answer. */
 const MAX_WAIT_MS = 250;
 
@@ -35,6 +33,8 @@ export class PageCommits {
   /** The whole attempt, all pages, as of the last commit and with the rows that have finished here since. */
   #attempt = { tried: 0, faults: 0 };
   #waiting: FinishedRow[] = [];
+  /** Those waiting, and those in the commit that is under way. */
+  #uncommitted = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #failure: unknown;
@@ -85,9 +85,10 @@ export class PageCommits {
     await this.#writeCounts();
   }
 
-  /** Pending while too much waits for its commit. Rejects when a commit failed. */
+  /** Pending while a whole sub-batch is not committed: a kill costs that and the rows in flight. Rejects when a commit failed. */
   async add(rows: FinishedRow[]): Promise<void> {
     this.#waiting.push(...rows);
+    this.#uncommitted += rows.length;
     for (const { outcome } of rows) {
       if ('error' in outcome && isFault(outcome.error)) this.#attempt.faults++;
       this.#attempt.tried++;
@@ -96,7 +97,7 @@ export class PageCommits {
     this.#checkBreaker(this.#attempt);
     if (this.#waiting.length >= this.#batchRows) void this.flush();
     else this.#timer ??= setTimeout(() => void this.flush(), MAX_WAIT_MS);
-    if (this.#waiting.length >= this.#batchRows * MAX_WAITING_BATCHES) await this.#running;
+    if (this.#uncommitted >= this.#batchRows) await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -128,6 +129,7 @@ export class PageCommits {
       }
       const cleared = this.#page.attempt > 1 ? batch.filter(({ outcome }) => !('error' in outcome)).map(({ row }) => row.row) : [];
       await this.#writeRows(items, failed, cleared);
+      this.#uncommitted -= batch.length;
       for (const { row, outcome } of batch) {
         const failedRow = 'error' in outcome;
         this.results.set(row.row, failedRow
