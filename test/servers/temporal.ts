@@ -13,7 +13,7 @@ import { SEARCH_ATTRIBUTES } from '../../src/embedded/temporal-server.ts';
 import { findTimeSkippingServer } from './time-skipping/server.ts';
 
 // The SDK's own chatter would bury what the tests say.
-Runtime.install({ logger: new DefaultLogger('WARN') });
+Runtime.install({ logger: new DefaultLogger('ERROR') });
 
 /** host:port of the real server. */
 export const temporalAddress = (): string => inject('temporalAddress');

@@ -1,0 +1,213 @@
+/**
+ * A whole Sheaf in one process, as `worker.ts` puts it together: real Temporal, SQLite and files, jobs made as the API
+ * makes them. The store can be told to refuse; workers and the reconciler can be taken away and come back.
+ */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { pino } from 'pino';
+import { activityErrors } from '../../src/activities/errors.ts';
+import { createActivities } from '../../src/activities/index.ts';
+import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
+import type { Blobs } from '../../src/blobs/blobs.ts';
+import { blobKeys } from '../../src/blobs/keys.ts';
+import { readResultFile } from '../../src/blobs/pages.ts';
+import { SheafError } from '../../src/contracts/errors.ts';
+import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
+import { TASK_QUEUES } from '../../src/contracts/messages.ts';
+import type { RowResult } from '../../src/contracts/row.ts';
+import { localLimits } from '../../src/limits/local.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
+import { bundleWorkflows } from '../../src/temporal/bundle.ts';
+import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import { startReconciler } from '../../src/temporal/reconciler.ts';
+import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { realEnv } from '../servers/temporal.ts';
+import { gateModule, openGate, type Gate } from './gate.ts';
+import { historiesOf, replay } from './replay.ts';
+
+export const TENANT = 'default';
+
+type Asked = Partial<Omit<NewJob, 'request'>> & { request?: Partial<JobRequest> };
+
+export interface Rig {
+  env: TestWorkflowEnvironment;
+  store: Store;
+  blobs: Blobs;
+  jobs: Jobs;
+  gate: Gate;
+  /** Where sheets and handler modules lie. */
+  folder: string;
+  /** Activities' calls of these methods of the store are refused with `store_unavailable`. */
+  refuse: Set<keyof Store>;
+  startWorkers(): Promise<void>;
+  /** Drains them, as a worker that is stopped does. */
+  stopWorkers(): Promise<void>;
+  withReconciler<T>(work: () => Promise<T>): Promise<T>;
+  /** A job on a CSV with the given text; handler `store` unless `request` says otherwise. The sheet's name makes the source. */
+  create(sheet: string, csv: string, asked?: Asked): Promise<JobRecord>;
+  /** What makes the rows of a job pass through the gate, one after the other unless more are asked for. */
+  gated(concurrency?: number): Promise<Partial<JobRequest>>;
+  job(id: string): Promise<JobRecord>;
+  /** Resolves with the record when the condition holds for it. */
+  when(id: string, condition: (job: JobRecord) => boolean): Promise<JobRecord>;
+  ended(id: string): Promise<JobRecord>;
+  totals(id: string): Promise<JobTotals>;
+  /** Outcomes by row, from the page results; a row without one is not there. */
+  outcomes(id: string): Promise<RowResult[]>;
+  /** Types of the job's events, in order. */
+  events(id: string): Promise<string[]>;
+  /** Replays every workflow that the rig's jobs have started since the last time. */
+  replayAll(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `name,n` and so many rows: a1, a2, … */
+export const rowsOf = (count: number, prefix = 'a'): string =>
+  `name,n\n${Array.from({ length: count }, (_, index) => `${prefix}${index + 1},${index + 1}`).join('\n')}\n`;
+
+/** Looks again and again until there is an answer; the test's own time limit ends it. */
+export async function eventually<T>(look: () => Promise<T | null | undefined | false>): Promise<T> {
+  for (;;) {
+    const found = await look();
+    if (found !== null && found !== undefined && found !== false) return found;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+export async function openRig(): Promise<Rig> {
+  const env = await realEnv();
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
+  await mkdir(path.join(folder, 'sheets'));
+  const gate = await openGate();
+  const module = await gateModule(folder);
+  const store = await openSqliteStore({ folder: path.join(folder, 'store') });
+  const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
+  const log = pino({ level: 'silent' });
+  const refuse = new Set<keyof Store>();
+  const jobs = createJobs(store, env.client);
+  const activities = createActivities({
+    store: refusing(store, refuse), blobs, limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
+    sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
+  }, env.client);
+  let stopWorkers: (() => Promise<void>) | null = null;
+  let made: { id: string }[] = [];
+
+  const job = async (id: string): Promise<JobRecord> => {
+    const found = await store.getJob(TENANT, id);
+    if (!found) throw new Error(`There is no job ${id}.`);
+    return found;
+  };
+
+  const rig: Rig = {
+    env, store, blobs, jobs, gate, folder, refuse, job,
+
+    async startWorkers() {
+      if (stopWorkers) return;
+      const shared: Omit<WorkerOptions, 'taskQueue'> = {
+        connection: env.nativeConnection, namespace: env.namespace ?? 'default', interceptors: { activity: [activityErrors(log)] },
+        maxHeartbeatThrottleInterval: '500ms', defaultHeartbeatThrottleInterval: '500ms', shutdownGraceTime: 0, shutdownForceTime: '30s',
+      };
+      const workers = await Promise.all([
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.jobs } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
+      ]);
+      const running = Promise.all(workers.map((worker) => worker.run()));
+      stopWorkers = async () => {
+        for (const worker of workers) worker.shutdown();
+        await running;
+      };
+    },
+
+    async stopWorkers() {
+      await stopWorkers?.();
+      stopWorkers = null;
+    },
+
+    async withReconciler(work) {
+      const reconciler = startReconciler({ store, client: env.client, log });
+      try {
+        return await work();
+      } finally {
+        await reconciler.stop();
+      }
+    },
+
+    async create(sheet, csv, asked = {}) {
+      const file = path.join(folder, 'sheets', `${sheet}.csv`);
+      await writeFile(file, csv);
+      const { job: created } = await jobs.create({
+        tenant: TENANT, owner: 'tester', source: null, lane: null, priority: 'normal', tags: [], ...asked,
+        request: {
+          location: { path: file }, fileName: `${sheet}.csv`, handler: 'store', options: {}, keyColumns: [], onDuplicateKey: 'fail',
+          force: false, concurrency: null, breaker: null, drainSeconds: 30, ...asked.request,
+        },
+      });
+      made.push(created);
+      return created;
+    },
+
+    gated: async (concurrency = 1) => ({ handler: 'module', options: { file: module, options: { url: gate.url } }, concurrency, keyColumns: ['name'] }),
+
+    when: (id, condition) => eventually(async () => {
+      const found = await job(id);
+      return condition(found) && found;
+    }),
+
+    ended: (id) => rig.when(id, ({ state }) => isEnded(state)),
+
+    totals: async (id) => store.jobTotals(TENANT, id, (await job(id)).attempt),
+
+    async outcomes(id) {
+      const { items } = await store.listPages(TENANT, id, { limit: 500 });
+      const pages = await Promise.all(items.map(({ result }) => result === null ? null : readResultFile(blobs, result)));
+      return pages.flatMap((page) => page?.rows ?? []);
+    },
+
+    events: async (id) => (await store.listEvents(TENANT, id, { limit: 500 })).items.map(({ type }) => type),
+
+    async replayAll() {
+      const jobsToReplay = made;
+      made = [];
+      for (const { id } of jobsToReplay) {
+        const attempts = (await store.getJob(TENANT, id))?.attempt ?? 1;
+        const ids = [deleteWorkflowId(id)];
+        for (let attempt = 1; attempt <= attempts; attempt++) ids.push(jobWorkflowId(id, attempt), closeWorkflowId(id, attempt));
+        const histories = await Promise.all(ids.map((workflowId) => historiesOf(env.client, workflowId)));
+        await replay(histories.flat());
+      }
+    },
+
+    async close() {
+      gate.release();
+      await rig.stopWorkers();
+      await activities.close();
+      await gate.close();
+      await env.teardown();
+      await store.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return rig;
+}
+
+/** Every key of the blobs that a job owns. */
+export async function blobsOf(rig: Rig, id: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of rig.blobs.list(blobKeys.jobFolder(TENANT, id))) keys.push(key);
+  return keys;
+}
+
+function refusing(store: Store, refused: ReadonlySet<keyof Store>): Store {
+  return new Proxy(store, {
+    get(target, name: keyof Store) {
+      return refused.has(name)
+        ? () => Promise.reject(new SheafError('store_unavailable', 'The store does not answer.'))
+        : target[name];
+    },
+  });
+}
