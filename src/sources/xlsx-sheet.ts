@@ -166,13 +166,13 @@ class CellReader implements XmlHandler {
     if (this.#type === 's' && text !== '') return this.#sharedString(text);
     if (this.#type === 'str' || this.#type === 'inlineStr') return unescapeText(text) || null;
     if (this.#type === 'e') {
-      this.#tally('error_cell', (count) => `${count === 1 ? 'A cell holds' : `${count} cells hold`} an error and read as empty; the first is named here`);
+      this.#tally('error_cell', (count) => count === 1 ? 'A cell holds an error and reads as empty' : `${count} cells hold an error and read as empty; this is the first`);
       return null;
     }
     if (text === '') {
       if (this.#hasFormula) {
         this.#tally('formula_without_value', (count) =>
-          `${count === 1 ? 'A formula has' : `${count} formulas have`} no stored value and read as empty; open the file in a spreadsheet program and save it to have them`);
+          `${count === 1 ? 'A formula has no stored value and reads' : `${count} formulas have no stored value and read`} as empty; open the file in a spreadsheet program and save it to have them`);
       }
       return null;
     }
