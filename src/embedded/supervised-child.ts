@@ -123,7 +123,8 @@ export class SupervisedChild {
   }
 
   #lastWords(how: string): string {
-    const lines = this.log.lastLines(LAST_LINES).map((line) => `  ${line}`);
+    // Where in the code it happened is in the log; what happened would be pushed out by it here.
+    const lines = this.log.lastLines(100).filter((line) => !/^\s+at /.test(line)).slice(-LAST_LINES).map((line) => `  ${line}`);
     return `The ${this.spec.title} ended ${CRASHES.most} times within ${CRASHES.withinMs / 1000} s (the last time with ${how}). ` +
       `Its log, ${this.log.file}, ends with:\n${lines.length > 0 ? lines.join('\n') : '  (nothing)'}`;
   }

@@ -48,9 +48,14 @@ export async function timeSkippingEnv(): Promise<TestWorkflowEnvironment> {
   if (path === null) {
     throw new Error('There is no time-skipping test server. Run "node scripts/setup.mjs --tests", which finds or makes one.');
   }
-  return TestWorkflowEnvironment.createTimeSkipping({
-    server: { executable: { type: 'existing-path', path } },
-  });
+  for (let tries = 1; ; tries++) {
+    try {
+      return await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+    } catch (error) {
+      // The SDK gives a server 5 s to start, which a busy machine may take.
+      if (tries === 3 || !String(error).includes('did not start within')) throw error;
+    }
+  }
 }
 
 function indexedAs(type: 'Keyword' | 'KeywordList') {
