@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { newJob, startApi } from './api.ts';
@@ -81,6 +82,15 @@ describe('a request that is wrong', () => {
   it.each(['items', 'events'])('refuses a cursor that the list of %s did not give', async (list) => {
     const job = await newJob(api);
     expect(await api.refused('GET', `/jobs/${job.id}/${list}?cursor=WyJ4Il0`)).toMatchObject({ status: 400, code: 'invalid_cursor' });
+  });
+
+  it('never breaks the server, whatever it holds', async () => {
+    const fields = ['source', 'sheet', 'range', 'headerRow', 'handler', 'options', 'keyColumns', 'tags', 'priority', 'concurrency', 'breaker', '__proto__', 'constructor'];
+    const anything = fc.oneof(fc.jsonValue(), fc.dictionary(fc.constantFrom(...fields), fc.jsonValue()));
+    await fc.assert(fc.asyncProperty(anything, fc.constantFrom('/jobs', '/sources/preview', '/jobs/none/retry'), async (body, address) => {
+      const problem = await api.refused('POST', address, { raw: JSON.stringify(body), headers: jsonHeaders });
+      expect(problem.status, JSON.stringify(body)).toBeLessThan(500);
+    }), { numRuns: 150 });
   });
 
   it('is never told what it sent', async () => {
