@@ -1,4 +1,6 @@
 /** What can be done to jobs: the store's record first, then the workflow. The API calls this. */
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError,
   type Client, type WorkflowHandle,
@@ -55,6 +57,8 @@ export interface Jobs {
 const UPDATE_MS = 2_000;
 /** What Temporal may take to accept a start or a signal. */
 const CALL_MS = 2_000;
+/** How long a creator waits for the start; the answer is the same without it. */
+const START_PATIENCE_MS = 500;
 /** Compare-and-set is tried again when somebody else wrote in between. */
 const CHANGE_TRIES = 20;
 
@@ -110,7 +114,7 @@ export function createJobs(store: Store, client: Client): Jobs {
       const id = `job_${ulid().toLowerCase()}`;
       const record: JobRecord = {
         tenant: request.tenant, id, owner: request.owner, kind: 'sheet', request: request.request,
-        source: request.source ?? implicitSource(id, request.request), lane: request.lane ?? request.request.handler,
+        source: request.source ?? implicitSource(id, request.request), lane: request.lane ?? defaultLane(request.request),
         priority: request.priority, tags: request.tags, state: 'queued', desired: null, cause: null, until: null,
         reason: null, error: null, attempt: 1, sequence: 0, revision: 0, retry: null, manifest: null,
         createdAt: now, startedAt: null, completedAt: null, updatedAt: now, runningSince: null, finishedBefore: 0,
@@ -118,7 +122,7 @@ export function createJobs(store: Store, client: Client): Jobs {
       const { job, created } = await store.createJob(record, idempotency);
       if (created) {
         await store.appendEvent(job.tenant, job.id, { at: now, type: 'created', dedupe: 'created', message: `Created by ${job.owner} from ${job.request.fileName}, handler ${job.request.handler}.` });
-        await startJob(client, job);
+        await startSoon(client, job);
       }
       return { job, created };
     },
@@ -151,7 +155,7 @@ export function createJobs(store: Store, client: Client): Jobs {
           at: new Date().toISOString(), type: 'retried', dedupe: `retried/${queued.attempt}`,
           message: `Attempt ${queued.attempt}: ${filter.codes ? `failed rows with ${filter.codes.join(', ')}` : 'all failed rows'}, and rows that were not reached.`,
         });
-        await startJob(client, queued);
+        await startSoon(client, queued);
         return queued;
       }
       throw new SheafError('conflict', `Job ${id} is being changed by others.`, { remedy: 'Try again.' });
@@ -179,6 +183,16 @@ export function createJobs(store: Store, client: Client): Jobs {
       return job;
     },
   };
+}
+
+/** Starts the job without keeping its creator waiting for a Temporal that is away: the record is what counts. */
+async function startSoon(client: Client, job: JobRecord): Promise<void> {
+  const patience = new AbortController();
+  await Promise.race([
+    startJob(client, job).catch(() => false), // the reconciler tries again, and logs
+    sleep(START_PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => {}),
+  ]);
+  patience.abort();
 }
 
 /** Whether the workflow of this attempt runs or has run. False: Temporal cannot be reached, and the reconciler will start it. */
@@ -248,6 +262,11 @@ export function isUnavailable(error: unknown): boolean {
 /** A source for a sheet that was given by its place alone; an upload's ends with its job. */
 function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
   return 'path' in location ? `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}` : `job:${id}`;
+}
+
+/** The handler's name; a module's own file's, so that two modules on one sheet never overwrite each other. */
+function defaultLane({ handler, options }: JobRequest): string {
+  return handler === 'module' && typeof options['file'] === 'string' ? `module:${path.basename(options['file'])}` : handler;
 }
 
 async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilter): Promise<void> {
