@@ -79,10 +79,13 @@ async function start(context: StartContext, job: FirstJob | null, once: boolean)
   const { terminal, config } = context;
   const { stop, kill } = stopRequests();
   const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }));
+  // A line in the middle of the live display would tear it, so it waits until the job has ended.
+  let held: string[] | null = null;
+  const say = (line: string): void => void (held === null ? terminal.note(line) : held.push(line));
   let stack: Stack;
   try {
     terminal.note('Starting …');
-    stack = await startStack(config, { say: terminal.note, stop, kill });
+    stack = await startStack(config, { say, stop, kill });
   } catch (error) {
     if (error instanceof AlreadyRunning) return meetOther(context, error.other, job === SAMPLE && !once ? null : job);
     process.exitCode = stop.aborted ? EXIT.interrupted : EXIT.failed;
@@ -91,7 +94,12 @@ async function start(context: StartContext, job: FirstJob | null, once: boolean)
   try {
     printAddresses(context, stack);
     if (job !== null) {
-      const outcome = await Promise.race([runJob({ ...context, signal: stop }, stack.api, job), stack.ended.then(() => null)]);
+      if (terminal.width() !== null) held = [];
+      const outcome = await Promise.race([runJob({ ...context, signal: stop }, stack.api, job), stack.ended.then(() => null)])
+        .finally(() => {
+          held?.forEach(terminal.note);
+          held = null;
+        });
       if (once) process.exitCode = outcome ?? EXIT.interrupted;
     }
     if (!once && !stop.aborted) {

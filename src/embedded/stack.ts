@@ -121,7 +121,8 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
   }
   const rotation = setInterval(() => running.forEach(({ child }) => child.log.rotateIfLarge()), ROTATE_EVERY_MS);
   kill.addEventListener('abort', () => running.forEach(({ child }) => child.kill()));
-  stopAsked.addEventListener('abort', () => failed(stopAsked.reason));
+  const giveUp = (): void => failed(stopAsked.reason);
+  stopAsked.addEventListener('abort', giveUp);
 
   try {
     stopAsked.throwIfAborted();
@@ -131,6 +132,8 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
   } catch (error) {
     await stop();
     throw error;
+  } finally {
+    stopAsked.removeEventListener('abort', giveUp);
   }
   return {
     api: plan.api,

@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -150,6 +151,37 @@ describe('sheaf start', () => {
     for (const { pid } of Object.values(before.children)) expect(await identify(pid)).toBeNull();
     run.child.kill('SIGTERM');
     expect(await run.ended, run.said()).toBe(0);
+  });
+
+  test('may be stopped while it starts, and at once by a second Ctrl-C while a row is in flight', async () => {
+    const early = sheaf('start');
+    await early.says('Starting …');
+    early.child.kill('SIGINT');
+    expect(await early.ended).toBe(130);
+    expect(existsSync(path.join(home, 'stack.json'))).toBe(false);
+
+    const calls = http.createServer(() => {}).listen(0, '127.0.0.1');
+    await once(calls, 'listening');
+    const { port } = calls.address() as net.AddressInfo;
+    const handler = path.join(home, 'slow.ts');
+    await writeFile(handler, `export default async () => { await fetch('http://127.0.0.1:${port}'); return null; };`);
+    env['SHEAF_HANDLER_DIRS'] = home;
+    try {
+      const called = once(calls, 'request');
+      const run = sheaf('start', SAMPLE, '--handler', handler);
+      await Promise.race([called, run.ended]);
+      const { children } = stack();
+      run.child.kill('SIGINT');
+      await run.says('Ctrl-C again stops at once.');
+      // Nothing ends the drain but the second Ctrl-C, which is one as soon as it is not taken for an echo of the first.
+      const again = setInterval(() => run.child.kill('SIGINT'), 100);
+      expect(await run.ended.finally(() => clearInterval(again)), run.said()).toBe(0);
+      expect(run.said()).toMatch(/The job job_\w+ goes on as soon as the stack runs again/);
+      for (const { pid } of Object.values(children)) expect(await identify(pid)).toBeNull();
+    } finally {
+      calls.closeAllConnections();
+      calls.close();
+    }
   });
 
   test('stops everything when nobody reads its output any more', async () => {
