@@ -174,7 +174,7 @@ describe('failures', () => {
     const first = await rig.create('carried', rowsOf(3), { request });
     await rig.ended(first.id);
     // What the ledger holds of a3 after a service was down for longer than its row's retries.
-    const lane = { tenant: TENANT, source: first.source, lane: 'module' };
+    const lane = { tenant: TENANT, source: first.source, lane: first.lane };
     const a3 = (await rig.store.readItems(lane, ['a3'])).get('a3')!;
     const later = fence({ generation: 1, attempt: 2, dispatch: 1, activityAttempt: 1 });
     await rig.store.commitRows({
