@@ -31,9 +31,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(checkout, { recursive: true, force: true }));
 
-const wants = (version: string): Promise<void> =>
+const wants = (version: string, more: object = {}): Promise<void> =>
   writeFile(path.join(checkout, 'package-lock.json'), JSON.stringify({
-    packages: { '': {}, 'node_modules/one': { version }, 'node_modules/other-platform': { version, optional: true } },
+    packages: {
+      '': {}, 'node_modules/one': { version },
+      'node_modules/other-platform': { version, optional: true, os: ['nonesuch'], cpu: [process.arch] }, ...more,
+    },
   }));
 
 async function setup(): Promise<{ code: number | null; said: string }> {
@@ -71,6 +74,14 @@ describe('the setup', () => {
   test('installs again when a package is missing from node_modules', async () => {
     await setup();
     await rm(path.join(checkout, 'node_modules/one'), { recursive: true });
+    await setup();
+    expect(await npmCalls()).toHaveLength(2);
+  });
+
+  test('installs once more when a binary for this machine was left out, and then takes that for final', async () => {
+    await setup();
+    await wants('1.0.0', { 'node_modules/binary': { version: '1.0.0', optional: true, os: [process.platform], cpu: [process.arch] } });
+    await setup();
     await setup();
     expect(await npmCalls()).toHaveLength(2);
   });
