@@ -1,7 +1,7 @@
 /** The 1 GB CSV: what the worker's memory comes to. */
 import { stat } from 'node:fs/promises';
 import { median, megabytes, seconds } from './median.ts';
-import type { Measure, Setting } from './run.ts';
+import type { Measure, Setting } from './measure.ts';
 import { makeSheet } from './sheets.ts';
 import { benchStack } from './stack.ts';
 

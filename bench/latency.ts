@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobAnswer } from '../src/contracts/api.ts';
 import { percentile } from './median.ts';
-import type { Measure, Setting } from './run.ts';
+import type { Measure, Setting } from './measure.ts';
 import { makeSheet } from './sheets.ts';
 import { benchStack } from './stack.ts';
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { jobWorkflowId } from '../src/temporal/workflow-ids.ts';
 import { median, megabytes, seconds } from './median.ts';
-import type { Measure, Setting } from './run.ts';
+import type { Measure, Setting } from './measure.ts';
 import { makeSheet } from './sheets.ts';
 import { benchStack } from './stack.ts';
 

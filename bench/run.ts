@@ -9,33 +9,11 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { latency } from './latency.ts';
-import { machine } from './machine.ts';
 import { largeFile } from './large-file.ts';
+import { machine } from './machine.ts';
+import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
 import { unchangedRows } from './unchanged-rows.ts';
-
-export interface Setting {
-  folder: string;
-  /** Runs of each side; the median counts. */
-  rounds: number;
-  /** 1: the rows that the budget names. */
-  scale: number;
-  say(line: string): void;
-}
-
-export interface Figure {
-  what: string;
-  measured: string;
-  budget: string;
-  held: boolean;
-}
-
-export interface Measure {
-  title: string;
-  figures: Figure[];
-  /** Everything that was measured, for those who look closer. */
-  details: object;
-}
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'million-rows': millionRows,

@@ -1,6 +1,6 @@
 /** Row 3 of the budgets: the same sheet again, when nothing has changed. */
 import { median, seconds } from './median.ts';
-import type { Measure, Setting } from './run.ts';
+import type { Measure, Setting } from './measure.ts';
 import { makeSheet } from './sheets.ts';
 import { benchStack } from './stack.ts';
 

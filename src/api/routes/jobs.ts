@@ -39,11 +39,17 @@ const create = endpoint({
   fails: ['idempotency_conflict', 'upload_not_found', 'source_not_found', 'path_not_allowed', 'unknown_handler', 'invalid_options'],
 }, async ({ tenant, owner, body, headers, res }, deps) => {
   const key = headers['idempotency-key'];
-  const idempotency = key === undefined ? undefined : { key, requestHash: digest(canonicalJson(body)) };
+  const idempotency = key === undefined ? undefined : { key, requestHash: await requestHash(deps, tenant, body) };
   const { job, created } = await deps.jobs.create(await newJob(deps, tenant, owner, body), idempotency);
   res.locals.job = job.id; // for the log
   return reply(created ? 201 : 200, await wholeJobAnswer(deps.store, job), { Location: jobAddress(job.id) });
 });
+
+/** The same file uploaded again is the same request. */
+async function requestHash(deps: ApiContext, tenant: string, body: z.output<typeof jobBody>): Promise<string> {
+  const source = 'upload' in body.source ? { sha256: (await readUpload(deps.blobs, tenant, body.source.upload)).sha256 } : body.source;
+  return digest(canonicalJson({ ...body, source }));
+}
 
 async function newJob(deps: ApiContext, tenant: string, owner: string, body: z.output<typeof jobBody>): Promise<NewJob> {
   const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, ...request } = body;
