@@ -93,7 +93,7 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
           if (identity === null || stopping !== null) return;
           file.children[spec.name] = identity;
           writeStackFile(home, file);
-        });
+        }).catch((error: Error) => say(`${path.join(home, 'stack.json')} cannot be written: ${error.message}`));
       },
       ready() {
         if (crashed) say(`The ${spec.title} is back.`);
@@ -119,7 +119,13 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
     removeStackFile(home);
     unlock();
   }
-  const rotation = setInterval(() => running.forEach(({ child }) => child.log.rotateIfLarge()), ROTATE_EVERY_MS);
+  const rotation = setInterval(() => {
+    try {
+      running.forEach(({ child }) => child.log.rotateIfLarge());
+    } catch {
+      // A full disk. The next turn may find room; the stack does not end for its logs.
+    }
+  }, ROTATE_EVERY_MS);
   kill.addEventListener('abort', () => running.forEach(({ child }) => child.kill()));
   const giveUp = (): void => failed(stopAsked.reason);
   stopAsked.addEventListener('abort', giveUp);
