@@ -8,10 +8,13 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { identify } from '../../src/embedded/process-identity.ts';
 import { readStackFile, type StackFile } from '../../src/embedded/stack-file.ts';
+
+// Each starts whole stacks, which a busy machine takes its time for.
+vi.setConfig({ testTimeout: 240_000 });
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const SAMPLE = fileURLToPath(new URL('../../samples/support-tickets.csv', import.meta.url));
