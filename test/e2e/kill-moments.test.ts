@@ -33,9 +33,10 @@ beforeEach(() => {
   counter.clear();
   onTestFailed(async () => console.log(await stack.logs()));
 });
-afterEach(() => {
+afterEach(async () => {
   counter.release();
   counter.refuse(new Set());
+  await stack.startMissing();
 });
 
 const job = (rows = ROWS, more = {}): Promise<JobAnswer> => startCountedJob(stack, counter.url, rows, more);
@@ -86,8 +87,7 @@ test('paused, a job outlives the death of everything, stays paused, and goes on 
   const asked = counter.calls.length;
 
   await Promise.all(PARTS.map((part) => stack.kill(part)));
-  await stack.start('temporal');
-  await Promise.all([stack.start('worker'), stack.start('api')]);
+  await stack.startMissing();
   // Another job goes all the way through: everything works again, and this one could have moved.
   const { id: other } = await stack.create({ source: { upload: await stack.upload('other.csv', sheetOf(10)) }, handler: 'store' });
   expect((await ended(stack, other)).state).toBe('completed');
@@ -169,6 +169,16 @@ test('terminated by an operator while no worker lives, the record says so once o
   expect(progress.remaining).toBe(ROWS - progress.done);
   await control(id, 'retry', {});
   await expectEnd(id, 'completed', { done: ROWS });
+});
+
+test('accepted while Temporal was away, by an API that was killed then, a job is started and completes', TIMEOUT, async () => {
+  await stack.kill('temporal');
+  const { id, state } = await job(1_000);
+  expect(state).toBe('queued');
+  await stack.kill('api');
+  await stack.startMissing();
+  await expectEnd(id, 'completed', { done: 1_000 }, 1_000);
+  expect(counter.calls.length).toBe(1_000);
 });
 
 test('rows that the store has not taken yet hold new ones back, so that a kill costs no more than the rows in flight', TIMEOUT, async () => {

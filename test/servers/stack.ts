@@ -34,6 +34,8 @@ export interface TestStack {
   temporalCli: string;
   /** Resolves when it works. */
   start(part: Part): Promise<void>;
+  /** Starts those that a test left dead. */
+  startMissing(): Promise<void>;
   /** `kill -9`; resolves when the process is gone. */
   kill(part: Part): Promise<void>;
   /** One request to the API; rejects when it does not answer, or answers with an error. */
@@ -95,6 +97,12 @@ export async function startTestStack(): Promise<TestStack> {
     }
   };
 
+  const startMissing = async (): Promise<void> => {
+    const missing = PARTS.filter((part) => !running.has(part));
+    if (missing.includes('temporal')) await start('temporal');
+    await Promise.all(missing.filter((part) => part !== 'temporal').map(start));
+  };
+
   const kill = async (part: Part): Promise<void> => {
     const child = running.get(part);
     if (child === undefined) throw new Error(`The ${part} does not run`);
@@ -124,14 +132,13 @@ export async function startTestStack(): Promise<TestStack> {
     (await request(method, address, body && JSON.stringify(body))).json() as Promise<Answer>;
 
   try {
-    await start('temporal');
-    await Promise.all([start('worker'), start('api')]);
+    await startMissing();
   } catch (error) {
     await stop();
     throw error;
   }
   return {
-    folder, home, url, temporal, temporalCli: cli.path, start, kill, call, logs, stop,
+    folder, home, url, temporal, temporalCli: cli.path, start, startMissing, kill, call, logs, stop,
     async upload(name, content) {
       const response = await request('POST', `/uploads?name=${encodeURIComponent(name)}`, content, 'application/octet-stream');
       return ((await response.json()) as UploadAnswer).id;
