@@ -37,15 +37,20 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   setHandler(statusQuery, () => job.status());
   for (const control of ['pause', 'resume', 'cancel'] as const) {
     setHandler(controlSignals[control], () => job.heed(control));
-    setHandler(controlUpdates[control], () => job.control(control), { validator: () => job.mayControl(control) });
+    // Not cancellable: an Update gets its answer also after `temporal workflow cancel`.
+    setHandler(controlUpdates[control], () => CancellationScope.nonCancellable(() => job.control(control)), { validator: () => job.mayControl(control) });
   }
   setHandler(prioritySignal, (priority) => void job.setPriority(priority));
   setHandler(priorityUpdate, (priority) => job.setPriority(priority), { validator: (priority) => job.maySetPriority(priority) });
   setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
   setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
   // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
-  CancellationScope.current().cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
-  return CancellationScope.nonCancellable(() => job.run());
+  const root = CancellationScope.current();
+  root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
+  const result = await CancellationScope.nonCancellable(() => job.run());
+  // Temporal calls a workflow cancelled only where it was asked itself; after the API's cancel it would call this a failure.
+  if (result.state === 'cancelled' && root.consideredCancelled) throw new CancelledFailure('The job was cancelled.');
+  return result;
 }
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
@@ -109,14 +114,13 @@ class SheetJob {
         await this.#admit();
       } else if (!this.#sheet) {
         await this.#enter('running');
-        await this.#openSheet();
+        if (this.#wanted === 'running') await this.#openSheet();
       } else if (this.#pending.length === 0) {
         return this.#end('completed', null);
-      } else if (this.#historyIsFull()) {
-        await this.#continueAsNew();
       } else {
         await this.#enter('running');
-        await this.#runPages(this.#sheet.window);
+        if (this.#historyIsFull()) await this.#continueAsNew();
+        else await this.#runPages(this.#sheet.window);
       }
     }
   }
@@ -162,7 +166,9 @@ class SheetJob {
   }
 
   #mayStartPages(): boolean {
-    return this.#wanted === 'running' && !this.#error && !this.#refused && !this.#historyIsFull();
+    // A step that was interrupted starts nothing, also when a resume came since: it drains, and the next step goes on.
+    const interrupted = this.#step?.consideredCancelled ?? true;
+    return !interrupted && this.#wanted === 'running' && !this.#error && !this.#refused && !this.#historyIsFull();
   }
 
   async #processPage(page: number): Promise<void> {
@@ -230,8 +236,6 @@ class SheetJob {
     await condition(allHandlersFinished);
     const finished = counts.done + counts.unchanged + counts.failed + counts.skipped;
     const total = this.#sheet?.total ?? null;
-    // The workflow's own status tells operators the same as the record does.
-    if (state === 'cancelled') throw new CancelledFailure('The job was cancelled.');
     if (error) throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
     return { state, total, counts, remaining: Math.max(0, (total ?? 0) - finished) };
   }
@@ -240,9 +244,11 @@ class SheetJob {
     return workflowInfo().historyLength >= MAX_HISTORY_EVENTS || workflowInfo().continueAsNewSuggested;
   }
 
-  async #continueAsNew(): Promise<never> {
-    await condition(allHandlersFinished);
-    return continueAsNew<typeof sheetJob>({
+  /** Returns only where something else is wanted meanwhile: that comes first, so that whoever asked gets an answer. */
+  async #continueAsNew(): Promise<void> {
+    await condition(() => allHandlersFinished() || this.#wanted !== 'running');
+    if (this.#wanted !== 'running') return;
+    await continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.#priority, concurrency: this.#concurrency,
       carried: {
         state: this.#state, wanted: this.#wanted, sequence: this.#sequence, generation: this.#generation,
