@@ -25,6 +25,8 @@ export interface Gate {
   hold: (key: string) => boolean;
   /** Which rows fail; none at first. */
   fail: (key: string) => GateFailure | null;
+  /** How long each answer takes. */
+  answerMs: number;
   /** Lets everything go that waits, and holds nothing from now on. */
   release(): void;
   /** Forgets the calls so far. */
@@ -48,10 +50,10 @@ export async function openGate(): Promise<Gate> {
     const key = new URL(request.url ?? '/', 'http://gate').searchParams.get('key') ?? '';
     const answer = (): void => {
       const failure = gate.fail(key);
-      response.end(JSON.stringify(failure ? { error: { retryable: false, ...failure } } : { output: { answered: key } }), () => {
+      setTimeout(() => response.end(JSON.stringify(failure ? { error: { retryable: false, ...failure } } : { output: { answered: key } }), () => {
         gate.finished.push(key);
         look();
-      });
+      }), gate.answerMs);
     };
     gate.started.push(key);
     if (gate.hold(key)) {
@@ -71,6 +73,7 @@ export async function openGate(): Promise<Gate> {
     started: [], finished: [], held: 0,
     hold: () => false,
     fail: () => null,
+    answerMs: 0,
     release() {
       gate.hold = () => false;
       gate.held = 0;
@@ -84,6 +87,7 @@ export async function openGate(): Promise<Gate> {
       gate.release();
       gate.forget();
       gate.fail = () => null;
+      gate.answerMs = 0;
     },
     until: (condition) => condition() ? Promise.resolve() : new Promise((resolve) => watchers.push({ condition, resolve })),
     async close() {
