@@ -28,7 +28,7 @@ export interface Kill {
 
 export interface KillRound extends Kill {
   job: string;
-  /** From the kill until rows of pages that had not begun before it, or the job's end. The API: until it answers. */
+  /** From the kill until a row of a page that began after the return, or the job's end. The API: until it answers. */
   recoverySeconds: number;
   totalSeconds: number;
   /** Rows called twice, and how many may be. */
@@ -66,9 +66,9 @@ export async function killRound(stack: TestStack, counter: RowCounter & { url: s
 
   const killedAt = performance.now();
   await stack.kill(kill.victim);
-  const before = counter.calls.length;
   await sleep(kill.outageMs);
   await stack.start(kill.victim);
+  const before = counter.calls.length;
   if (kill.victim === 'api') await until('the API to answer', () => stack.job(id));
   const backAt = performance.now();
   const job = await ended(stack, id);
