@@ -24,10 +24,7 @@ export async function freshNamespace(): Promise<string> {
   const connection = await Connection.connect({ address: temporalAddress() });
   try {
     await connection.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod: msToTs('1 day') });
-    await connection.operatorService.addSearchAttributes({
-      namespace,
-      searchAttributes: Object.fromEntries(Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [name, indexedAs(type)])),
-    });
+    await registerSearchAttributes(connection, namespace);
     return namespace;
   } finally {
     await connection.close();
@@ -42,7 +39,7 @@ export async function realEnv(namespace?: string): Promise<TestWorkflowEnvironme
   });
 }
 
-/** A time-skipping server of one's own and connections to it; `teardown()` ends it. It knows no search attributes' types and no visibility queries. */
+/** A time-skipping server of one's own and connections to it; `teardown()` ends it. It knows no visibility queries. */
 export async function timeSkippingEnv(): Promise<TestWorkflowEnvironment> {
   const path = await findTimeSkippingServer();
   if (path === null) {
@@ -50,12 +47,21 @@ export async function timeSkippingEnv(): Promise<TestWorkflowEnvironment> {
   }
   for (let tries = 1; ; tries++) {
     try {
-      return await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+      const env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+      await registerSearchAttributes(env.connection, 'default');
+      return env;
     } catch (error) {
       // The SDK gives a server 5 s to start, which a busy machine may take.
       if (tries === 3 || !String(error).includes('did not start within')) throw error;
     }
   }
+}
+
+async function registerSearchAttributes(connection: Pick<Connection, 'operatorService'>, namespace: string): Promise<void> {
+  await connection.operatorService.addSearchAttributes({
+    namespace,
+    searchAttributes: Object.fromEntries(Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [name, indexedAs(type)])),
+  });
 }
 
 function indexedAs(type: 'Keyword' | 'KeywordList') {

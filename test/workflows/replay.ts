@@ -10,10 +10,10 @@ export interface MadeHistory {
   history: History;
 }
 
-/** The histories of every run of a workflow, first to last; none when there is no such workflow. */
-export async function historiesOf(client: Client, workflowId: string): Promise<MadeHistory[]> {
+/** The histories of every run of a workflow, first to last; none when there is no such workflow. `first`: id of the first run where it is known. */
+export async function historiesOf(client: Client, workflowId: string, first?: string): Promise<MadeHistory[]> {
   const histories: MadeHistory[] = [];
-  for (let runId = await firstRun(client, workflowId); runId; ) {
+  for (let runId = first ?? (await firstRun(client, workflowId)); runId; ) {
     const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
     histories.push({ workflowId, history });
     runId = history.events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined;

@@ -1,0 +1,132 @@
+/** Waits and retries that take minutes, in skipped time, with activities that fail in a row. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure, TimeoutFailure, TimeoutType } from '@temporalio/common';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import type { ErrorBody } from '../../src/contracts/errors.ts';
+import type { FinishJobInput } from '../../src/contracts/messages.ts';
+import { timeSkippingEnv } from '../servers/temporal.ts';
+import { openStage, type FakeJob, type Stage } from './fakes.ts';
+import { historiesOf, replay } from './replay.ts';
+
+let env: TestWorkflowEnvironment;
+let stage: Stage;
+beforeAll(async () => {
+  env = await timeSkippingEnv();
+  stage = await openStage(env);
+});
+afterAll(async () => {
+  await stage.stop();
+  await env.teardown();
+});
+
+const failure = (body: ErrorBody, retryable: boolean): ApplicationFailure =>
+  ApplicationFailure.create({ type: body.code, message: body.message, nonRetryable: !retryable, details: [body] });
+const away: ErrorBody = { code: 'store_unavailable', message: 'The store does not answer.' };
+
+async function replayed(job: FakeJob) {
+  const histories = await historiesOf(env.client, job.handle.workflowId, job.firstRun);
+  await replay(histories);
+  return histories.flatMap(({ history }) => history.events ?? []);
+}
+
+test('a job waits for its lane with growing pauses of at most ten seconds, then runs', async () => {
+  let refusals = 12;
+  const job = await stage.start(2, 2, (before) => ({
+    admit: async (input) => refusals-- > 0 ? { granted: false, generation: 0, cause: 'dependency', reason: 'Job x is working.' } : before.admit(input),
+  }));
+  expect(await job.result()).toMatchObject({ state: 'completed', counts: { done: 2 } });
+  expect(job.records.map(({ state, cause, reason }) => ({ state, cause, reason }))).toEqual([
+    { state: 'waiting', cause: 'dependency', reason: 'Job x is working.' }, { state: 'running', cause: null, reason: null },
+  ]);
+  const waits = (await replayed(job)).flatMap(({ timerStartedEventAttributes: timer }) => timer ? [tsToMs(timer.startToFireTimeout)] : []);
+  expect(waits.slice(0, 3)).toEqual([500, 750, 1_125]);
+  expect(waits.slice(-3)).toEqual([10_000, 10_000, 10_000]);
+  expect(waits).toHaveLength(12);
+});
+
+test('a store that stays away after every retry makes the job wait, cause capacity, until a known time; it goes on by itself', async () => {
+  let tries = 0;
+  const job = await stage.start(3, 1, (before) => ({
+    async processPage(input) {
+      if (input.page === 2 && ++tries <= 7) throw failure(away, true);
+      return before.processPage(input);
+    },
+  }));
+  expect(await job.result()).toMatchObject({ state: 'completed', counts: { done: 3 } });
+  expect(tries).toBe(8); // six tries, a wait, then one more that fails and one that does not
+  expect(job.states()).toEqual(['running', 'waiting', 'running']);
+  const waiting = job.records.find(({ state }) => state === 'waiting')!;
+  expect(waiting).toMatchObject({ cause: 'capacity', reason: 'The store does not answer.' });
+  expect(Date.parse(waiting.until!)).not.toBeNaN();
+  expect(job.pages.map(({ page }) => page)).toEqual([1, 2, 3]);
+  // What is dispatched again has a higher number: its fence is above that of the try before.
+  expect(job.pages.map(({ dispatch }) => dispatch)).toEqual([1, 3, 4]);
+  await replayed(job);
+});
+
+test('a blob store that is away while the sheet is read is waited for as well', async () => {
+  let tries = 0;
+  const job = await stage.start(1, 1, (before) => ({
+    async openSheet(input) {
+      if (++tries <= 6) throw failure({ code: 'blobs_unavailable', message: 'The blobs are away.' }, true);
+      return before.openSheet(input);
+    },
+  }));
+  expect(await job.result()).toMatchObject({ state: 'completed' });
+  expect(job.states()).toEqual(['running', 'waiting', 'running']);
+  await replayed(job);
+});
+
+test('a page that loses its worker again and again ends the job with worker_lost, after six tries', async () => {
+  let tries = 0;
+  let end: FinishJobInput | undefined;
+  const job = await stage.start(3, 1, (before) => ({
+    async processPage(input) {
+      if (input.page !== 2) return before.processPage(input);
+      tries++;
+      throw new TimeoutFailure('activity Heartbeat timeout', undefined, TimeoutType.HEARTBEAT);
+    },
+    finishJob: (input) => {
+      end = input;
+      return before.finishJob(input);
+    },
+  }));
+  await expect(job.result()).rejects.toMatchObject({ cause: { type: 'worker_lost' } });
+  expect(end).toMatchObject({ state: 'failed', error: { code: 'worker_lost', remedy: expect.stringContaining('retry') }, reason: expect.any(String) });
+  expect(tries).toBe(6);
+  await replayed(job);
+});
+
+test('an error that trying again cannot mend ends the job at once; other pages in flight are let finish', async () => {
+  const tries: number[] = [];
+  const gone: ErrorBody = { code: 'handler_not_found', message: 'The module is gone.', remedy: 'Put it back.' };
+  const job = await stage.start(20, 2, (before) => ({
+    async processPage(input) {
+      tries.push(input.page);
+      if (input.page === 2) throw failure(gone, false);
+      return before.processPage(input);
+    },
+  }));
+  await expect(job.result()).rejects.toMatchObject({ cause: { type: 'handler_not_found', details: [gone] } });
+  expect(tries.filter((page) => page === 2)).toHaveLength(1);
+  expect(tries.length).toBeLessThan(20);
+  await replayed(job);
+});
+
+test('a page that comes back unfinished is dispatched again, with a higher number', async () => {
+  let first = true;
+  const job = await stage.start(2, 1, (before) => ({
+    async processPage(input) {
+      const answer = await before.processPage(input);
+      if (input.page === 1 && first) {
+        first = false;
+        return { ...answer, complete: false }; // its worker was stopped in the middle
+      }
+      return answer;
+    },
+  }));
+  expect(await job.result()).toMatchObject({ state: 'completed' });
+  expect(job.pages.map(({ page, dispatch }) => [page, dispatch])).toEqual([[1, 1], [1, 2], [2, 3]]);
+  await replayed(job);
+});
