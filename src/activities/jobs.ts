@@ -5,7 +5,9 @@ import { isEnded, type Counts, type JobPatch, type JobRecord } from '../contract
 import type {
   AdmitAnswer, FinishJobAnswer, FinishJobInput, JobRef, RecordStateInput,
 } from '../contracts/messages.ts';
+import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
+import { countOutcomes } from '../domain/page-plan.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
@@ -108,11 +110,15 @@ async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: 
       heartbeat();
       const settled = handlers.with(job, columnNames(manifest), async (prepared, handler) => {
         const at = {
-          tenant: job.tenant, jobId: job.id, page: page.page, attempt,
+          tenant: job.tenant, jobId: job.id, page: page.page, attempt, generation: lane.generation,
           fence: fence({ generation: lane.generation, attempt, dispatch: Number.MAX_SAFE_INTEGER, activityAttempt: Context.current().info.attempt }),
         };
         const { rows, plan } = await readPlan(deps, job, manifest, at, prepared, handler);
-        await writeResult(deps, job, at, rows, plan.settled, plan);
+        const results = [...plan.settled.values()];
+        await writeResult(deps, job, at, rows, {
+          lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts: countOutcomes(results),
+          tally: { tried: plan.tried, faults: plan.faults },
+        });
       });
       await settled.catch((error: unknown) => {
         // A handler that cannot be prepared any more (its module is gone) must not keep the job from ending.

@@ -2,9 +2,10 @@
  * Commits what has finished of a page, in sub-batches: items and failed rows first, then the page's counts, then a
  * heartbeat. A row counts only once it is committed.
  */
+import { resultLine } from '../blobs/pages.ts';
 import type { BreakerOptions, Counts } from '../contracts/job.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { PageRow, RowResult } from '../contracts/row.ts';
+import type { PageRow } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
 import { searchText } from '../domain/search-text.ts';
@@ -24,7 +25,8 @@ export interface PageIdentity {
 const MAX_WAIT_MS = 250;
 
 export class PageCommits {
-  readonly results: Map<number, RowResult>;
+  /** The page's result so far: a line a row, by row. Text, so that thousands of outputs cost the collector nothing. */
+  readonly lines = new Map<number, string>();
   /** Set when the circuit breaker tripped. */
   tripped: ErrorBody | null = null;
   #tried: number;
@@ -44,25 +46,30 @@ export class PageCommits {
   readonly #hashes: ReadonlyMap<number, string>;
   readonly #breaker: BreakerOptions | null;
   readonly #batchRows: number;
+  readonly #maxUncommitted: number;
+  readonly #countsEveryMs: number;
+  #countsWrittenAt = -Infinity;
   readonly #heartbeat: () => void;
   readonly #stop: () => void;
 
   /** `stop` is called when no further row must start: the breaker tripped, or a commit failed. */
   constructor(given: {
     store: Store; page: PageIdentity; plan: PagePlan; inputHashes: ReadonlyMap<number, string>;
-    breaker: BreakerOptions | null; batchRows: number; heartbeat: () => void; stop: () => void;
+    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number; heartbeat: () => void; stop: () => void;
   }) {
     this.#store = given.store;
     this.#page = given.page;
     this.#hashes = given.inputHashes;
     this.#breaker = given.breaker;
     this.#batchRows = given.batchRows;
+    this.#maxUncommitted = given.maxUncommitted;
+    this.#countsEveryMs = given.countsEveryMs;
     this.#heartbeat = given.heartbeat;
     this.#stop = given.stop;
-    this.results = given.plan.settled;
+    for (const result of given.plan.settled.values()) this.lines.set(result.row, resultLine(result));
     this.#tried = given.plan.tried;
     this.#faults = given.plan.faults;
-    this.#counts = countOutcomes(this.results.values());
+    this.#counts = countOutcomes(given.plan.settled.values());
   }
 
   get tally(): { tried: number; faults: number } {
@@ -74,18 +81,18 @@ export class PageCommits {
   }
 
   /** What the plan settled without a handler: failures are listed, and the page's counts written. */
-  async begin(newFailures: PageRow[], input: (row: PageRow) => FailedRow['input']): Promise<void> {
+  async begin({ newFailures, settled }: PagePlan, input: (row: PageRow) => FailedRow['input']): Promise<void> {
     const failed = newFailures.map((row) => ({
-      row: row.row, key: row.key, error: this.results.get(row.row)!.error!, input: input(row),
+      row: row.row, key: row.key, error: settled.get(row.row)!.error!, input: input(row),
     }));
     const cleared = this.#page.attempt > 1
-      ? [...this.results.values()].filter(({ state }) => state !== 'failed').map(({ row }) => row)
+      ? [...settled.values()].filter(({ state }) => state !== 'failed').map(({ row }) => row)
       : [];
     if (failed.length > 0 || cleared.length > 0) await this.#writeRows([], failed, cleared);
     await this.#writeCounts();
   }
 
-  /** Pending while a whole sub-batch is not committed: a kill costs that and the rows in flight. Rejects when a commit failed. */
+  /** Pending while too many rows are not committed: a kill costs those and the rows in flight. Rejects when a commit failed. */
   async add(rows: FinishedRow[]): Promise<void> {
     this.#waiting.push(...rows);
     this.#uncommitted += rows.length;
@@ -97,7 +104,7 @@ export class PageCommits {
     this.#checkBreaker(this.#attempt);
     if (this.#waiting.length >= this.#batchRows) void this.flush();
     else this.#timer ??= setTimeout(() => void this.flush(), MAX_WAIT_MS);
-    if (this.#uncommitted >= this.#batchRows) await this.#running;
+    if (this.#uncommitted >= this.#maxUncommitted) await this.#running;
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -132,14 +139,15 @@ export class PageCommits {
       this.#uncommitted -= batch.length;
       for (const { row, outcome } of batch) {
         const failedRow = 'error' in outcome;
-        this.results.set(row.row, failedRow
+        this.lines.set(row.row, resultLine(failedRow
           ? { row: row.row, state: 'failed', output: null, error: outcome.error }
-          : { row: row.row, state: 'done', output: outcome.output });
+          : { row: row.row, state: 'done', output: outcome.output }));
         this.#counts[failedRow ? 'failed' : 'done']++;
         this.#tried++;
         if (failedRow && isFault(outcome.error)) this.#faults++;
       }
-      await this.#writeCounts();
+      if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
+      else this.#heartbeat();
     }
   }
 
@@ -162,6 +170,7 @@ export class PageCommits {
 
   async #writeCounts(): Promise<void> {
     const { lane, jobId, page, attempt, fence } = this.#page;
+    this.#countsWrittenAt = performance.now();
     const mine = await this.#store.writePage(lane.tenant, jobId, {
       page, attempt, fence, counts: this.counts, ...this.tally, complete: false, result: null,
     });

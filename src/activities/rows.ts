@@ -3,12 +3,12 @@ import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { readPageFile, readResultFile, writeResultFile } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
-import type { JobRecord, Manifest } from '../contracts/job.ts';
+import type { Counts, JobRecord, Manifest } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
-import type { PageRow, RowResult } from '../contracts/row.ts';
+import type { PageRow } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
-import { countOutcomes, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
+import { planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
 import type { LaneRef } from '../store/store.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
@@ -18,13 +18,19 @@ import type { PreparedHandlers } from './prepared-handlers.ts';
 import { runRows } from './row-runner.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
-const COMMIT_ROWS = { cheap: 500, costly: 50 } as const;
+const COMMIT_ROWS = { cheap: 1_000, costly: 50 } as const;
+/** Rows of a page that may wait for their commit: of costly ones a sub-batch, which is what a kill may make pay again. */
+const MAX_UNCOMMITTED = { cheap: 3_000, costly: 50 } as const;
+/** How often a page's counts follow its commits: with each of costly rows; cheap ones finish faster than anybody looks. */
+const COUNTS_EVERY_MS = { cheap: 200, costly: 0 } as const;
 /** A pause or cancel arrives with a heartbeat's answer. */
 const HEARTBEAT_MS = 500;
 
 export interface PageTry extends JobRef {
   page: number;
   attempt: number;
+  /** Of the lane, at the job's admission. */
+  generation: number;
   fence: bigint;
 }
 
@@ -68,16 +74,17 @@ async function runPage(
     const commits = new PageCommits({
       store, plan: page.plan, inputHashes: page.inputHashes, breaker: job.request.breaker,
       page: { lane: laneOf(job), jobId: job.id, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
-      batchRows: COMMIT_ROWS[handler.work], heartbeat: () => { committed = commits.results.size; beat(); }, stop: () => stop.abort(),
+      batchRows: COMMIT_ROWS[handler.work], maxUncommitted: MAX_UNCOMMITTED[handler.work], countsEveryMs: COUNTS_EVERY_MS[handler.work],
+      heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
-    await commits.begin(page.plan.newFailures, input);
+    await commits.begin(page.plan, input);
     await runRows(page.plan.open.values().map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
       handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, concurrency,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
       finished: (rows) => commits.add(rows),
     });
     await commits.close();
-    const complete = await writeResult(deps, job, at, page.rows, commits.results, commits.tally);
+    const complete = await writeResult(deps, job, at, page.rows, commits);
     const { done, unchanged, failed, skipped } = await store.jobTotals(job.tenant, job.id, at.attempt);
     return { counts: { done, unchanged, failed, skipped }, complete, stopped: commits.tripped };
   } finally {
@@ -104,7 +111,9 @@ export async function readPlan(
   const hashRow = prepared.reads === null ? (row: PageRow) => row.rowHash : hashOf(rowHasher(columns, prepared.reads));
   const inputHashes = new Map(plan.open.map((row) => [row.row, hashRow(row)]));
   const hashOfHandler = handlerHash(handler, prepared.identity);
-  const ledger = await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
+  // Before a lane's first job has begun a page, the ledger cannot know its rows.
+  const unknown = at.generation === 1 && record === null;
+  const ledger = unknown ? new Map() : await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
   planFromLedger(plan, ledger, {
     jobId: job.id, attempt: at.attempt, force: job.request.force, handlerHash: hashOfHandler,
     inputHash: (row) => inputHashes.get(row.row)!,
@@ -114,17 +123,22 @@ export async function readPlan(
 
 const hashOf = (hash: ReturnType<typeof rowHasher>) => (row: PageRow): string => hash(row.cells);
 
+/** What is known of a page: result lines by row, and their counts. */
+export interface PageOutcome {
+  lines: ReadonlyMap<number, string>;
+  counts: Counts;
+  tally: { tried: number; faults: number };
+}
+
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: JobRecord, at: PageTry, rows: PageRow[],
-  outcomes: ReadonlyMap<number, RowResult>, tally: { tried: number; faults: number },
+  deps: ActivityDeps, job: JobRecord, at: PageTry, rows: PageRow[], { lines, counts, tally }: PageOutcome,
 ): Promise<boolean> {
-  const results = rows.flatMap((row) => outcomes.get(row.row) ?? []);
-  const complete = results.length === rows.length;
+  const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
-  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, rows: results });
+  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally }, rows.flatMap(({ row }) => lines.get(row) ?? []));
   await deps.store.writePage(job.tenant, job.id, {
-    page: at.page, attempt: at.attempt, fence: at.fence, counts: countOutcomes(results), ...tally, complete, result: key,
+    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key,
   });
   return complete;
 }

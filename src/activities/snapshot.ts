@@ -90,13 +90,14 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
   let width = sheet.columns.length;
   let rows = 0;
   let bytes = 0;
-  let page = { number: 1, rows: 0, bytes: 0, lines: '' };
+  let page = { number: 1, rows: 0, bytes: 0, lines: '', rowHashes: '' };
 
   const writePage = async (): Promise<void> => {
     await writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), page.lines);
     if (keyed) keys.endPage();
     bytes += page.bytes;
-    page = { number: page.number + 1, rows: 0, bytes: 0, lines: '' };
+    contentHash.update(page.rowHashes);
+    page = { number: page.number + 1, rows: 0, bytes: 0, lines: '', rowHashes: '' };
     heartbeat({ pages: page.number - 1, rows });
   };
 
@@ -111,7 +112,7 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
       const key = blank ? null : keyed ? itemKey(keyIndexes.map((index) => cells[index])) : String(row);
       const rowHash = hashRow(cells);
       if (keyed) keys.add(key);
-      contentHash.update(rowHash);
+      page.rowHashes += rowHash;
       const line = pageLine({ row, key, rowHash, cells });
       page.lines += line;
       page.bytes += line.length;

@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import type { Cell, Json, Outcome, PageResult, PageRow, RowFailure } from '../contracts/row.ts';
+import type { Cell, Json, Outcome, PageResult, PageRow, RowFailure, RowResult } from '../contracts/row.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Blobs } from './blobs.ts';
 
@@ -16,46 +16,83 @@ async function writeLines(blobs: Blobs, key: string, lines: string): Promise<voi
   await blobs.put(key, await compress(lines, FASTEST));
 }
 
-async function readLines(blobs: Blobs, key: string): Promise<unknown[]> {
+async function readText(blobs: Blobs, key: string): Promise<string> {
   const packed = await blobs.get(key);
   try {
-    // One parse of the whole page is faster than one a line.
-    const text = (await decompress(packed)).toString();
-    return JSON.parse(`[${text.trimEnd().replaceAll('\n', ',')}]`) as unknown[];
+    return (await decompress(packed)).toString();
   } catch (error) {
-    throw new SheafError('blob_not_found', `The stored page ${key} is damaged.`, {
-      remedy: 'Restore it from a backup, or run the job again from its source.', cause: error,
-    });
+    throw damaged(key, error);
   }
 }
 
-type PageLine = [row: number, key: string | null, rowHash: string, cells: Cell[]];
+const damaged = (key: string, cause: unknown): SheafError =>
+  new SheafError('blob_not_found', `The stored page ${key} is damaged.`, {
+    remedy: 'Restore it from a backup, or run the job again from its source.', cause,
+  });
 
-/** A row's line in its page; its length is what pages are cut by. */
+/** One parse of all lines is faster than one a line. */
+const parseLines = (lines: readonly string[]): unknown[] => JSON.parse(`[${lines.join(',')}]`) as unknown[];
+
+type PageHead = [row: number, key: string | null, rowHash: string];
+
+/**
+ * A row's line in its page: what names it, a tab (which JSON never has raw), its cells. Its length is what pages are cut by.
+ */
 export const pageLine = ({ row, key, rowHash, cells }: PageRow): string =>
-  `${JSON.stringify([row, key, rowHash, cells] satisfies PageLine)}\n`;
+  `${JSON.stringify([row, key, rowHash] satisfies PageHead)}\t${JSON.stringify(cells)}\n`;
 
 export const writePageFile = (blobs: Blobs, key: string, lines: string): Promise<void> => writeLines(blobs, key, lines);
 
-export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]> {
-  const lines = (await readLines(blobs, key)) as PageLine[];
-  return lines.map(([row, rowKey, rowHash, cells]) => ({ row, key: rowKey, rowHash, cells }));
+/** A row whose cells stay text until somebody asks: of a page that is unchanged nobody does, and text costs the collector nothing. */
+class StoredRow implements PageRow {
+  readonly row: number;
+  readonly key: string | null;
+  readonly rowHash: string;
+  readonly #cells: string;
+
+  constructor([row, key, rowHash]: PageHead, cells: string) {
+    this.row = row;
+    this.key = key;
+    this.rowHash = rowHash;
+    this.#cells = cells;
+  }
+
+  /** Parsed with every call. */
+  get cells(): Cell[] {
+    return JSON.parse(this.#cells) as Cell[];
+  }
 }
 
-type ResultHead = Omit<PageResult, 'rows'>;
+export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]> {
+  const text = await readText(blobs, key);
+  const heads: string[] = [];
+  const cells: string[] = [];
+  for (let start = 0; start < text.length; ) {
+    const tab = text.indexOf('\t', start);
+    const end = text.indexOf('\n', tab);
+    if (tab < 0 || end < 0) throw damaged(key, new Error('A line is incomplete.'));
+    heads.push(text.slice(start, tab));
+    cells.push(text.slice(tab + 1, end));
+    start = end + 1;
+  }
+  return (parseLines(heads) as PageHead[]).map((head, index) => new StoredRow(head, cells[index]!));
+}
+
+export type ResultHead = Omit<PageResult, 'rows'>;
 type ResultLine = [row: number, state: Outcome, output: Json, error?: RowFailure];
 
-export async function writeResultFile(blobs: Blobs, key: string, result: PageResult): Promise<void> {
-  let lines = `${JSON.stringify({ attempt: result.attempt, tried: result.tried, faults: result.faults } satisfies ResultHead)}\n`;
-  for (const { row, state, output, error } of result.rows) {
-    const line: ResultLine = error ? [row, state, output, error] : [row, state, output];
-    lines += `${JSON.stringify(line)}\n`;
-  }
-  await writeLines(blobs, key, lines);
+export function resultLine({ row, state, output, error }: RowResult): string {
+  const line: ResultLine = error ? [row, state, output, error] : [row, state, output];
+  return `${JSON.stringify(line)}\n`;
 }
 
+/** `lines`: of `resultLine`, in the sheet's order. */
+export const writeResultFile = (blobs: Blobs, key: string, head: ResultHead, lines: readonly string[]): Promise<void> =>
+  writeLines(blobs, key, `${JSON.stringify(head)}\n${lines.join('')}`);
+
 export async function readResultFile(blobs: Blobs, key: string): Promise<PageResult> {
-  const [head, ...lines] = (await readLines(blobs, key)) as [ResultHead, ...ResultLine[]];
+  const text = await readText(blobs, key);
+  const [head, ...lines] = parseLines(text.trimEnd().split('\n')) as [ResultHead, ...ResultLine[]];
   return {
     ...head,
     rows: lines.map(([row, state, output, error]) => ({ row, state, output, ...(error && { error }) })),

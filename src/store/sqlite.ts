@@ -6,6 +6,7 @@
 import path from 'node:path';
 import { SqliteFile } from './sqlite/database.ts';
 import { jobMethods } from './sqlite/jobs.ts';
+import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
@@ -13,22 +14,26 @@ import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
 import type { Store } from './store.ts';
 
 const CONTROL_CACHE_KIB = 8 * 1024;
-const LEDGER_CACHE_KIB = 16 * 1024;
+const READING_CACHE_KIB = 8 * 1024;
+const WRITING_CACHE_KIB = 16 * 1024;
 
 /** Makes the folder and the files where they are not there. Rejects with `schema_too_new`, `store_unavailable`. */
 export async function openSqliteStore({ folder }: { folder: string }): Promise<Store> {
   const control = await SqliteFile.open(path.join(folder, 'control.db'), CONTROL_MIGRATIONS, CONTROL_CACHE_KIB);
+  const ledgerFile = path.join(folder, 'ledger.db');
   let ledger: SqliteFile;
   try {
-    ledger = await SqliteFile.open(path.join(folder, 'ledger.db'), LEDGER_MIGRATIONS, LEDGER_CACHE_KIB);
+    ledger = await SqliteFile.open(ledgerFile, LEDGER_MIGRATIONS, READING_CACHE_KIB);
   } catch (error) {
     control.close();
     throw error;
   }
+  const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   return {
     ...jobMethods(control),
     ...pageMethods(control),
     ...rowMethods(ledger),
+    commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
 
     check: async () => {
@@ -36,6 +41,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
       await ledger.check();
     },
     close: async () => {
+      await writer.close();
       control.close();
       ledger.close();
     },

@@ -12,7 +12,7 @@ import type { ApiDeps } from '../../src/api/app.ts';
 import { endpoints } from '../../src/api/endpoints.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
-import { pageLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
+import { pageLine, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
 import { readConfig } from '../../src/config.ts';
 import { problemAnswer } from '../../src/contracts/api.ts';
 import type { JobAnswer, Problem } from '../../src/contracts/api.ts';
@@ -140,7 +140,7 @@ export async function writePages(api: Api, job: JobAnswer, columns: string[], pa
     if (!outcomes) continue;
     const at = fence({ generation: 1, attempt: 1, dispatch: page, activityAttempt: 1 });
     const result = blobKeys.result(tenant, id, page, at);
-    await writeResultFile(api.blobs, result, { attempt: 1, tried: outcomes.length, faults: 0, rows: outcomes });
+    await writeResultFile(api.blobs, result, { attempt: 1, tried: outcomes.length, faults: 0 }, outcomes.map(resultLine));
     const counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
     for (const { state } of outcomes) counts[state] += 1;
     await api.store.writePage(tenant, id, { page, attempt: 1, fence: at, counts, tried: outcomes.length, faults: 0, complete: outcomes.length === rows.length, result });

@@ -1,11 +1,11 @@
-/** The ledger: items with their full text, and the failed rows of jobs, in the ledger file. */
+/** Reading the ledger: items with their full text, and the failed rows of jobs. `commit.ts` writes them. */
 import { queryTerms } from '../../domain/search-text.ts';
 import type { Json, RowFailure, RowInput } from '../../contracts/row.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
-import type { FailedRow, Item, LaneRef, Store } from '../store.ts';
+import type { FailedRow, Item, Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
-type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'searchItems' | 'listFailedRows' | 'countFailedRows'>;
+type RowMethods = Pick<Store, 'readItems' | 'searchItems' | 'listFailedRows' | 'countFailedRows'>;
 
 interface ItemRow extends Omit<Item, 'output' | 'error'> {
   output: string | null;
@@ -34,32 +34,8 @@ export function rowMethods(file: SqliteFile): RowMethods {
   const { db } = file;
   const selectLane = db.prepare<[string, string, string], number>(
     'SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
-  const insertLane = db.prepare<[string, string, string]>('INSERT INTO lanes (tenant, source, lane) VALUES (?, ?, ?)');
   const selectItems = db.prepare<[string, number], ItemRow>(
     `SELECT ${ITEM_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN items ON items.lane = ? AND items.key = wanted.value`);
-  const insertItem = db.prepare(`
-    INSERT INTO items (lane, key, row, fence, state, input_hash, handler_hash, job, attempt, tries, tokens, cost, latency_ms,
-      updated_at, output, error, input)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
-  const selectOld = db.prepare<[number, string], { id: number; input: string; output: string | null }>(
-    'SELECT id, input, output FROM items WHERE lane = ? AND key = ?');
-  const updateItem = db.prepare(`
-    UPDATE items SET row = ?, fence = ?, state = ?, input_hash = ?, handler_hash = ?, job = ?, attempt = ?, tries = ?, tokens = ?,
-      cost = ?, latency_ms = ?, updated_at = ?, output = ?, error = ?, input = ?
-    WHERE id = ? AND fence <= ?`);
-  const insertText = db.prepare<[number | bigint, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
-  const replaceText = db.prepare<[number, string]>('INSERT OR REPLACE INTO item_text (rowid, text) VALUES (?, ?)');
-  // A failed row whose item a later writer has already written is a late writer's and is left out. A duplicate's item is
-  // another row's and says nothing about it.
-  const upsertFailed = db.prepare(`
-    INSERT INTO failed_rows (tenant, job, row, fence, key, code, error, input)
-    SELECT :tenant, :job, :row, :fence, :key, :code, :error, :input
-    WHERE NOT EXISTS (SELECT 1 FROM items WHERE lane = :lane AND key = :key AND row = :row AND fence > :fence)
-    ON CONFLICT DO UPDATE SET fence = excluded.fence, key = excluded.key, code = excluded.code, error = excluded.error,
-      input = excluded.input
-    WHERE excluded.fence >= fence`);
-  const clearFailed = db.prepare<[string, string, number, bigint]>(
-    'DELETE FROM failed_rows WHERE tenant = ? AND job = ? AND row = ? AND fence <= ?');
   const search = db.prepare<[string, string, number], ItemRow & { source: string; lane: string; input: string }>(`
     SELECT ${ITEM_COLUMNS}, items.input, lanes.source, lanes.lane
     FROM item_text JOIN items ON items.id = item_text.rowid JOIN lanes ON lanes.id = items.lane
@@ -72,10 +48,6 @@ export function rowMethods(file: SqliteFile): RowMethods {
   const countFailed = db.prepare<[string, string], { code: string; rows: number }>(
     'SELECT code, rows FROM failed_codes WHERE tenant = ? AND job = ? ORDER BY rows DESC, code');
 
-  /** The lane's number; looked up each time, because another process may remove a lane. */
-  const laneId = ({ tenant, source, lane }: LaneRef): number =>
-    selectLane.get(tenant, source, lane) ?? Number(insertLane.run(tenant, source, lane).lastInsertRowid);
-
   return {
     readItems: (lane, keys) => file.read(() => {
       const items = new Map<string, Item>();
@@ -83,35 +55,6 @@ export function rowMethods(file: SqliteFile): RowMethods {
       if (id === undefined) return items;
       for (const row of selectItems.all(JSON.stringify(keys), id)) items.set(row.key, toItem(row));
       return items;
-    }),
-
-    commitRows: ({ lane, job, fence, items, failed, cleared }) => file.write(() => {
-      const id = laneId(lane);
-      const now = Date.now();
-      for (const item of items) {
-        const input = JSON.stringify(item.input);
-        const output = item.output === null ? null : JSON.stringify(item.output);
-        const error = item.error === null ? null : JSON.stringify(item.error);
-        const inserted = insertItem.run(id, item.key, item.row, fence, item.state, item.inputHash, item.handlerHash, item.job,
-          item.attempt, item.tries, item.tokens, item.cost, item.latencyMs, now, output, error, input);
-        if (inserted.changes > 0) {
-          insertText.run(inserted.lastInsertRowid, item.text);
-          continue;
-        }
-        const old = selectOld.get(id, item.key);
-        if (old === undefined) continue;
-        const updated = updateItem.run(item.row, fence, item.state, item.inputHash, item.handlerHash, item.job, item.attempt,
-          item.tries, item.tokens, item.cost, item.latencyMs, now, output, error, input, old.id, fence);
-        // The text is made of input and output: where they are the same, it is too.
-        if (updated.changes > 0 && (old.input !== input || old.output !== output)) replaceText.run(old.id, item.text);
-      }
-      for (const row of failed) {
-        upsertFailed.run({
-          lane: id, tenant: lane.tenant, job, row: row.row, fence, key: row.key, code: row.error.code,
-          error: JSON.stringify(row.error), input: JSON.stringify(row.input),
-        });
-      }
-      for (const row of cleared) clearFailed.run(lane.tenant, job, row, fence);
     }),
 
     searchItems: (tenant, query, limit) => file.read(() => {
