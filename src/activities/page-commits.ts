@@ -76,6 +76,10 @@ export class PageCommits {
     return { tried: this.#tried, faults: this.#faults };
   }
 
+  get handlerHash(): string {
+    return this.#page.handlerHash;
+  }
+
   get counts(): Counts {
     return { ...this.#counts };
   }

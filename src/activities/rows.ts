@@ -1,6 +1,6 @@
 /** A page of a sheet job: what the ledger has is taken from it, the rest is handled, committed and written down. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
-import { readPageFile, readResultFile, writeResultFile } from '../blobs/pages.ts';
+import { failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest } from '../contracts/job.ts';
@@ -8,7 +8,7 @@ import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/m
 import type { PageRow } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
-import { planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
+import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
 import type { LaneRef } from '../store/store.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
@@ -108,17 +108,34 @@ export async function readPlan(
     jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey,
     earlier: record?.result ? await readResultFile(blobs, record.result) : null,
   });
+  const hashOfHandler = handlerHash(handler, prepared.identity);
+  const base = record === null ? await baseOf(deps, job, manifest, at, hashOfHandler) : null;
+  if (base) planFromBase(plan, base.rows, failureOf, unchangedLine);
   const hashRow = prepared.reads === null ? (row: PageRow) => row.rowHash : hashOf(rowHasher(columns, prepared.reads));
   const inputHashes = new Map(plan.open.map((row) => [row.row, hashRow(row)]));
-  const hashOfHandler = handlerHash(handler, prepared.identity);
   // Before a lane's first job has begun a page, the ledger cannot know its rows.
   const unknown = at.generation === 1 && record === null;
-  const ledger = unknown ? new Map() : await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
+  const ledger = unknown || plan.open.length === 0 ? new Map() : await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
   planFromLedger(plan, ledger, {
     jobId: job.id, attempt: at.attempt, force: job.request.force, handlerHash: hashOfHandler,
     inputHash: (row) => inputHashes.get(row.row)!,
   });
   return { rows, columns, plan, inputHashes, handlerHash: hashOfHandler };
+}
+
+/** The page's result in the job before, where it answers for the ledger: the same rows and handler, and no job on the lane in between. */
+async function baseOf(deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<ResultText | null> {
+  if (manifest.base === null || job.request.force || at.generation !== manifest.generation) return null;
+  const record = await deps.store.getPage(job.tenant, manifest.base, at.page);
+  if (!record?.complete || !record.result) return null;
+  try {
+    const base = await readResultText(deps.blobs, record.result);
+    return base.head.handlerHash === handlerHash ? base : null;
+  } catch (error) {
+    // It was deleted just now: the ledger knows.
+    if (error instanceof SheafError && error.code === 'blob_not_found') return null;
+    throw error;
+  }
 }
 
 const hashOf = (hash: ReturnType<typeof rowHasher>) => (row: PageRow): string => hash(row.cells);
@@ -127,16 +144,17 @@ const hashOf = (hash: ReturnType<typeof rowHasher>) => (row: PageRow): string =>
 export interface PageOutcome {
   lines: ReadonlyMap<number, string>;
   counts: Counts;
+  handlerHash: string;
   tally: { tried: number; faults: number };
 }
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: JobRecord, at: PageTry, rows: PageRow[], { lines, counts, tally }: PageOutcome,
+  deps: ActivityDeps, job: JobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally }: PageOutcome,
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
-  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally }, rows.flatMap(({ row }) => lines.get(row) ?? []));
+  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, handlerHash }, rows.flatMap(({ row }) => lines.get(row) ?? []));
   await deps.store.writePage(job.tenant, job.id, {
     page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key,
   });

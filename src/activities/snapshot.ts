@@ -7,7 +7,7 @@ import { SheafError } from '../contracts/errors.ts';
 import type { JobRecord, Manifest } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
-import { itemKey, rowHasher } from '../domain/hashing.ts';
+import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
 import { PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
 import { findHandler } from '../handlers/index.ts';
 import { localFile, uploadedFile } from '../sources/files.ts';
@@ -23,13 +23,13 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
     async openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer> {
       let job = await loadJob(deps, input);
       if (!job.manifest) {
-        const manifest = await takeSnapshot(deps, handlers, job);
+        const manifest = await takeSnapshot(deps, handlers, job, input.generation);
         await deps.store.advanceJob(job.tenant, job.id, input, { manifest });
         job = await loadJob(deps, input);
         if (!job.manifest) throw new SheafError('conflict', `The manifest of job ${job.id} was refused: a newer run has taken it over.`);
         await deps.store.appendEvent(job.tenant, job.id, {
           at: new Date().toISOString(), type: 'snapshot', dedupe: 'snapshot',
-          message: `Read ${manifest.rows} rows in ${manifest.columns.length} columns, ${manifest.pages} pages. Rows are named by ${manifest.keyColumns.length > 0 ? manifest.keyColumns.join(', ') : 'their number'}.`,
+          message: `${manifest.base === null ? 'Read' : 'The file has not changed since the job before:'} ${manifest.rows} rows in ${manifest.columns.length} columns, ${manifest.pages} pages. Rows are named by ${manifest.keyColumns.length > 0 ? manifest.keyColumns.join(', ') : 'their number'}.`,
           data: { rows: manifest.rows, pages: manifest.pages, duplicates: manifest.duplicates },
         });
       }
@@ -62,11 +62,17 @@ const locate = (deps: ActivityDeps, job: JobRecord): Promise<SheetFile> =>
     ? localFile(job.request.location.path, deps.inputDirs)
     : uploadedFile(deps.blobs, job.tenant, job.request.location.upload);
 
-async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord): Promise<Manifest> {
+async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord, generation: number): Promise<Manifest> {
   const file = await locate(deps, job);
+  const reading = readingOf(job);
+  const copied = await copySnapshot(deps, job, file.fingerprint, reading, generation);
+  if (copied) {
+    await handlers.with(job, columnNames(copied), () => Promise.resolve());
+    return copied;
+  }
   const sheet = await openSheet(file, job.request, deps.sheetLimits);
   try {
-    const manifest = await cutPages(deps, job, sheet);
+    const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint, reading, generation, base: null };
     if ((await locate(deps, job)).fingerprint !== file.fingerprint) {
       throw new SheafError('source_changed', `${file.name} changed while it was read.`, { remedy: 'It is read again; keep it still for a moment.' });
     }
@@ -78,7 +84,51 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
   }
 }
 
-async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): Promise<Manifest> {
+/** Raised when the same file would give other rows, keys, hashes or pages than before. */
+const SNAPSHOT_FORMAT = 1;
+
+/** All that decides which rows and pages a file gives. */
+function readingOf({ request }: JobRecord): string {
+  const { sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey } = request;
+  return digest(JSON.stringify([
+    SNAPSHOT_FORMAT, sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey, PAGE_SIZES[findHandler(request.handler).work],
+  ]));
+}
+
+const COPIES_AT_ONCE = 4;
+
+/**
+ * The pages of the job that worked on the lane just before, when the file is still the one that it read: nothing is
+ * parsed, and its results can answer for the ledger. Null where there is no such job, or it is being deleted.
+ */
+async function copySnapshot(deps: ActivityDeps, job: JobRecord, fingerprint: string, reading: string, generation: number): Promise<Manifest | null> {
+  const { store, blobs } = deps;
+  const ended = await store.listJobs(job.tenant, { source: job.source, state: ['completed'] }, { limit: 5 });
+  const before = ended.items.find(({ lane, desired, manifest }) =>
+    lane === job.lane && desired === null && manifest !== null && manifest.generation === generation - 1 &&
+    manifest.fingerprint === fingerprint && manifest.reading === reading);
+  if (!before) return null;
+  const { pages, duplicates } = before.manifest!;
+  const copy = async (key: (tenant: string, job: string, page: number) => string, page: number): Promise<void> => {
+    await blobs.put(key(job.tenant, job.id, page), await blobs.get(key(job.tenant, before.id, page)));
+  };
+  try {
+    for (let page = 1; page <= pages; page += COPIES_AT_ONCE) {
+      Context.current().cancellationSignal.throwIfAborted();
+      heartbeat({ page });
+      await Promise.all(Array.from({ length: Math.min(COPIES_AT_ONCE, pages - page + 1) }, async (_, index) => {
+        await copy(blobKeys.page, page + index);
+        if (duplicates > 0 && (await blobs.head(blobKeys.duplicates(job.tenant, before.id, page + index)))) await copy(blobKeys.duplicates, page + index);
+      }));
+    }
+  } catch (error) {
+    if (error instanceof SheafError && error.code === 'blob_not_found') return null;
+    throw error;
+  }
+  return { ...before.manifest!, generation, base: before.id };
+}
+
+async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): Promise<Omit<Manifest, 'fingerprint' | 'reading' | 'generation' | 'base'>> {
   const { tenant, id } = job;
   const size = PAGE_SIZES[findHandler(job.request.handler).work];
   const signal = Context.current().cancellationSignal;
@@ -130,7 +180,7 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
   return {
     rows, pages, bytes,
     columns: sheet.columns.map(({ name, header, letter }) => ({ name, header, letter })),
-    fingerprint: sheet.fingerprint, contentHash: contentHash.digest('base64url'),
+    contentHash: contentHash.digest('base64url'),
     keyColumns: job.request.keyColumns, duplicates, warnings: sheet.warnings,
   };
 }

@@ -81,7 +81,8 @@ export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]
 export type ResultHead = Omit<PageResult, 'rows'>;
 type ResultLine = [row: number, state: Outcome, output: Json, error?: RowFailure];
 
-export function resultLine({ row, state, output, error }: RowResult): string {
+export function resultLine({ row, state, output, error, line: known }: RowResult): string {
+  if (known !== undefined) return known;
   const line: ResultLine = error ? [row, state, output, error] : [row, state, output];
   return `${JSON.stringify(line)}\n`;
 }
@@ -98,3 +99,28 @@ export async function readResultFile(blobs: Blobs, key: string): Promise<PageRes
     rows: lines.map(([row, state, output, error]) => ({ row, state, output, ...(error && { error }) })),
   };
 }
+
+/** A page's result with the outputs left as text. */
+export interface ResultText {
+  head: ResultHead;
+  rows: Map<number, { state: Outcome; line: string }>;
+}
+
+const LINE_START = /^\[(\d+),"(\w+)"/;
+
+export async function readResultText(blobs: Blobs, key: string): Promise<ResultText> {
+  const [first = '', ...lines] = (await readText(blobs, key)).trimEnd().split('\n');
+  const rows: ResultText['rows'] = new Map();
+  for (const line of lines) {
+    const start = LINE_START.exec(line);
+    if (!start) throw damaged(key, new Error('A line does not begin as one does.'));
+    rows.set(Number(start[1]), { state: start[2] as Outcome, line: `${line}\n` });
+  }
+  return { head: JSON.parse(first) as ResultHead, rows };
+}
+
+/** The failure that a result's line tells. */
+export const failureOf = (line: string): RowFailure | undefined => (JSON.parse(line) as ResultLine)[3];
+
+/** A line of a row that was done, as that of one that is unchanged. */
+export const unchangedLine = (line: string): string => line.replace('"done"', '"unchanged"');

@@ -103,6 +103,12 @@ export interface Manifest {
   columns: { name: string; header: string | null; letter: string }[];
   /** Cheap identity of what was read. */
   fingerprint: string;
+  /** Hash of how it was read: range, header, key columns, size of pages. */
+  reading: string;
+  /** The lane's, when the sheet was read. */
+  generation: number;
+  /** The job whose pages these are a copy of, because the file has not changed since; null when the sheet was read. */
+  base: string | null;
   /** Hash over all row hashes in order. */
   contentHash: string;
   /** How rows are named: by these columns, or by their number when empty. */

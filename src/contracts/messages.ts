@@ -102,6 +102,7 @@ export interface RecordStateInput extends JobRef {
 export interface OpenSheetInput extends JobRef {
   attempt: number;
   sequence: number;
+  generation: number;
 }
 
 export interface OpenSheetAnswer {

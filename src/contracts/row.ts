@@ -60,6 +60,8 @@ export interface RowResult {
   state: Outcome;
   output: Json;
   error?: RowFailure;
+  /** The whole as its line in the result file, where that is known; `output` is then null. */
+  line?: string;
 }
 
 /** A page's result: all outcomes that its rows have so far, and who found them. */
@@ -69,5 +71,7 @@ export interface PageResult {
   /** Rows that this attempt's handler calls have finished, and those of them that count as faults. */
   tried: number;
   faults: number;
+  /** Of the handler that the rows were done with. */
+  handlerHash: string;
   rows: RowResult[];
 }

@@ -73,6 +73,28 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
 const wasAskedFor = (result: RowResult, retry: RetryFilter | null): boolean =>
   result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? ''));
 
+/** What became of a page's rows in the job before, on the same sheet with the same handler, nobody having worked on the lane since. */
+export type BaseRows = ReadonlyMap<number, { state: Outcome; line: string }>;
+
+/**
+ * Settles what the job before had finished, as the ledger would: done rows are unchanged, permanent failures stand.
+ * `read` tells a line's failure, `unchanged` makes its line one of an unchanged row. Changes `plan`.
+ */
+export function planFromBase(plan: PagePlan, base: BaseRows, read: (line: string) => RowFailure | undefined, unchanged: (line: string) => string): void {
+  plan.open = plan.open.filter((row) => {
+    const before = base.get(row.row);
+    if (before?.state === 'done' || before?.state === 'unchanged') {
+      plan.settled.set(row.row, { row: row.row, state: 'unchanged', output: null, line: unchanged(before.line) });
+      return false;
+    }
+    const error = before?.state === 'failed' ? read(before.line) : undefined;
+    if (!error || error.retryable) return true;
+    plan.settled.set(row.row, { row: row.row, state: 'failed', output: null, error: { ...error, carried: true } });
+    plan.newFailures.push(row);
+    return false;
+  });
+}
+
 /** The part of a ledger item that decides. */
 export interface KnownItem {
   inputHash: string;

@@ -53,7 +53,8 @@ export async function localFile(file: string, inputDirs: string[]): Promise<Shee
   };
 }
 
-const fingerprintOf = (stats: BigIntStats): string => `file:${stats.ino}-${stats.size}-${stats.mtimeNs}`;
+/** The time of change too: unlike that of modification, nobody can set it back. */
+const fingerprintOf = (stats: BigIntStats): string => `file:${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`;
 
 async function resolveInside(file: string, inputDirs: string[], name: string): Promise<string> {
   const notAllowed = new SheafError('path_not_allowed', `${name} is outside the folders that may be read`, {
@@ -115,7 +116,7 @@ async function withFile<T>(real: string, name: string, use: (handle: Handle) => 
   }
 }
 
-const uploadMeta = z.object({ name: z.string(), size: z.number() });
+const uploadMeta = z.object({ name: z.string(), size: z.number(), sha256: z.string().optional() });
 
 /** A file that was uploaded. Rejects with `upload_not_found` when there is none, or when its upload never finished. */
 export async function uploadedFile(blobs: Blobs, tenant: string, upload: string): Promise<SheetFile> {
@@ -125,13 +126,14 @@ export async function uploadedFile(blobs: Blobs, tenant: string, upload: string)
   const meta = await blobs.get(blobKeys.uploadMeta(tenant, upload)).catch((error: unknown) => {
     throw error instanceof SheafError && error.code === 'blob_not_found' ? missing(error) : error;
   });
-  const { name } = uploadMeta.parse(JSON.parse(meta.toString()));
+  const { name, sha256 } = uploadMeta.parse(JSON.parse(meta.toString()));
   const info = await blobs.head(key);
   if (info === null) throw missing(undefined);
   return {
     name,
     size: info.size,
-    fingerprint: `upload:${upload}-${info.size}`,
+    // The same content uploaded again is the same file.
+    fingerprint: sha256 === undefined ? `upload:${upload}-${info.size}` : `sha256:${sha256}`,
     stream: (range) => blobs.stream(key, range),
   };
 }

@@ -142,7 +142,7 @@ class SheetJob {
   async #openSheet(): Promise<void> {
     await this.#interruptible(async () => {
       const rows = this.#activities<RowActivities>({ ...SNAPSHOT, summary: 'read the sheet into pages' }, TASK_QUEUES.rows);
-      const answer = await rows.openSheet({ ...this.#ref(), sequence: ++this.#sequence });
+      const answer = await rows.openSheet({ ...this.#ref(), sequence: ++this.#sequence, generation: this.#generation });
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
       this.#counts = answer.counts;

@@ -13,7 +13,7 @@ export function jobsConformance(stores: () => { store: Store; other: Store }): v
     it('gives a job back as it was written, also to another instance and not to another tenant', async () => {
       const { store, other } = stores();
       const job = aJob('j1', { tags: ['a', 'b'], manifest: {
-        rows: 3, pages: 1, bytes: 9, columns: [{ name: 'שם', header: 'שם', letter: 'A' }], fingerprint: 'f', contentHash: 'c',
+        rows: 3, pages: 1, bytes: 9, columns: [{ name: 'שם', header: 'שם', letter: 'A' }], fingerprint: 'f', reading: 'r', generation: 1, base: null, contentHash: 'c',
         keyColumns: ['שם'], duplicates: 0, warnings: [{ code: 'w', message: 'm', row: 2 }],
       } });
       expect(await store.createJob(job)).toEqual({ job, created: true });

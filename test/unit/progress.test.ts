@@ -5,7 +5,7 @@ import type { Manifest } from '../../src/contracts/job.ts';
 import { progressOf } from '../../src/domain/progress.ts';
 
 const START = Date.parse('2026-01-01T00:00:00Z');
-const manifest = (rows: number): Manifest => ({ rows, pages: 1, bytes: 1, columns: [], fingerprint: '', contentHash: '', keyColumns: [], warnings: [], duplicates: 0 });
+const manifest = (rows: number): Manifest => ({ rows, pages: 1, bytes: 1, columns: [], fingerprint: '', reading: '', generation: 1, base: null, contentHash: '', keyColumns: [], warnings: [], duplicates: 0 });
 const running = (rows: number) => ({
   state: 'running' as const, manifest: manifest(rows), startedAt: '2026-01-01T00:00:00Z', runningSince: '2026-01-01T00:00:00Z', finishedBefore: 0,
 });
