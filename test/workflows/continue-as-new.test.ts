@@ -119,6 +119,6 @@ test('Updates and Signals that come while runs change are answered, and the last
   expect(histories.length).toBeGreaterThan(1);
   expect(inputOf(histories[1]!)).toMatchObject({ attempt: 1 });
   // What the pages were given never goes back.
-  const concurrencies = job.pages.map(({ concurrency }) => concurrency ?? 0);
+  const concurrencies = job.pages.toSorted((a, b) => a.dispatch - b.dispatch).map(({ concurrency }) => concurrency ?? 0);
   expect(concurrencies).toEqual(concurrencies.toSorted((a, b) => a - b));
 });

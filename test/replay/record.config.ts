@@ -1,0 +1,5 @@
+/** `npx vitest run --config test/replay/record.config.ts` makes the committed histories anew; see README.md. */
+import { defineConfig } from 'vitest/config';
+import base from '../../vitest.config.ts';
+
+export default defineConfig({ ...base, test: { ...base.test, include: ['test/replay/record.ts'] } });

@@ -1,0 +1,123 @@
+/** Makes the committed histories: real jobs on the real server, one for each way that a job can go. */
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { isEnded, type JobRecord } from '../../src/contracts/job.ts';
+import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
+import { door, openStage } from '../workflows/fakes.ts';
+import { historiesOf } from '../workflows/replay.ts';
+import { eventually, openRig, rowsOf, TENANT, type Rig } from '../workflows/rig.ts';
+import { commitHistory } from './histories.ts';
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await openRig();
+  await rig.startWorkers();
+});
+afterEach(() => rig.gate.reset());
+afterAll(() => rig.close());
+
+async function commit(name: string, workflowId: string): Promise<void> {
+  const { client } = rig.env;
+  await eventually(async () => (await client.workflow.getHandle(workflowId).describe()).status.name !== 'RUNNING');
+  await commitHistory(name, (await historiesOf(client, workflowId)).at(-1)!.history);
+}
+const control = (job: JobRecord, name: 'pause' | 'resume' | 'cancel') => rig.jobs.control(TENANT, job.id, name);
+async function held(sheet: string): Promise<JobRecord> {
+  rig.gate.hold = (key) => key === 'a3';
+  const job = await rig.create(sheet, rowsOf(6), { request: { ...(await rig.gated()), drainSeconds: 0 } });
+  await rig.gate.until(() => rig.gate.held === 1);
+  return job;
+}
+
+test('completed', async () => {
+  const job = await rig.ended((await rig.create('completed', rowsOf(12_000), { tags: ['sample'] })).id);
+  await commit('completed', jobWorkflowId(job.id, 1));
+});
+
+test('paused, changed and resumed', async () => {
+  const job = await held('paused');
+  await control(job, 'pause');
+  await rig.when(job.id, ({ state }) => state === 'paused');
+  await rig.jobs.change(TENANT, job.id, { priority: 'high', concurrency: 2 });
+  rig.gate.release();
+  await control(job, 'resume');
+  await rig.ended(job.id);
+  await commit('paused-and-resumed', jobWorkflowId(job.id, 1));
+});
+
+test('resumed while rows drain', async () => {
+  rig.gate.hold = (key) => key === 'a3';
+  const job = await rig.create('resumed', rowsOf(40), { request: await rig.gated() });
+  await rig.gate.until(() => rig.gate.held === 1);
+  await control(job, 'pause');
+  await rig.env.client.workflow.getHandle(jobWorkflowId(job.id, 1)).signal('resume');
+  rig.gate.answerMs = 100;
+  rig.gate.release();
+  await rig.gate.until(() => rig.gate.started.length >= 15);
+  rig.gate.answerMs = 0;
+  await rig.ended(job.id);
+  await commit('resumed-while-draining', jobWorkflowId(job.id, 1));
+});
+
+test('cancelled by the API, and by Temporal', async () => {
+  const api = await held('cancelled');
+  await control(api, 'cancel');
+  await rig.ended(api.id);
+  await commit('cancelled', jobWorkflowId(api.id, 1));
+  rig.gate.reset();
+  const temporal = await held('cancelled-by-temporal');
+  await rig.env.client.workflow.getHandle(jobWorkflowId(temporal.id, 1)).cancel();
+  await rig.ended(temporal.id);
+  await commit('cancelled-by-temporal', jobWorkflowId(temporal.id, 1));
+});
+
+test('failed by the breaker, and its retry', async () => {
+  rig.gate.fail = () => ({ code: 'down' });
+  const breaker = { minRows: 3, maxFailedFraction: 0.3 };
+  const job = await rig.ended((await rig.create('breaker', rowsOf(10), { request: { ...(await rig.gated()), breaker } })).id);
+  expect(job.error?.code).toBe('circuit_breaker');
+  await commit('failed-by-breaker', jobWorkflowId(job.id, 1));
+  rig.gate.fail = () => null;
+  await rig.jobs.retry(TENANT, job.id, { codes: null });
+  await rig.when(job.id, ({ attempt, state }) => attempt === 2 && isEnded(state));
+  await commit('retry', jobWorkflowId(job.id, 2));
+});
+
+test('waiting for a lane, and deleted in the end', async () => {
+  const first = await held('lane');
+  const second = await rig.create('lane', rowsOf(6), { request: await rig.gated() });
+  await rig.when(second.id, ({ state }) => state === 'waiting');
+  rig.gate.release();
+  await rig.ended(second.id);
+  await commit('waiting', jobWorkflowId(second.id, 1));
+  await rig.jobs.remove(TENANT, first.id);
+  await eventually(async () => (await rig.store.getJob(TENANT, first.id)) === null);
+  await commit('delete-job', deleteWorkflowId(first.id));
+});
+
+test('terminated, and closed by the reconciler', async () => {
+  const job = await held('terminated');
+  await rig.env.client.workflow.getHandle(jobWorkflowId(job.id, 1)).terminate();
+  await rig.withReconciler(() => rig.ended(job.id));
+  await commit('close-job', closeWorkflowId(job.id, 1));
+});
+
+test('continued as new', async () => {
+  await rig.stopWorkers();
+  const stage = await openStage(rig.env);
+  const boundary = door();
+  const job = await stage.start(12, 2, (before) => ({
+    async processPage(input) {
+      if (input.page <= 2) await boundary.pass();
+      return before.processPage(input);
+    },
+  }));
+  await boundary.reached;
+  while ((await job.handle.describe()).historyLength < MAX_HISTORY_EVENTS) {
+    await Promise.all(Array.from({ length: 100 }, () => job.handle.signal('setPriority', 'normal')));
+  }
+  boundary.open();
+  await job.result();
+  await commit('continued-as-new', job.handle.workflowId);
+  await stage.stop();
+});
