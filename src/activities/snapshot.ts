@@ -8,7 +8,7 @@ import type { JobRecord, Manifest } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
-import { PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
+import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
 import { findHandler } from '../handlers/index.ts';
 import { localFile, uploadedFile } from '../sources/files.ts';
 import { openSheet } from '../sources/index.ts';
@@ -36,7 +36,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
       const { done, unchanged, failed, skipped } = await deps.store.jobTotals(job.tenant, job.id, input.attempt);
       return {
         total: job.manifest!.rows,
-        window: PAGE_WINDOWS[findHandler(job.request.handler).work],
+        window: job.manifest!.base === null ? PAGE_WINDOWS[findHandler(job.request.handler).work] : COPIED_PAGE_WINDOW,
         pending: input.attempt === 1
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
           : toSpans(await pagesToRetry(deps, job)),

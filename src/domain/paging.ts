@@ -16,6 +16,9 @@ export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
 /** Pages in flight at once. Costly pages share the job's concurrency, so two suffice to hide a page's tail. */
 export const PAGE_WINDOWS: Record<'cheap' | 'costly', number> = { cheap: 2, costly: 2 };
 
+/** Pages of a sheet that has not changed: most are settled without a handler, so what they wait for is Temporal. */
+export const COPIED_PAGE_WINDOW = 4;
+
 export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;
 
 /** Ascending page numbers as runs. */

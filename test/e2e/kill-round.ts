@@ -9,7 +9,7 @@ import type { Part, TestStack } from '../servers/stack.ts';
 
 const CONCURRENCY = 50;
 /** A costly handler's rows are committed by so many, or so long after their answer. */
-const SUB_BATCH = 50;
+const SUB_BATCH = 25;
 const COMMIT_MS = 250;
 /** Pages that run side by side; each has a sub-batch of its own. */
 const PAGES_AT_ONCE = 2;
