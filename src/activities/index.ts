@@ -7,6 +7,7 @@ import { maintenanceActivities } from './maintenance.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
 import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
+import { storesActivities } from './stores.ts';
 
 export interface Activities {
   jobs: JobActivities;
@@ -20,7 +21,7 @@ export function createActivities(deps: ActivityDeps, client: Client): Activities
   const handlers = preparedHandlers(deps);
   return {
     jobs: jobActivities(deps, handlers),
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers) },
+    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
     maintenance: maintenanceActivities(deps, client),
     close: () => handlers.closeAll(),
   };

@@ -152,6 +152,8 @@ export interface JobActivities {
 export interface RowActivities {
   openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer>;
   processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
+  /** Resolves when the store and the blobs can be written and read. */
+  checkStores(): Promise<void>;
 }
 export interface MaintenanceActivities {
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
