@@ -1,7 +1,7 @@
 /** `sheaf system status|config|check`: how the installation is, and what would make it better. */
 import type { Command } from 'commander';
 import type { SystemAnswer } from '../contracts/api.ts';
-import { environmentSchema } from '../config.ts';
+import { environmentSchema, isSecret } from '../config.ts';
 import { type Context, contextOf, sharedTerminal } from './context.ts';
 import { CommandFailure, EXIT } from './failure.ts';
 import { duration, printable } from './format.ts';
@@ -73,9 +73,6 @@ interface Variable {
   problem?: string;
 }
 
-/** Values of such variables stay unsaid. */
-const SECRET = /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/;
-
 function printConfig(command: Command): void {
   const terminal = sharedTerminal(command);
   const variables = Object.entries(environmentSchema.shape).map(([name, schema]): Variable => {
@@ -83,7 +80,7 @@ function printConfig(command: Command): void {
     const read = schema.safeParse(given);
     return {
       name,
-      value: given !== undefined && SECRET.test(name) ? '(set)' : read.success ? read.data ?? null : null,
+      value: given !== undefined && isSecret(name) ? '(set)' : read.success ? read.data ?? null : null,
       default: schema.parse(undefined) ?? null,
       set: given !== undefined,
       meaning: schema.description ?? '',
