@@ -14,6 +14,7 @@ import type { FinishedRow } from './row-runner.ts';
 export interface PageIdentity {
   lane: LaneRef;
   jobId: string;
+  tags: string[];
   page: number;
   attempt: number;
   fence: bigint;
@@ -156,8 +157,8 @@ export class PageCommits {
   }
 
   #writeRows(items: ItemWrite[], failed: FailedRow[], cleared: number[]): Promise<void> {
-    const { lane, jobId, fence } = this.#page;
-    return this.#store.commitRows({ lane, job: jobId, fence, items, failed, cleared });
+    const { lane, jobId, tags, fence } = this.#page;
+    return this.#store.commitRows({ lane, job: jobId, tags, fence, items, failed, cleared });
   }
 
   async #writeCounts(): Promise<void> {

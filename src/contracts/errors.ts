@@ -13,6 +13,7 @@ export const ERRORS = {
   // The request
   invalid_request: { status: 400, retryable: false, title: 'The request is not valid' },
   invalid_cursor: { status: 400, retryable: false, title: 'The cursor is not one that this list gave' },
+  invalid_query: { status: 400, retryable: false, title: 'There is nothing that can be searched for' },
   body_too_large: { status: 413, retryable: false, title: 'The body is too large' },
   unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not supported' },
   not_found: { status: 404, retryable: false, title: 'There is no such address' },
@@ -59,6 +60,8 @@ export const ERRORS = {
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },
   blobs_unavailable: { status: 503, retryable: true, title: 'The blob store cannot be reached' },
   blob_not_found: { status: 404, retryable: false, title: 'A stored object is missing' },
+  checksum_mismatch: { status: 422, retryable: true, title: 'The bytes are not those that were sent' },
+  parts_mismatch: { status: 409, retryable: false, title: 'Parts of the upload are missing or different' },
   schema_too_new: { status: 500, retryable: false, title: 'The store was written by a newer version' },
   shutting_down: { status: 503, retryable: true, title: 'The server is shutting down' },
   internal: { status: 500, retryable: true, title: 'Something went wrong in Sheaf' },

@@ -27,3 +27,13 @@ export interface SearchFilter {
   /** ISO 8601. Written last before that time. */
   until?: string;
 }
+
+/** A piece of a row's text around what was found. */
+export interface Highlight {
+  /** Where the text stands: in a cell, or in what the handler answered. */
+  in: 'input' | 'output';
+  /** The column, or the path in the output (`labels.0`); empty where the output is itself a text. */
+  name: string;
+  /** One after the other they are the text; `…` at an end where it was cut. */
+  parts: { text: string; match: boolean }[];
+}

@@ -9,6 +9,7 @@ import { jobMethods } from './sqlite/jobs.ts';
 import { pageMethods } from './sqlite/pages.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
+import { Searcher } from './sqlite/search.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
 import type { Store } from './store.ts';
 
@@ -18,24 +19,28 @@ const LEDGER_CACHE_KIB = 16 * 1024;
 /** Makes the folder and the files where they are not there. Rejects with `schema_too_new`, `store_unavailable`. */
 export async function openSqliteStore({ folder }: { folder: string }): Promise<Store> {
   const control = await SqliteFile.open(path.join(folder, 'control.db'), CONTROL_MIGRATIONS, CONTROL_CACHE_KIB);
+  const ledgerPath = path.join(folder, 'ledger.db');
   let ledger: SqliteFile;
   try {
-    ledger = await SqliteFile.open(path.join(folder, 'ledger.db'), LEDGER_MIGRATIONS, LEDGER_CACHE_KIB);
+    ledger = await SqliteFile.open(ledgerPath, LEDGER_MIGRATIONS, LEDGER_CACHE_KIB);
   } catch (error) {
     control.close();
     throw error;
   }
+  const searcher = new Searcher(ledgerPath);
   return {
     ...jobMethods(control),
     ...pageMethods(control),
     ...rowMethods(ledger),
     removeJob: removal(control, ledger),
+    search: searcher.search,
 
     check: async () => {
       await control.check();
       await ledger.check();
     },
     close: async () => {
+      await searcher.close();
       control.close();
       ledger.close();
     },

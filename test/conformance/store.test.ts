@@ -5,6 +5,7 @@ import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { processesConformance } from './store-processes.ts';
 import { rowsConformance } from './store-rows.ts';
+import { searchConformance } from './store-search.ts';
 
 describe.each(Object.entries(storeAdapters))('store: %s', (name, adapter) => {
   let place: string;
@@ -27,6 +28,7 @@ describe.each(Object.entries(storeAdapters))('store: %s', (name, adapter) => {
 
   jobsConformance(() => ({ store, other }));
   rowsConformance(() => ({ store, other }));
+  searchConformance(() => ({ store, other }));
   pagesConformance(() => ({ store, other }));
   processesConformance(name, () => ({ store, place }));
 });

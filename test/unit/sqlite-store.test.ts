@@ -79,7 +79,7 @@ describe('the SQLite store', () => {
     const writer = new Sqlite(file('ledger.db'));
     writer.exec('BEGIN IMMEDIATE');
     let committed = false;
-    const commit = store.commitRows({ lane: aLane(), job: 'j', fence: 1n, items: [anItem('k', {})], failed: [], cleared: [] }).then(() => { committed = true; });
+    const commit = store.commitRows({ lane: aLane(), job: 'j', tags: [], fence: 1n, items: [anItem('k', {})], failed: [], cleared: [] }).then(() => { committed = true; });
     // Jobs are in the other file, and reads wait for nobody.
     await store.createJob(aJob('j1'));
     expect((await store.readItems(aLane(), ['k'])).size).toBe(0);

@@ -1,13 +1,12 @@
-/** The ledger: items with their full text, and the failed rows of jobs, in the ledger file. */
-import { queryTerms } from '../../domain/search-text.ts';
+/** The ledger: items with their full text, and the failed rows of jobs, in the ledger file. `search.ts` searches it. */
 import type { Json, RowFailure, RowInput } from '../../contracts/row.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, LaneRef, Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
-type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'searchItems' | 'listFailedRows' | 'countFailedRows'>;
+type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows'>;
 
-interface ItemRow extends Omit<Item, 'output' | 'error'> {
+export interface ItemRow extends Omit<Item, 'output' | 'error'> {
   output: string | null;
   error: string | null;
 }
@@ -17,18 +16,14 @@ interface StoredFailedRow extends Pick<FailedRow, 'row' | 'key'> {
   input: string;
 }
 
-const toItem = (row: ItemRow): Item => ({
+export const toItem = (row: ItemRow): Item => ({
   ...row,
   output: row.output === null ? null : (JSON.parse(row.output) as Json),
   error: row.error === null ? null : (JSON.parse(row.error) as RowFailure),
 });
 
-const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
+export const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
   items.output, items.error, items.job, items.attempt`;
-
-/** Every alternative is quoted, so that nothing of a query is FTS5's own syntax. */
-const matchExpression = (groups: string[][]): string =>
-  groups.map((alternatives) => `(${alternatives.map((term) => `"${term.replaceAll('"', '""')}"`).join(' OR ')})`).join(' AND ');
 
 export function rowMethods(file: SqliteFile): RowMethods {
   const { db } = file;
@@ -39,13 +34,13 @@ export function rowMethods(file: SqliteFile): RowMethods {
     `SELECT ${ITEM_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN items ON items.lane = ? AND items.key = wanted.value`);
   const insertItem = db.prepare(`
     INSERT INTO items (lane, key, row, fence, state, input_hash, handler_hash, job, attempt, tries, tokens, cost, latency_ms,
-      updated_at, output, error, input)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
+      updated_at, output, error, input, tags)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
   const selectOld = db.prepare<[number, string], { id: number; input: string; output: string | null }>(
     'SELECT id, input, output FROM items WHERE lane = ? AND key = ?');
   const updateItem = db.prepare(`
     UPDATE items SET row = ?, fence = ?, state = ?, input_hash = ?, handler_hash = ?, job = ?, attempt = ?, tries = ?, tokens = ?,
-      cost = ?, latency_ms = ?, updated_at = ?, output = ?, error = ?, input = ?
+      cost = ?, latency_ms = ?, updated_at = ?, output = ?, error = ?, input = ?, tags = ?
     WHERE id = ? AND fence <= ?`);
   const insertText = db.prepare<[number | bigint, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
   const replaceText = db.prepare<[number, string]>('INSERT OR REPLACE INTO item_text (rowid, text) VALUES (?, ?)');
@@ -60,10 +55,6 @@ export function rowMethods(file: SqliteFile): RowMethods {
     WHERE excluded.fence >= fence`);
   const clearFailed = db.prepare<[string, string, number, bigint]>(
     'DELETE FROM failed_rows WHERE tenant = ? AND job = ? AND row = ? AND fence <= ?');
-  const search = db.prepare<[string, string, number], ItemRow & { source: string; lane: string; input: string }>(`
-    SELECT ${ITEM_COLUMNS}, items.input, lanes.source, lanes.lane
-    FROM item_text JOIN items ON items.id = item_text.rowid JOIN lanes ON lanes.id = items.lane
-    WHERE item_text MATCH ? AND lanes.tenant = ? ORDER BY item_text.rank LIMIT ?`);
   const failedColumns = 'row, key, error, input';
   const selectFailed = db.prepare<[string, string, number, number], StoredFailedRow>(
     `SELECT ${failedColumns} FROM failed_rows WHERE tenant = ? AND job = ? AND row > ? ORDER BY row LIMIT ?`);
@@ -85,15 +76,16 @@ export function rowMethods(file: SqliteFile): RowMethods {
       return items;
     }),
 
-    commitRows: ({ lane, job, fence, items, failed, cleared }) => file.write(() => {
+    commitRows: ({ lane, job, tags, fence, items, failed, cleared }) => file.write(() => {
       const id = laneId(lane);
       const now = Date.now();
+      const tagList = tags.length === 0 ? null : JSON.stringify(tags);
       for (const item of items) {
         const input = JSON.stringify(item.input);
         const output = item.output === null ? null : JSON.stringify(item.output);
         const error = item.error === null ? null : JSON.stringify(item.error);
         const inserted = insertItem.run(id, item.key, item.row, fence, item.state, item.inputHash, item.handlerHash, item.job,
-          item.attempt, item.tries, item.tokens, item.cost, item.latencyMs, now, output, error, input);
+          item.attempt, item.tries, item.tokens, item.cost, item.latencyMs, now, output, error, input, tagList);
         if (inserted.changes > 0) {
           insertText.run(inserted.lastInsertRowid, item.text);
           continue;
@@ -101,7 +93,7 @@ export function rowMethods(file: SqliteFile): RowMethods {
         const old = selectOld.get(id, item.key);
         if (old === undefined) continue;
         const updated = updateItem.run(item.row, fence, item.state, item.inputHash, item.handlerHash, item.job, item.attempt,
-          item.tries, item.tokens, item.cost, item.latencyMs, now, output, error, input, old.id, fence);
+          item.tries, item.tokens, item.cost, item.latencyMs, now, output, error, input, tagList, old.id, fence);
         // The text is made of input and output: where they are the same, it is too.
         if (updated.changes > 0 && (old.input !== input || old.output !== output)) replaceText.run(old.id, item.text);
       }
@@ -112,13 +104,6 @@ export function rowMethods(file: SqliteFile): RowMethods {
         });
       }
       for (const row of cleared) clearFailed.run(lane.tenant, job, row, fence);
-    }),
-
-    searchItems: (tenant, query, limit) => file.read(() => {
-      const groups = queryTerms(query);
-      if (groups.length === 0) return [];
-      return search.all(matchExpression(groups), tenant, limit).map(({ source, lane, input, ...item }) =>
-        ({ ...toItem(item), source, lane, input: JSON.parse(input) as RowInput }));
     }),
 
     listFailedRows: async (tenant, job, filter, page) => {
