@@ -1,0 +1,112 @@
+/** Objects that arrive in parts: S3's multipart uploads. */
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import {
+  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, HeadObjectCommand,
+  ListMultipartUploadsCommand, paginateListParts, UploadPartCommand, type CompletedPart, type ListMultipartUploadsCommandOutput,
+} from '@aws-sdk/client-s3';
+import type { BlobPart, BlobParts } from '../blobs.ts';
+import { Measured } from '../checksum.ts';
+import { checkOrder, checkPart, checkParts, exactly } from '../parts.ts';
+import type { Bucket } from './bucket.ts';
+import { asking, nameOf, s3Error } from './errors.ts';
+
+/** Parts up to so many bytes are held in memory, so that they can be sent again. */
+const HELD = 8 * 2 ** 20;
+
+const toHex = (base64 = ''): string => Buffer.from(base64, 'base64').toString('hex');
+const toBase64 = (hex: string): string => Buffer.from(hex, 'hex').toString('base64');
+
+export function s3Parts(bucket: Bucket): BlobParts {
+  const { client, making } = bucket;
+  const object = (key: string) => ({ ...bucket.at, Key: bucket.nameOf(key) });
+
+  async function found(key: string, upload: string): Promise<(BlobPart & { tag: string | undefined })[]> {
+    const all = [];
+    for await (const { Parts = [] } of paginateListParts({ client }, { ...object(key), UploadId: upload })) {
+      for (const { PartNumber = 0, Size = 0, ChecksumCRC32, ETag } of Parts) {
+        all.push({ number: PartNumber, size: Size, checksum: toHex(ChecksumCRC32), tag: ETag });
+      }
+    }
+    return all;
+  }
+
+  /** What was completed before its answer was lost is there, and is no upload any more. */
+  async function isThere(key: string, size: number): Promise<boolean> {
+    return (await client.send(new HeadObjectCommand(object(key))).catch(() => null))?.ContentLength === size;
+  }
+
+  return {
+    begin: (key) => asking(key, async () => {
+      const { UploadId } = await client.send(new CreateMultipartUploadCommand({ ...object(key), ...making, ChecksumType: 'FULL_OBJECT' }));
+      if (UploadId === undefined) throw new Error('The S3 server named no upload.');
+      return UploadId;
+    }),
+
+    put: async (key, upload, part, content, { signal } = {}) => {
+      const target = object(key);
+      checkPart(part);
+      const measured = new Measured(content);
+      const stop = new AbortController();
+      const until = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
+      try {
+        signal?.throwIfAborted();
+        const stream = Readable.from(exactly(measured, part), { objectMode: false });
+        // The client waits for bytes that never come when their stream fails.
+        stream.on('error', (error) => stop.abort(error));
+        until.addEventListener('abort', () => stream.destroy(), { once: true });
+        const body = part.size <= HELD ? await buffer(stream) : stream;
+        until.throwIfAborted();
+        await client.send(new UploadPartCommand({
+          ...target, UploadId: upload, PartNumber: part.number, Body: body, ContentLength: part.size,
+          ...(part.checksum === undefined ? { ChecksumAlgorithm: making.ChecksumAlgorithm } : { ChecksumCRC32: toBase64(part.checksum) }),
+        }), { abortSignal: until });
+        return { number: part.number, size: part.size, checksum: measured.checksum };
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw measured.failure ?? s3Error(stop.signal.aborted ? stop.signal.reason : error, key);
+      } finally {
+        if (content instanceof Readable) content.destroy();
+      }
+    },
+
+    list: (key, upload) => asking(key, async () => (await found(key, upload)).map(({ number, size, checksum }) => ({ number, size, checksum }))),
+
+    complete: async (key, upload, parts) => {
+      const size = checkOrder(parts);
+      try {
+        const there = await found(key, upload);
+        checkParts(parts, there);
+        const tags = new Map(there.map(({ number, tag }) => [number, tag]));
+        const Parts = parts.map(({ number, checksum }): CompletedPart => ({ PartNumber: number, ETag: tags.get(number), ChecksumCRC32: toBase64(checksum) }));
+        await client.send(new CompleteMultipartUploadCommand({
+          ...object(key), UploadId: upload, ChecksumType: 'FULL_OBJECT', MultipartUpload: { Parts }, MpuObjectSize: size,
+        }));
+      } catch (error) {
+        if (nameOf(error) !== 'NoSuchUpload' || !(await isThere(key, size))) throw s3Error(error, key);
+      }
+      return { size };
+    },
+
+    abort: async (key, upload) => {
+      try {
+        await client.send(new AbortMultipartUploadCommand({ ...object(key), UploadId: upload }));
+      } catch (error) {
+        if (nameOf(error) !== 'NoSuchUpload') throw s3Error(error, key);
+      }
+    },
+
+    async *begunBefore(time) {
+      const within = { ...bucket.at, ...(bucket.root !== '' && { Prefix: bucket.root }) };
+      let page: ListMultipartUploadsCommandOutput | undefined;
+      do {
+        const after = page && { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+        page = await asking(bucket.root, () => client.send(new ListMultipartUploadsCommand({ ...within, ...after })));
+        for (const { Key = '', UploadId: upload, Initiated: startedAt } of page.Uploads ?? []) {
+          const key = bucket.keyOf(Key);
+          if (key !== null && upload !== undefined && startedAt !== undefined && startedAt < time) yield { key, upload, startedAt };
+        }
+      } while (page.IsTruncated === true);
+    },
+  };
+}
