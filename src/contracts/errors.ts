@@ -62,6 +62,8 @@ export const ERRORS = {
   blob_not_found: { status: 404, retryable: false, title: 'A stored object is missing' },
   checksum_mismatch: { status: 422, retryable: true, title: 'The bytes are not those that were sent' },
   parts_mismatch: { status: 409, retryable: false, title: 'Parts of the upload are missing or different' },
+  store_refused: { status: 500, retryable: false, title: 'The store does not take a record' },
+  schema_outdated: { status: 500, retryable: false, title: 'The store has to be migrated to this version' },
   schema_too_new: { status: 500, retryable: false, title: 'The store was written by a newer version' },
   shutting_down: { status: 503, retryable: true, title: 'The server is shutting down' },
   internal: { status: 500, retryable: true, title: 'Something went wrong in Sheaf' },
