@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
 import { addJobCommands } from './job.ts';
+import { addSearch } from './search.ts';
 import { addStart } from './start.ts';
 import { addSystemCommands } from './system.ts';
 import { openTerminal } from './terminal.ts';
@@ -21,6 +22,7 @@ function createProgram(): Command {
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
   addStart(program);
   addJobCommands(program);
+  addSearch(program);
   addSystemCommands(program);
   return program;
 }
