@@ -6,7 +6,7 @@ const [adapter = '', place = '', role = '', name = ''] = process.argv.slice(2);
 
 /** Writes sub-batches, pages and events until it is killed; a line with the batch's number after each. */
 async function write(): Promise<void> {
-  const store = await storeAdapters[adapter]!.open(place);
+  const store = await storeAdapters[adapter as keyof typeof storeAdapters].open(place);
   for (let batch = 0; ; batch++) {
     const rows = Array.from({ length: SUB_BATCH }, (_, n) => batch * SUB_BATCH + n);
     await store.commitRows({
@@ -21,7 +21,7 @@ async function write(): Promise<void> {
 
 /** Claims the same keys, lanes and items as another process of this role; one line of JSON with what it was told. */
 async function race(): Promise<void> {
-  const store = await storeAdapters[adapter]!.open(place);
+  const store = await storeAdapters[adapter as keyof typeof storeAdapters].open(place);
   process.stdout.write('ready\n');
   await new Promise((resolve) => process.stdin.once('data', resolve));
   const created: boolean[] = [];
