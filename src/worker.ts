@@ -45,7 +45,7 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
 };
 const workers = await Promise.all([
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, maxCachedWorkflows: CACHED_WORKFLOWS,
+    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),

@@ -174,7 +174,7 @@ async function planStack(config: Config, say: (line: string) => void): Promise<P
     SHEAF_TEMPORAL_ADDRESS: temporal,
     SHEAF_API_PORT: String(apiPort),
   };
-  await bundleWorkflows();
+  if (config.SHEAF_WORKFLOW_BUNDLE === undefined) await bundleWorkflows();
   return {
     api: `http://${reachable(config.SHEAF_API_HOST)}:${apiPort}`,
     temporal,
