@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import type { SearchHitAnswer } from '../contracts/api.ts';
 import { listUpTo } from './client.ts';
 import { contextOf } from './context.ts';
+import { wrongUsage } from './failure.ts';
 import { isolate, printable } from './format.ts';
 import { atLeastOne } from './job-create.ts';
 import type { Terminal } from './terminal.ts';
@@ -34,8 +35,12 @@ export function addSearch(program: Command): void {
     .option('--since <time>', 'only rows written last on this day or at this time, or later: 2026-11-01, 2026-11-01T10:00:00Z')
     .option('--until <time>', 'only rows written last before this day or time')
     .option('--limit <n>', 'at most so many', atLeastOne, 20)
-    .addHelpText('after', '\nAll words must occur. For words in this order and for words to leave out, quote the whole query:\n  sheaf search \'"card declined" refund -october\'')
+    .addHelpText('after', '\nAll words must occur, none with a minus before it. Words in quotes must stand in this order; keep the quotes from the shell:\n  sheaf search refund -october \'"card declined"\'')
+    // `-october` is a word to leave out.
+    .allowUnknownOption()
     .action(async (words: string[], { limit, ...query }: SearchOptions, command: Command) => {
+      const unknown = words.find((word) => /^--\w/.test(word));
+      if (unknown !== undefined) throw wrongUsage(`There is no option ${unknown}.`, '--help shows those that there are.');
       const { client, terminal, signal } = contextOf(command);
       const hits = await listUpTo<SearchHitAnswer>(client, '/search', limit, { query: { q: words.join(' '), ...query }, signal }, MOST_PER_PAGE);
       if (terminal.json) return terminal.printJson(hits);

@@ -18,7 +18,7 @@ interface Written {
   over?: Partial<ItemWrite>;
 }
 
-const write = ({ source, tenant = 'default', tags = [], rows, over = {} }: Written): Promise<void> => api.store.commitRows({
+const write = ({ source, tenant = 'default', tags = [], rows, over = {} }: Written) => api.store.commitRows({
   lane: { tenant, source, lane: 'store' }, job: over.job ?? '01JOB', tags, fence: 1n, failed: [], cleared: [],
   items: Object.entries(rows).map(([key, input], index) => {
     const output = over.output ?? null;

@@ -34,11 +34,11 @@ describe('sheaf search', () => {
   test('asks for the words with every filter, and prints where each row is and what it says', async () => {
     const { out, code, queries } = await search(
       () => hits(hit({ highlights: inSubject(['Charged ', false], ['twice', true]) }), hit({ key: 'T-2', state: 'failed', error: { code: 'no_match', message: 'm', retryable: false } })),
-      ['charged', '"twice over" -october', '--source', 'tickets', '--lane', 'store', '--job', '01JOB', '--tag', 'a', '--tag', 'b', '--state', 'done', '--since', '2026-11-01', '--until', '2026-12-01', '--limit', '5'],
+      ['charged', '-hotel', '"twice over"', '-october', '--source', 'tickets', '--lane', 'store', '--job', '01JOB', '--tag', 'a', '--tag', 'b', '--state', 'done', '--since', '2026-11-01', '--until', '2026-12-01', '--limit', '5'],
     );
     expect(out).toBe('tickets/store  T-1  row 2  done\n  subject: Charged twice\ntickets/store  T-2  row 2  failed (no_match)\n  Charged twice\n');
     expect(code).toBe(0);
-    expect(queries).toEqual(['/search?q=charged+%22twice+over%22+-october&source=tickets&lane=store&job=01JOB&tag=a&tag=b&state=done&since=2026-11-01&until=2026-12-01&limit=5']);
+    expect(queries).toEqual(['/search?q=charged+-hotel+%22twice+over%22+-october&source=tickets&lane=store&job=01JOB&tag=a&tag=b&state=done&since=2026-11-01&until=2026-12-01&limit=5']);
   });
 
   test('marks the words where colour is shown, keeps right-to-left text together, and lets nothing steer the terminal', async () => {
@@ -68,6 +68,7 @@ describe('sheaf search', () => {
     expect(await search(() => problem(400, 'invalid_query', 'The query has no word.', { remedy: 'Search for a word.' }), ['"-"']))
       .toMatchObject({ out: '', err: 'error: The query has no word.\n  Search for a word.\n', code: 2 });
     expect((await search(() => hits(), [])).code).toBe(2);
-    expect((await search(() => hits(), ['wine', '-red'])).code).toBe(2);
+    expect(await search(() => hits(), ['wine', '--sorce', 'x'])).toMatchObject({ code: 2, queries: [] });
+    expect((await search(() => hits(), ['-red'])).queries).toEqual(['/search?q=-red&limit=20']);
   });
 });

@@ -37,8 +37,8 @@ export class Searcher {
   #start(): Worker {
     const thread = new Worker(new URL('./search-thread.ts', import.meta.url), { workerData: this.#file });
     thread.on('message', (answer: SearchAnswer) => this.#answered(thread, answer));
-    thread.on('error', (error) => this.#ended(thread, error));
-    thread.on('exit', () => this.#ended(thread, stopped()));
+    thread.on('error', (cause) => this.#ended(thread, cause));
+    thread.on('exit', () => this.#ended(thread));
     return thread;
   }
 
@@ -58,10 +58,11 @@ export class Searcher {
     }, IDLE_MS).unref();
   }
 
-  /** What a thread that ended has not answered, nobody will. */
-  #ended(thread: Worker, error: unknown): void {
+  /** What a thread that ended has not answered, nobody will; the next search starts another. */
+  #ended(thread: Worker, cause?: unknown): void {
     if (thread !== this.#thread) return;
     this.#thread = undefined;
+    const error = this.#closed ? stopped() : new SheafError('store_unavailable', 'The thread that searches has ended.', { remedy: 'Search again.', cause });
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
@@ -73,4 +74,4 @@ export class Searcher {
   }
 }
 
-const stopped = (): SheafError => new SheafError('store_unavailable', 'The search was broken off because the store was closed.', { remedy: 'Search again.' });
+const stopped = (): SheafError => new SheafError('store_unavailable', 'The store was closed because the process is stopping.', { remedy: 'Start Sheaf again.' });
