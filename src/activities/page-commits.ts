@@ -129,16 +129,16 @@ export class PageCommits {
         if ('error' in outcome) failed.push({ row: row.row, key: row.key, error: outcome.error, input: row.input });
       }
       const cleared = this.#page.attempt > 1 ? batch.filter(({ outcome }) => !('error' in outcome)).map(({ row }) => row.row) : [];
-      await this.#writeRows(items, failed, cleared);
+      const refused = await this.#writeRows(items, failed, cleared);
       this.#uncommitted -= batch.length;
       for (const { row, outcome } of batch) {
-        const failedRow = 'error' in outcome;
-        this.results.set(row.row, failedRow
-          ? { row: row.row, state: 'failed', output: null, error: outcome.error }
-          : { row: row.row, state: 'done', output: outcome.output });
-        this.#counts[failedRow ? 'failed' : 'done']++;
+        const error = refused.get(row.row) ?? ('error' in outcome ? outcome.error : null);
+        this.results.set(row.row, error === null && 'output' in outcome
+          ? { row: row.row, state: 'done', output: outcome.output }
+          : { row: row.row, state: 'failed', output: null, ...(error !== null && { error }) });
+        this.#counts[error === null ? 'done' : 'failed']++;
         this.#tried++;
-        if (failedRow && isFault(outcome.error)) this.#faults++;
+        if (error !== null && isFault(error)) this.#faults++;
       }
       await this.#writeCounts();
     }
@@ -156,7 +156,7 @@ export class PageCommits {
     };
   }
 
-  #writeRows(items: ItemWrite[], failed: FailedRow[], cleared: number[]): Promise<void> {
+  #writeRows(items: ItemWrite[], failed: FailedRow[], cleared: number[]): ReturnType<Store['commitRows']> {
     const { lane, jobId, tags, fence } = this.#page;
     return this.#store.commitRows({ lane, job: jobId, tags, fence, items, failed, cleared });
   }

@@ -130,7 +130,9 @@ export interface Store {
 
   // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
   readItems(lane: LaneRef, keys: string[]): Promise<Map<string, Item>>;
-  commitRows(commit: RowsCommit): Promise<void>;
+  /** Answers the rows that the store will never take as they are (too large, for one), by number: they are written down as
+   *  failed with that error, without content, and are the caller's to count as such. */
+  commitRows(commit: RowsCommit): Promise<ReadonlyMap<number, RowFailure>>;
   /** Items whose `text`, split at spaces, has the terms; words of a phrase are neighbours in it. Best match first, then those written
    *  last, then in an order that stays; over 10,000 matches an adapter may rank by what is cheaper. While nothing is written,
    *  pages neither repeat nor lose a hit. Removed items never appear. Rejects with `invalid_cursor`. */

@@ -1,9 +1,10 @@
 /** The ledger: items and failed rows, written in bulk under their fence and read by id. */
 import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
+import type { RowFailure } from '../../contracts/row.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../store.ts';
-import { bulk, type BulkWrite } from './bulk.ts';
+import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { documentId } from './documents.ts';
 import type { Kind } from './schema.ts';
@@ -97,6 +98,21 @@ export function rowMethods(cluster: Cluster): RowMethods {
     await bulk(cluster, late.map(([, { row }]) => ({ kind: 'failed-rows', tenant: lane.tenant, id: failedRowId(lane.tenant, job, row), fence, source: null })));
   };
 
+  /** What is refused is written down without its content. Rejects with `store_refused` where even that is. */
+  const writeRefused = async (commit: RowsCommit, items: Map<number, RowFailure>, failures: Map<number, RowFailure>, now: number): Promise<void> => {
+    const emptied = commit.items.flatMap((item): ItemWrite[] => {
+      const error = items.get(item.row);
+      return error === undefined ? [] : [{ ...item, state: 'failed', output: null, error, input: {}, text: '', tokens: null, cost: null }];
+    });
+    const failed = [
+      ...emptied.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
+      ...commit.failed.filter(({ row }) => failures.has(row) && !items.has(row)).map((row): FailedRow => ({ ...row, input: {} })),
+    ];
+    const outcomes = await bulk(cluster, [...emptied.map((item) => itemWrite(commit, item, now)), ...failed.map((row) => failedRowWrite(commit, row))]);
+    const [row] = refusedRows(outcomes, [...emptied, ...failed]).keys();
+    if (row !== undefined) throw new SheafError('store_refused', 'Elasticsearch refuses a row, even without its content.', { place: { row } });
+  };
+
   return {
     readItems: async (lane, keys) => {
       const ids = keys.map((key) => itemId(lane, key));
@@ -113,12 +129,14 @@ export function rowMethods(cluster: Cluster): RowMethods {
       // All is put into words first: a row that cannot be stops the whole commit.
       const items = commit.items.map((item) => itemWrite(commit, item, now));
       const failed = commit.failed.map((row) => failedRowWrite(commit, row));
-      refuseRefused(await bulk(cluster, items), commit.items);
-      refuseRefused(await bulk(cluster, failed), commit.failed);
+      const refused = refusedRows(await bulk(cluster, items), commit.items);
+      const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
       if (failed.length > 0) await takeBackLate(commit);
+      if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
       // Most were never among the failed rows: those are not worth a delete.
       const listed = await readByIds<FailedRowSource>('failed-rows', tenant, commit.cleared.map((row) => failedRowId(tenant, job, row)), ['tenant']);
       await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
+      return refused;
     },
 
     listFailedRows: async (tenant, job, filter, page) => {
@@ -144,12 +162,16 @@ export function rowMethods(cluster: Cluster): RowMethods {
   };
 }
 
-/** Nothing is dropped silently. */
-function refuseRefused(outcomes: Awaited<ReturnType<typeof bulk>>, rows: { row: number }[]): void {
+/** Why Elasticsearch will never take them as they are, by row. */
+function refusedRows(outcomes: BulkOutcome[], rows: { row: number }[]): Map<number, RowFailure> {
+  const refused = new Map<number, RowFailure>();
   for (const [index, outcome] of outcomes.entries()) {
     if (outcome.outcome !== 'refused') continue;
-    throw new SheafError('store_refused', `Elasticsearch refuses a row: ${outcome.status} (${outcome.type}).`, {
-      place: { row: rows[index]!.row }, remedy: 'Most likely the row and its output are too large; make the handler answer less.',
+    const tooLarge = outcome.status === 413;
+    refused.set(rows[index]!.row, {
+      code: tooLarge ? 'row_too_large' : 'row_refused', retryable: false,
+      message: tooLarge ? 'The row and its output are too large for the store.' : `The store does not take the row (${outcome.type}).`,
     });
   }
+  return refused;
 }

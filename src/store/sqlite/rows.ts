@@ -22,6 +22,9 @@ export const toItem = (row: ItemRow): Item => ({
   error: row.error === null ? null : (JSON.parse(row.error) as RowFailure),
 });
 
+/** A row that SQLite cannot take is none of the row's making. */
+const NONE_REFUSED: ReadonlyMap<number, RowFailure> = new Map();
+
 export const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
   items.output, items.error, items.job, items.attempt`;
 
@@ -104,6 +107,7 @@ export function rowMethods(file: SqliteFile): RowMethods {
         });
       }
       for (const row of cleared) clearFailed.run(lane.tenant, job, row, fence);
+      return NONE_REFUSED;
     }),
 
     listFailedRows: async (tenant, job, filter, page) => {
