@@ -46,7 +46,7 @@ export function highlights(input: RowInput, output: Json, terms: SearchTerms): H
     room -= text.length;
     const spans = spansIn(tokensOf(text), terms);
     if (spans.length > 0) {
-      found.push({ highlight: { in: field.in, name: field.name, parts: fragment(text, spans) }, clauses: new Set(spans.flatMap((span) => [...span.clauses])).size });
+      found.push({ highlight: { in: field.in, name: field.name, parts: fragment(text, spans, terms.all.length) }, clauses: new Set(spans.flatMap((span) => [...span.clauses])).size });
     }
     if (room <= 0) break;
   }
@@ -149,14 +149,15 @@ function spansIn(tokens: Token[], { all }: SearchTerms): Span[] {
   return spans;
 }
 
-/** The part of a text that answers most of the query, with `…` where it is cut. */
-function fragment(text: string, spans: Span[]): Highlight['parts'] {
+/** The first part of a text that answers most of the query's `all` clauses, with `…` where it is cut. */
+function fragment(text: string, spans: Span[], all: number): Highlight['parts'] {
   let best = spans[0];
   let most = 0;
   for (const [index, span] of spans.entries()) {
     const clauses = new Set<number>();
     for (let n = index; n < spans.length && spans[n]!.end <= span.start + LENGTH - LEAD; n++) for (const clause of spans[n]!.clauses) clauses.add(clause);
     if (clauses.size > most) [best, most] = [span, clauses.size];
+    if (most === all) break;
   }
   const first = best?.start ?? 0;
   const from = text.length <= LENGTH ? 0 : between(text, Math.max(0, Math.min(first - LEAD, text.length - LENGTH)), 1, first);
