@@ -5,7 +5,8 @@
 import { digest } from '../../domain/hashing.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cluster, Conflict } from './connection.ts';
+import type { estypes } from '@elastic/elasticsearch';
+import { type Cluster, Conflict, refusal } from './connection.ts';
 import type { Kind } from './schema.ts';
 
 /** The id of a document: a hash, because keys are longer than the 512 bytes that an id may have. */
@@ -40,7 +41,7 @@ export class Documents<Source extends { tenant: string }> {
     if (ids.length === 0) return [];
     const { client, names } = this.#cluster;
     const { docs } = await this.#cluster.call(() => client.mget<Source>({ index: names.read(this.#kind), routing: tenant, ids }));
-    return docs.map((doc) => ('found' in doc && doc.found && doc._source?.tenant === tenant ? doc._source : null));
+    return docs.map((doc) => readOf(doc, tenant)?._source ?? null);
   }
 
   /** False when it is there already; then nothing is written. */
@@ -103,10 +104,15 @@ export class Documents<Source extends { tenant: string }> {
     const { client, names } = this.#cluster;
     // mget, because it tells a missing document from a missing index.
     const { docs } = await this.#cluster.call(() => client.mget<Source>({ index: names.read(this.#kind), routing: tenant, ids: [id] }));
-    const doc = docs[0];
-    if (doc === undefined || !('found' in doc) || !doc.found || doc._source === undefined || doc._source.tenant !== tenant) return null;
-    return { source: doc._source, seqNo: doc._seq_no ?? 0, term: doc._primary_term ?? 0 };
+    const doc = docs[0] && readOf(docs[0], tenant);
+    return doc?._source === undefined ? null : { source: doc._source, seqNo: doc._seq_no ?? 0, term: doc._primary_term ?? 0 };
   }
+}
+
+/** Null: it is not there. A cluster that has just started lacks shards, and even indices: what is in them is not missing. */
+export function readOf<Source extends { tenant: string }>(doc: estypes.MgetResponseItem<Source>, tenant: string): estypes.GetGetResult<Source> | null {
+  if ('error' in doc) throw refusal(503, doc.error.type);
+  return doc.found && doc._source?.tenant === tenant ? doc : null;
 }
 
 const same = (left: unknown, right: unknown): boolean => JSON.stringify(left) === JSON.stringify(right);
