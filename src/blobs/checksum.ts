@@ -16,6 +16,8 @@ export class Measured {
 
   constructor(content: Uint8Array | Readable) {
     this.#content = content;
+    // One that breaks before it is read says so when it is read.
+    if (!(content instanceof Uint8Array)) content.on('error', () => {});
   }
 
   get checksum(): string {

@@ -48,6 +48,8 @@ export async function openBucket(options: S3BlobsOptions): Promise<Bucket> {
   const { endpoint, region = endpoint === undefined ? undefined : (process.env['AWS_REGION'] ?? 'us-east-1') } = options;
   const config: S3ClientConfig = {
     maxAttempts: TRIES,
+    // It would write to the console; what matters is in the errors.
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
     forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
     requestHandler: {
       connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS,

@@ -1,9 +1,11 @@
 /** Objects that arrive in parts: S3's multipart uploads. */
-import { Readable } from 'node:stream';
+import { once } from 'node:events';
+import { addAbortSignal, PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import {
   AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, HeadObjectCommand,
-  ListMultipartUploadsCommand, paginateListParts, UploadPartCommand, type CompletedPart, type ListMultipartUploadsCommandOutput,
+  ListMultipartUploadsCommand, ListPartsCommand, UploadPartCommand,
+  type CompletedPart, type ListMultipartUploadsCommandOutput, type ListPartsCommandOutput,
 } from '@aws-sdk/client-s3';
 import type { BlobPart, BlobParts } from '../blobs.ts';
 import { Measured } from '../checksum.ts';
@@ -23,11 +25,14 @@ export function s3Parts(bucket: Bucket): BlobParts {
 
   async function found(key: string, upload: string): Promise<(BlobPart & { tag: string | undefined })[]> {
     const all = [];
-    for await (const { Parts = [] } of paginateListParts({ client }, { ...object(key), UploadId: upload })) {
-      for (const { PartNumber = 0, Size = 0, ChecksumCRC32, ETag } of Parts) {
+    let page: ListPartsCommandOutput | undefined;
+    do {
+      // Not the client's paginator: some servers name a next part after the last one too.
+      page = await client.send(new ListPartsCommand({ ...object(key), UploadId: upload, PartNumberMarker: page?.NextPartNumberMarker }));
+      for (const { PartNumber = 0, Size = 0, ChecksumCRC32, ETag } of page.Parts ?? []) {
         all.push({ number: PartNumber, size: Size, checksum: toHex(ChecksumCRC32), tag: ETag });
       }
-    }
+    } while (page.IsTruncated === true);
     return all;
   }
 
@@ -51,11 +56,9 @@ export function s3Parts(bucket: Bucket): BlobParts {
       const until = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
       try {
         signal?.throwIfAborted();
-        const stream = Readable.from(exactly(measured, part), { objectMode: false });
-        // The client waits for bytes that never come when their stream fails.
-        stream.on('error', (error) => stop.abort(error));
-        until.addEventListener('abort', () => stream.destroy(), { once: true });
-        const body = part.size <= HELD ? await buffer(stream) : stream;
+        if (content instanceof Readable && signal) addAbortSignal(signal, content);
+        const chunks = exactly(measured, part);
+        const body = part.size <= HELD ? await buffer(chunks) : feed(chunks, stop);
         until.throwIfAborted();
         await client.send(new UploadPartCommand({
           ...target, UploadId: upload, PartNumber: part.number, Body: body, ContentLength: part.size,
@@ -66,6 +69,7 @@ export function s3Parts(bucket: Bucket): BlobParts {
         signal?.throwIfAborted();
         throw measured.failure ?? s3Error(stop.signal.aborted ? stop.signal.reason : error, key);
       } finally {
+        stop.abort();
         if (content instanceof Readable) content.destroy();
       }
     },
@@ -109,4 +113,15 @@ export function s3Parts(bucket: Bucket): BlobParts {
       } while (page.IsTruncated === true);
     },
   };
+}
+
+/** A request's body. It never fails, which the client would not hear, and is not ended when the chunks fail: the request is stopped. */
+function feed(chunks: AsyncIterable<Buffer>, stop: AbortController): PassThrough {
+  const body = new PassThrough();
+  const write = async (): Promise<void> => {
+    for await (const chunk of chunks) if (!body.write(chunk)) await once(body, 'drain', { signal: stop.signal });
+    body.end();
+  };
+  write().catch((error: unknown) => stop.abort(error));
+  return body;
 }
