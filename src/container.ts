@@ -3,10 +3,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { Blobs } from './blobs/blobs.ts';
+import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
 import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
+import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { temporalClient } from './temporal/connection.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
@@ -56,7 +58,7 @@ export async function openStore(config: Config): Promise<Store> {
     return openSqliteStore({ folder: path.join(config.SHEAF_HOME, 'store') });
   }
   const { openElasticsearchStore } = await import('./store/elasticsearch.ts');
-  return openElasticsearchStore({ ...elasticsearchOptions(config), prefix: config.SHEAF_ELASTICSEARCH_PREFIX });
+  return openElasticsearchStore(elasticsearchOptions(config));
 }
 
 /** Rejects with `blobs_unavailable`. */
@@ -66,17 +68,23 @@ export async function openBlobs(config: Config): Promise<Blobs> {
     return openFilesystemBlobs({ folder: path.join(config.SHEAF_HOME, 'blobs') });
   }
   const { openS3Blobs } = await import('./blobs/s3.ts');
-  return openS3Blobs({ ...s3Options(config), bucket: config.S3_BUCKET ?? '' });
+  return openS3Blobs(s3Options(config));
 }
 
-const elasticsearchOptions = (config: Config) => present({
-  nodes: config.ELASTICSEARCH_URL, cloudId: config.ELASTICSEARCH_CLOUD_ID, apiKey: config.ELASTICSEARCH_API_KEY,
-  username: config.ELASTICSEARCH_USERNAME, password: config.ELASTICSEARCH_PASSWORD, caFile: config.ELASTICSEARCH_CA_FILE,
+export const elasticsearchOptions = (config: Config): ElasticsearchOptions => ({
+  prefix: config.SHEAF_ELASTICSEARCH_PREFIX,
+  ...present({
+    nodes: config.ELASTICSEARCH_URL, cloudId: config.ELASTICSEARCH_CLOUD_ID, apiKey: config.ELASTICSEARCH_API_KEY,
+    username: config.ELASTICSEARCH_USERNAME, password: config.ELASTICSEARCH_PASSWORD, caFile: config.ELASTICSEARCH_CA_FILE,
+  }),
 });
 
-const s3Options = (config: Config) => present({
-  endpoint: config.S3_ENDPOINT, region: config.S3_REGION, forcePathStyle: config.S3_FORCE_PATH_STYLE, prefix: config.S3_PREFIX,
-  caFile: config.S3_CA_FILE, sse: config.S3_SSE, sseKmsKeyId: config.S3_SSE_KMS_KEY_ID,
+export const s3Options = (config: Config): S3BlobsOptions => ({
+  bucket: config.S3_BUCKET ?? '',
+  ...present({
+    endpoint: config.S3_ENDPOINT, region: config.S3_REGION, forcePathStyle: config.S3_FORCE_PATH_STYLE, prefix: config.S3_PREFIX,
+    caFile: config.S3_CA_FILE, sse: config.S3_SSE, sseKmsKeyId: config.S3_SSE_KMS_KEY_ID,
+  }),
 });
 
 const present = <T extends object>(settings: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } =>

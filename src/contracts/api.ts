@@ -325,6 +325,18 @@ export const systemAnswer = z
   .meta({ id: 'SystemStatus' });
 export type SystemAnswer = z.infer<typeof systemAnswer>;
 
+export const systemCheck = z
+  .strictObject({
+    name: z.string(),
+    ok: z.boolean(),
+    found: z.string().meta({ description: 'What was found, for people' }),
+    remedy: z.string().optional().meta({ description: 'What to do, where it is not ok' }),
+  })
+  .meta({ id: 'SystemCheck' });
+export type SystemCheck = z.infer<typeof systemCheck>;
+export const systemChecksAnswer = z.strictObject({ checks: z.array(systemCheck) }).meta({ id: 'SystemChecks' });
+export type SystemChecksAnswer = z.infer<typeof systemChecksAnswer>;
+
 export const healthAnswer = z.strictObject({ status: z.enum(['ok', 'down']) });
 
 /** Every error: RFC 9457, `application/problem+json`. */
