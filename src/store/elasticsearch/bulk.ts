@@ -11,6 +11,8 @@ const PAUSES_MS = [50, 100, 250, 500, 1_000, 2_000, 4_000];
 
 export interface BulkWrite {
   kind: Kind;
+  /** In place of the index that the kind's alias points at. */
+  into?: string;
   tenant: string;
   id: string;
   /** Guards the write: a document of a higher fence stays. */
@@ -51,10 +53,10 @@ export async function bulk(cluster: Cluster, writes: BulkWrite[]): Promise<BulkO
 }
 
 /** Written by hand, because a fence is more than a number of JavaScript can hold. */
-function lineOf({ names }: Cluster, { kind, tenant, id, fence, source }: BulkWrite): string {
+function lineOf({ names }: Cluster, { kind, into, tenant, id, fence, source }: BulkWrite): string {
   const guard = fence === undefined ? '' : `,"version":${fence},"version_type":"external_gte"`;
-  const target = `{"_index":"${names.write(kind)}","_id":"${id}","routing":${JSON.stringify(tenant)}${guard}`;
-  return source === null ? `{"delete":${target}}}\n` : `{"index":${target},"require_alias":true}}\n${source}\n`;
+  const target = `{"_index":"${into ?? names.write(kind)}","_id":"${id}","routing":${JSON.stringify(tenant)}${guard}`;
+  return source === null ? `{"delete":${target}}}\n` : `{"index":${target},"require_alias":${into === undefined}}}\n${source}\n`;
 }
 
 async function send(cluster: Cluster, lines: string[]): Promise<BulkOutcome[]> {
@@ -76,7 +78,7 @@ async function send(cluster: Cluster, lines: string[]): Promise<BulkOutcome[]> {
     const [first] = busy;
     if (first === undefined) return outcomes;
     const pause = PAUSES_MS[tried];
-    if (pause === undefined || first.type === 'cluster_block_exception') throw refusal(first.status, first.type);
+    if (pause === undefined || (first.type === 'cluster_block_exception' && first.status !== 503)) throw refusal(first.status, first.type);
     await sleep(pause * (0.5 + Math.random()));
     open = busy.map(({ index }) => index);
   }

@@ -73,7 +73,8 @@ export class Cluster {
     const state = this.#refreshes.get(kind);
     if (state?.next) return state.next;
     const run = async (): Promise<void> => {
-      await this.call(() => this.client.indices.refresh({ index: this.names.read(kind) }));
+      const { _shards: shards } = await this.call(() => this.client.indices.refresh({ index: this.names.read(kind) }));
+      if (shards !== undefined && shards.failed > 0) throw unavailable('could not make the newest writes findable', WAIT);
     };
     if (state === undefined) {
       const running = run().finally(() => this.#refreshed(kind));
@@ -95,7 +96,7 @@ export class Cluster {
   /** One search that sees every write that was acknowledged before; `tenant` null: of all tenants. */
   async search<Source>(kind: Kind, tenant: string | null, request: Omit<estypes.SearchRequest, 'index' | 'routing'>): Promise<estypes.SearchResponse<Source>> {
     await this.refresh(kind);
-    return this.call(() => this.client.search<Source>({ index: this.names.read(kind), ...(tenant !== null && { routing: tenant }), ...request }));
+    return this.call(() => this.client.search<Source>({ index: this.names.read(kind), ...(tenant !== null && { routing: tenant }), allow_partial_search_results: false, ...request }));
   }
 }
 
@@ -136,7 +137,8 @@ export function translated(error: unknown): unknown {
 
 /** For a status that a whole request, or one document of a bulk request, got. */
 export function refusal(status: number, type: string): SheafError {
-  if (type === 'cluster_block_exception') {
+  // With 503 the cluster has just started and knows its indices in a moment.
+  if (type === 'cluster_block_exception' && status !== 503) {
     return unavailable('refuses to write: the index is read-only', 'Free disk space on the cluster, or lift the block of the index. Work goes on by itself then.');
   }
   if (status === 401) return unavailable('does not accept the credentials', 'Set a valid ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD.');
