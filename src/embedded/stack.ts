@@ -56,7 +56,7 @@ export interface StackOptions {
   kill: AbortSignal;
 }
 
-/** Starts everything; resolves when all of it is ready. Rejects with `AlreadyRunning`, `ChildGaveUp`. */
+/** Starts everything; resolves when all of it is ready. Rejects with `AlreadyRunning`, `ChildGaveUp`, or what the store or the blobs say. */
 export async function startStack(config: Config, options: StackOptions): Promise<Stack> {
   const home = config.SHEAF_HOME;
   mkdirSync(home, { recursive: true });
@@ -74,6 +74,7 @@ export async function startStack(config: Config, options: StackOptions): Promise
 async function startLocked(config: Config, { say, stop: stopAsked, kill }: StackOptions, unlock: Unlock): Promise<Stack> {
   const home = config.SHEAF_HOME;
   await endOrphans(home, say);
+  await reachServers(config);
   const plan = await planStack(config, say);
   const file: StackFile = { pid: process.pid, startedAt: new Date().toISOString(), api: null, temporal: plan.temporal, ui: plan.ui, children: {} };
   writeStackFile(home, file);
@@ -142,6 +143,14 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
     ended: Promise.race([Promise.all(running.map(({ ended }) => ended)).then(() => undefined), failure]),
     stop,
   };
+}
+
+/** Servers that are to be there already. Said once, and clearly, instead of by processes that wait for them. */
+async function reachServers(config: Config): Promise<void> {
+  // Here, because the embedded stack alone needs no client of theirs.
+  const { openBlobs, openStore } = await import('../container.ts');
+  if (config.SHEAF_STORE === 'elasticsearch') await (await openStore(config)).close();
+  if (config.SHEAF_BLOBS === 's3') await (await openBlobs(config)).check();
 }
 
 /** A stack that was killed leaves its Temporal server behind, and for a while the processes that drain. */
