@@ -7,6 +7,7 @@ import { maintenanceActivities } from './maintenance.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
 import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
+import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
 
 export interface Activities {
@@ -22,7 +23,7 @@ export function createActivities(deps: ActivityDeps, client: Client): Activities
   return {
     jobs: jobActivities(deps, handlers),
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
-    maintenance: maintenanceActivities(deps, client),
+    maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps) },
     close: () => handlers.closeAll(),
   };
 }
