@@ -9,7 +9,7 @@ export const checksumOf = (bytes: Uint8Array): string => formatChecksum(crc32(by
 /** Bytes and checksum of a content while it is read; read it once. */
 export class Measured {
   size = 0;
-  /** What the content itself failed with. */
+  /** What the content failed with, also when it was ended because of another failure. */
   failure: unknown;
   #crc = 0;
   readonly #content: Uint8Array | Readable;

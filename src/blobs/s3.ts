@@ -79,7 +79,7 @@ export async function openS3Blobs(options: S3BlobsOptions): Promise<Blobs> {
         }
       } catch (error) {
         signal?.throwIfAborted();
-        if (measured.failure !== undefined) throw measured.failure;
+        if (error === measured.failure) throw error;
         if (nameOf(error) !== 'NoSuchUpload' || !(await arrived(key, measured))) throw s3Error(error, key);
       } finally {
         if (content instanceof Readable) content.destroy();

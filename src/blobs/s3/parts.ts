@@ -67,7 +67,8 @@ export function s3Parts(bucket: Bucket): BlobParts {
         return { number: part.number, size: part.size, checksum: measured.checksum };
       } catch (error) {
         signal?.throwIfAborted();
-        throw measured.failure ?? s3Error(stop.signal.aborted ? stop.signal.reason : error, key);
+        const why: unknown = stop.signal.aborted ? stop.signal.reason : error;
+        throw why === measured.failure ? why : s3Error(why, key);
       } finally {
         stop.abort();
         if (content instanceof Readable) content.destroy();
