@@ -2,6 +2,7 @@
  * The store of a team: indices of one Elasticsearch cluster that any number of API and worker processes share. What
  * decides is read by id, at once; what is listed or searched is refreshed by the reader, so writers pay for no refresh.
  */
+import { SheafError } from '../contracts/errors.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
@@ -34,7 +35,12 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
 
-    check: () => lanes.change(CHECK.tenant, documentId('check'), (found) => ({ write: { ...CHECK, generation: (found?.generation ?? 0) + 1 }, answer: undefined })),
+    async check() {
+      // A write to one index says nothing of the others, which a cluster that has just started brings back one by one.
+      const { status } = await cluster.call(() => cluster.client.cluster.health({ index: `${cluster.names.prefix}-*`, expand_wildcards: 'all' }));
+      if (status === 'red') throw new SheafError('store_unavailable', 'Elasticsearch lacks shards of an index (red).', { remedy: '`GET _cluster/allocation/explain` says why. Work goes on by itself when they are back.', place: { part: 'elasticsearch' } });
+      await lanes.change(CHECK.tenant, documentId('check'), (found) => ({ write: { ...CHECK, generation: (found?.generation ?? 0) + 1 }, answer: undefined }));
+    },
     close: () => cluster.client.close(),
   };
 }
