@@ -1,10 +1,18 @@
 /** One parse of the environment. Everything is optional; `sheaf system config` lists it. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 
 const port = z.coerce.number().int().min(0).max(65535);
-const list = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
+const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
 const bytes = z.coerce.number().int().positive();
+const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
+/** Where Elasticsearch answers. A password in an address would be shown wherever the address is. */
+const nodes = z.string()
+  .transform((text) => text.split(',').map((node) => node.trim()).filter(Boolean))
+  .pipe(z.array(webAddress.refine(
+    (address) => URL.parse(address)?.password === '', 'holds a password: use ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD',
+  )).min(1));
 
 export const environmentSchema = z.object({
   SHEAF_HOME: z.string().default('.sheaf').transform((folder) => path.resolve(folder)).describe('Folder of the embedded stack: databases, blobs, logs'),
@@ -16,21 +24,90 @@ export const environmentSchema = z.object({
   SHEAF_TEMPORAL_UI_PORT: port.default(8233).describe('Port of the embedded Temporal Web UI'),
   SHEAF_TEMPORAL_NAMESPACE: z.string().default('default').describe('Temporal namespace'),
   SHEAF_TEMPORAL_CLI: z.string().optional().describe('Path of the temporal binary; unset: PATH, then the cache'),
-  SHEAF_STORE: z.enum(['sqlite']).default('sqlite').describe('Where records live'),
-  SHEAF_BLOBS: z.enum(['filesystem']).default('filesystem').describe('Where files live'),
-  SHEAF_INPUT_DIRS: list.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
-  SHEAF_HANDLER_DIRS: list.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
+  SHEAF_WORKFLOW_BUNDLE: z.string().optional().transform((file) => file && path.resolve(file)).describe('File with the workflows bundled ahead, as the image has it; unset: bundled at the first start'),
+  SHEAF_STORE: z.enum(['sqlite', 'elasticsearch']).default('sqlite').describe('Where records live'),
+  SHEAF_BLOBS: z.enum(['filesystem', 's3']).default('filesystem').describe('Where files live'),
+  SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
+  SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
   SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet file that can be uploaded'),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
   SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX may unpack to'),
+
+  SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
+    .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),
+  ELASTICSEARCH_URL: nodes.optional().describe('Addresses of Elasticsearch, separated by commas'),
+  ELASTICSEARCH_CLOUD_ID: z.string().optional().describe('Id of an Elastic Cloud deployment, in place of ELASTICSEARCH_URL'),
+  ELASTICSEARCH_API_KEY: z.string().optional().describe('API key of Elasticsearch, encoded'),
+  ELASTICSEARCH_API_KEY_FILE: z.string().optional().describe('File with ELASTICSEARCH_API_KEY'),
+  ELASTICSEARCH_USERNAME: z.string().optional().describe('User of Elasticsearch, where there is no API key'),
+  ELASTICSEARCH_PASSWORD: z.string().optional().describe('Its password'),
+  ELASTICSEARCH_PASSWORD_FILE: z.string().optional().describe('File with ELASTICSEARCH_PASSWORD'),
+  ELASTICSEARCH_CA_FILE: z.string().optional().describe('File with the certificates (PEM) that Elasticsearch is trusted by'),
+
+  S3_BUCKET: z.string().optional().describe('Bucket for files; it must exist'),
+  S3_ENDPOINT: webAddress.optional().describe('Address of the S3 server; unset: AWS'),
+  S3_REGION: z.string().optional().describe('Region of the bucket; unset: AWS_REGION, else us-east-1'),
+  S3_FORCE_PATH_STYLE: z.stringbool().optional().describe('Whether the bucket is in the path of addresses instead of the host name; unset: with S3_ENDPOINT'),
+  S3_PREFIX: z.string().regex(/^[^/\\\0]+(\/[^/\\\0]+)*$/, 'neither begins nor ends with a slash').optional().describe('Keys in the bucket begin with it'),
+  S3_CA_FILE: z.string().optional().describe('File with the certificates (PEM) that the S3 server is trusted by'),
+  S3_SSE: z.enum(['AES256', 'aws:kms']).optional().describe('Encryption that the S3 server is to use; unset: its own default'),
+  S3_SSE_KMS_KEY_ID: z.string().optional().describe('Key for S3_SSE=aws:kms'),
+  AWS_REGION: z.string().optional().describe('Region, where S3_REGION is unset'),
+  AWS_ACCESS_KEY_ID: z.string().optional().describe('S3 credentials. The AWS SDK reads them, and knows other ways: profiles, web identity, instance roles'),
+  AWS_SECRET_ACCESS_KEY: z.string().optional().describe('The secret that belongs to AWS_ACCESS_KEY_ID'),
 });
 
 export type Config = z.infer<typeof environmentSchema>;
 
+/** What one setting needs others for. */
+const consistent = environmentSchema.superRefine((config, { addIssue }) => {
+  const wrong = (variable: keyof Config, message: string): void => addIssue({ code: 'custom', path: [variable], message });
+  if (config.SHEAF_STORE === 'elasticsearch') {
+    if (!config.ELASTICSEARCH_URL && config.ELASTICSEARCH_CLOUD_ID === undefined) {
+      wrong('ELASTICSEARCH_URL', 'is missing: SHEAF_STORE=elasticsearch needs ELASTICSEARCH_URL, such as https://localhost:9200, or ELASTICSEARCH_CLOUD_ID');
+    }
+    if (config.ELASTICSEARCH_URL && config.ELASTICSEARCH_CLOUD_ID !== undefined) wrong('ELASTICSEARCH_CLOUD_ID', 'names another place than ELASTICSEARCH_URL: set one of them');
+    if (config.ELASTICSEARCH_USERNAME !== undefined && config.ELASTICSEARCH_PASSWORD === undefined) {
+      wrong('ELASTICSEARCH_PASSWORD', 'is missing: ELASTICSEARCH_USERNAME needs it, or ELASTICSEARCH_PASSWORD_FILE');
+    }
+    if (config.ELASTICSEARCH_PASSWORD !== undefined && config.ELASTICSEARCH_USERNAME === undefined) wrong('ELASTICSEARCH_USERNAME', 'is missing: ELASTICSEARCH_PASSWORD needs it');
+  }
+  if (config.SHEAF_BLOBS === 's3' && config.S3_BUCKET === undefined) wrong('S3_BUCKET', 'is missing: SHEAF_BLOBS=s3 needs S3_BUCKET, the name of a bucket that exists');
+  if (config.S3_SSE_KMS_KEY_ID !== undefined && config.S3_SSE !== 'aws:kms') wrong('S3_SSE', 'must be aws:kms where S3_SSE_KMS_KEY_ID is set');
+});
+
+/** Values of such variables stay unsaid. */
+export const isSecret = (variable: string): boolean => /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/.test(variable) && !variable.endsWith('_FILE');
+
+/** Variables whose value may be in a file instead, named by the variable with `_FILE` after it. */
+const IN_FILES = ['ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD'] as const;
+
 /** Throws a `ZodError` that names the variables. Empty variables count as unset. */
 export function readConfig(environment: Record<string, string | undefined> = process.env): Config {
-  const set = Object.entries(environment).filter(([name, value]) => name.startsWith('SHEAF_') && value !== '');
-  return environmentSchema.parse(Object.fromEntries(set));
+  const set: Record<string, string> = {};
+  for (const name of Object.keys(environmentSchema.shape)) {
+    const value = environment[name];
+    if (value !== undefined && value !== '') set[name] = value;
+  }
+  for (const name of IN_FILES) {
+    const file = set[`${name}_FILE`];
+    if (file !== undefined) set[name] = secretFrom(file, name, set[name]);
+  }
+  return consistent.parse(set);
+}
+
+function secretFrom(file: string, variable: string, given: string | undefined): string {
+  const refuse = (message: string): never => {
+    throw new z.ZodError([{ code: 'custom', path: [`${variable}_FILE`], message, input: undefined }]);
+  };
+  if (given !== undefined) refuse(`is set beside ${variable}: set one of them`);
+  try {
+    return readFileSync(file, 'utf8').trim() || refuse(`${file} is empty`);
+  } catch (error) {
+    if (error instanceof z.ZodError) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+    return refuse(`${file} cannot be read (${code})`);
+  }
 }

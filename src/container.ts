@@ -1,12 +1,14 @@
-/** Config → adapters: the one place that knows which adapter is which. */
+/** Config → adapters: the one place that knows which adapter is which. Clients of stores that are not used are not loaded. */
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { openFilesystemBlobs } from './blobs/filesystem.ts';
 import type { Blobs } from './blobs/blobs.ts';
+import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
+import { SheafError } from './contracts/errors.ts';
 import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
-import { openSqliteStore } from './store/sqlite.ts';
+import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { temporalClient } from './temporal/connection.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
@@ -22,14 +24,20 @@ export interface Container {
   close(): Promise<void>;
 }
 
-/** `name` is the process's in its log lines. Rejects with `store_unavailable`, `schema_too_new`, `blobs_unavailable`. */
+/** Between two tries to open a store that is away. */
+const OPEN_AGAIN_MS = 2_000;
+
+/**
+ * `name` is the process's in its log lines. A server that is away is waited for: a process may start before what it
+ * stands on does. Rejects with what no waiting mends: `schema_too_new`, and `store_unavailable` or `blobs_unavailable` of a folder.
+ */
 export async function createContainer(config: Config, name: string): Promise<Container> {
-  const store = await openSqliteStore({ folder: path.join(config.SHEAF_HOME, 'store') });
-  const blobs = await openFilesystemBlobs({ folder: path.join(config.SHEAF_HOME, 'blobs') });
+  const log = createLog(config, name);
+  const store = await patiently(config.SHEAF_STORE === 'elasticsearch', log, () => openStore(config));
+  const blobs = await openBlobs(config);
   const temporal = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
   return {
-    config, store, blobs, temporal: temporal.client,
-    log: createLog(config, name),
+    config, log, store, blobs, temporal: temporal.client,
     jobs: createJobs(store, temporal.client),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
@@ -42,3 +50,54 @@ export async function createContainer(config: Config, name: string): Promise<Con
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+/** Rejects with `store_unavailable`, `schema_too_new`. */
+export async function openStore(config: Config): Promise<Store> {
+  if (config.SHEAF_STORE === 'sqlite') {
+    const { openSqliteStore } = await import('./store/sqlite.ts');
+    return openSqliteStore({ folder: path.join(config.SHEAF_HOME, 'store') });
+  }
+  const { openElasticsearchStore } = await import('./store/elasticsearch.ts');
+  return openElasticsearchStore(elasticsearchOptions(config));
+}
+
+/** Rejects with `blobs_unavailable`. */
+export async function openBlobs(config: Config): Promise<Blobs> {
+  if (config.SHEAF_BLOBS === 'filesystem') {
+    const { openFilesystemBlobs } = await import('./blobs/filesystem.ts');
+    return openFilesystemBlobs({ folder: path.join(config.SHEAF_HOME, 'blobs') });
+  }
+  const { openS3Blobs } = await import('./blobs/s3.ts');
+  return openS3Blobs(s3Options(config));
+}
+
+export const elasticsearchOptions = (config: Config): ElasticsearchOptions => ({
+  prefix: config.SHEAF_ELASTICSEARCH_PREFIX,
+  ...present({
+    nodes: config.ELASTICSEARCH_URL, cloudId: config.ELASTICSEARCH_CLOUD_ID, apiKey: config.ELASTICSEARCH_API_KEY,
+    username: config.ELASTICSEARCH_USERNAME, password: config.ELASTICSEARCH_PASSWORD, caFile: config.ELASTICSEARCH_CA_FILE,
+  }),
+});
+
+export const s3Options = (config: Config): S3BlobsOptions => ({
+  bucket: config.S3_BUCKET ?? '',
+  ...present({
+    endpoint: config.S3_ENDPOINT, region: config.S3_REGION, forcePathStyle: config.S3_FORCE_PATH_STYLE, prefix: config.S3_PREFIX,
+    caFile: config.S3_CA_FILE, sse: config.S3_SSE, sseKmsKeyId: config.S3_SSE_KMS_KEY_ID,
+  }),
+});
+
+const present = <T extends object>(settings: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as { [Name in keyof T]?: Exclude<T[Name], undefined> };
+
+async function patiently<T>(waits: boolean, log: Log, open: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!waits || !(error instanceof SheafError) || !error.retryable) throw error;
+      log.warn({ reason: error.message, remedy: error.remedy }, 'waiting for the store');
+      await sleep(OPEN_AGAIN_MS);
+    }
+  }
+}

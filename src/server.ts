@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createApp } from './api/app.ts';
 import { readConfig } from './config.ts';
 import { createContainer } from './container.ts';
+import { diagnose } from './diagnosis.ts';
 import { temporalHealth } from './temporal/health.ts';
 
 /** How long requests in flight, uploads and downloads among them, may take once the process was told to stop. */
@@ -16,7 +17,7 @@ const config = readConfig();
 const container = await createContainer(config, 'api');
 const { log } = container;
 
-const app = createApp({ ...container, temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE) });
+const app = createApp({ ...container, temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE), diagnose: () => diagnose(config, container) });
 const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, app);
 server.timeout = IDLE_MS;
 

@@ -8,6 +8,7 @@ import { TASK_QUEUES } from './contracts/messages.ts';
 import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { startReconciler } from './temporal/reconciler.ts';
+import { keepSchedules } from './temporal/schedules.ts';
 
 /** Pages, and sheets being read, at once in this process. */
 const ROW_SLOTS = 8;
@@ -45,7 +46,7 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
 };
 const workers = await Promise.all([
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, maxCachedWorkflows: CACHED_WORKFLOWS,
+    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
@@ -53,6 +54,7 @@ const workers = await Promise.all([
     ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
+const scheduling = keepSchedules({ client: container.temporal, log });
 const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
 
 let stopping = false;
@@ -78,6 +80,7 @@ try {
 } finally {
   stop('a worker ended');
   await reconciler.stop();
+  await scheduling;
   await activities.close();
   await connection.close();
   await container.close();

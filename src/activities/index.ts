@@ -7,6 +7,8 @@ import { maintenanceActivities } from './maintenance.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
 import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
+import { uploadActivities } from './uploads.ts';
+import { storesActivities } from './stores.ts';
 
 export interface Activities {
   jobs: JobActivities;
@@ -20,8 +22,8 @@ export function createActivities(deps: ActivityDeps, client: Client): Activities
   const handlers = preparedHandlers(deps);
   return {
     jobs: jobActivities(deps, handlers),
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers) },
-    maintenance: maintenanceActivities(deps, client),
+    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
+    maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps) },
     close: () => handlers.closeAll(),
   };
 }

@@ -15,6 +15,7 @@ import type { FinishedRow } from './row-runner.ts';
 export interface PageIdentity {
   lane: LaneRef;
   jobId: string;
+  tags: string[];
   page: number;
   attempt: number;
   fence: bigint;
@@ -139,16 +140,16 @@ export class PageCommits {
         if ('error' in outcome) failed.push({ row: row.row, key: row.key, error: outcome.error, input: row.input });
       }
       const cleared = this.#page.attempt > 1 ? batch.filter(({ outcome }) => !('error' in outcome)).map(({ row }) => row.row) : [];
-      await this.#writeRows(items, failed, cleared);
+      const refused = await this.#writeRows(items, failed, cleared);
       this.#uncommitted -= batch.length;
       for (const { row, outcome } of batch) {
-        const failedRow = 'error' in outcome;
-        this.lines.set(row.row, resultLine(failedRow
-          ? { row: row.row, state: 'failed', output: null, error: outcome.error }
-          : { row: row.row, state: 'done', output: outcome.output }));
-        this.#counts[failedRow ? 'failed' : 'done']++;
+        const error = refused.get(row.row) ?? ('error' in outcome ? outcome.error : null);
+        this.lines.set(row.row, resultLine(error === null && 'output' in outcome
+          ? { row: row.row, state: 'done', output: outcome.output }
+          : { row: row.row, state: 'failed', output: null, ...(error !== null && { error }) }));
+        this.#counts[error === null ? 'done' : 'failed']++;
         this.#tried++;
-        if (failedRow && isFault(outcome.error)) this.#faults++;
+        if (error !== null && isFault(error)) this.#faults++;
       }
       if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
       else this.#heartbeat();
@@ -167,9 +168,9 @@ export class PageCommits {
     };
   }
 
-  #writeRows(items: ItemWrite[], failed: FailedRow[], cleared: number[]): Promise<void> {
-    const { lane, jobId, fence } = this.#page;
-    return this.#store.commitRows({ lane, job: jobId, fence, items, failed, cleared });
+  #writeRows(items: ItemWrite[], failed: FailedRow[], cleared: number[]): ReturnType<Store['commitRows']> {
+    const { lane, jobId, tags, fence } = this.#page;
+    return this.#store.commitRows({ lane, job: jobId, tags, fence, items, failed, cleared });
   }
 
   async #writeCounts(): Promise<void> {

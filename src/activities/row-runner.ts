@@ -28,6 +28,9 @@ export interface RowRun {
 /** How long a handler may ignore that it was aborted before it is left behind. */
 const ABORT_GRACE_MS = 2_000;
 
+/** Longer than the adapters' own tries differ from page to page. */
+const FAILED_HOLD_MS = 3_000;
+
 interface Waiting {
   row: HandledRow;
   tries: number;
@@ -90,6 +93,8 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     const running = call(batch)
       .catch((error: unknown) => {
         failure ??= error;
+        // What cannot be kept must not be paid for: the places that this page leaves would go to the job's other pages, which are about to find out as well.
+        run.limits.penalise(run.limitKey, FAILED_HOLD_MS);
       })
       .finally(() => {
         run.limits.settle(lease);

@@ -73,7 +73,7 @@ async function runPage(
   try {
     const commits = new PageCommits({
       store, plan: page.plan, inputHashes: page.inputHashes, breaker: job.request.breaker,
-      page: { lane: laneOf(job), jobId: job.id, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
+      page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
       batchRows: COMMIT_ROWS[handler.work], maxUncommitted: MAX_UNCOMMITTED[handler.work], countsEveryMs: COUNTS_EVERY_MS[handler.work],
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });

@@ -5,6 +5,7 @@ import type { Express, NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Config } from '../config.ts';
+import type { SystemCheck } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
@@ -24,6 +25,8 @@ export interface ApiDeps {
   jobs: Jobs;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
+  /** Never rejects. Everything that the configuration stands on. */
+  diagnose(): Promise<SystemCheck[]>;
   sheetLimits: SheetLimits;
   log: Log;
 }

@@ -1,42 +1,22 @@
 /**
  * The embedded blob store: files below a folder. An object is written aside (`partial/`), forced to the disk, and
- * renamed to its place below `objects/`; so it is whole or not there, also after a power cut. Several processes may use the
+ * renamed to its place below `objects/`; so it is whole or not there, also after a power cut. Parts of objects wait in `uploads/`. Several processes may use the
  * folder at once. A key cannot be an object and the folder of other objects at the same time.
  */
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import type { Stats } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { addAbortSignal, Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { SheafError } from '../contracts/errors.ts';
 import type { BlobInfo, Blobs } from './blobs.ts';
+import { errno, NOT_THERE, OBJECT_OR_FOLDER, onDisk, READ_ONLY_FILE, statOrNull, syncFolder, writeAside } from './filesystem/disk.ts';
+import { filesystemParts } from './filesystem/parts.ts';
 import { decodeName, keyPath } from './filesystem/paths.ts';
 
 /** What a crashed process left aside is removed at open when it has not grown for so long. */
 const LEFTOVER_MS = 3_600_000;
 /** A folder may be removed, because it became empty, between its making and the rename into it. */
 const PLACE_TRIES = 5;
-
-const READ_ONLY_FILE = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0);
-
-const REMEDIES: Record<string, string> = {
-  ENOSPC: 'The disk is full: free some space. What was stored stays valid.',
-  EDQUOT: "The disk quota is used up: free some space or raise it. What was stored stays valid.",
-  EACCES: 'Give the user that runs Sheaf the right to read and write the folder of the blobs.',
-  EPERM: 'Give the user that runs Sheaf the right to read and write the folder of the blobs.',
-  EROFS: 'The file system is mounted read-only: mount it for writing, or set SHEAF_HOME to another folder.',
-  EFBIG: 'The file would be larger than the file system or the limit of the process (ulimit -f) allows: raise it.',
-  EIO: 'The disk reports an error: check it.',
-  EMFILE: 'Too many files are open: raise the limit (ulimit -n).',
-  ENFILE: 'Too many files are open on this machine: raise the limit.',
-};
-/** An object is where a folder should be, or the other way round. */
-const OBJECT_OR_FOLDER = new Set(['EISDIR', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST']);
-const NOT_THERE = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP']);
-
-const errno = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
 const byBytes = (left: string, right: string): number => Buffer.compare(Buffer.from(left), Buffer.from(right));
 
@@ -46,40 +26,9 @@ function notFound(key: string): SheafError {
   });
 }
 
-/** Runs file operations and says what their errors mean. */
-async function onDisk<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const remedy = REMEDIES[errno(error)];
-    if (remedy === undefined) throw error;
-    throw new SheafError('blobs_unavailable', `The folder of the blobs cannot be used (${errno(error)}).`, { remedy, cause: error });
-  }
-}
-
-async function statOrNull(place: string): Promise<Stats | null> {
-  try {
-    return await fs.lstat(place);
-  } catch (error) {
-    if (NOT_THERE.has(errno(error))) return null;
-    throw error;
-  }
-}
-
-/** Forces a folder's entries to the disk. Windows does that by itself and cannot be asked. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await fs.open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Rejects with `blobs_unavailable`. */
 export async function openFilesystemBlobs({ folder }: { folder: string }): Promise<Blobs> {
-  const { objects, partial } = await onDisk(() => makeFolders(folder));
+  const { objects, partial, uploads } = await onDisk(() => makeFolders(folder));
   await onDisk(() => removeLeftovers(partial));
 
   /** The object's path, when no link leads its folder elsewhere. Throws `invalid_request`. */
@@ -106,11 +55,12 @@ export async function openFilesystemBlobs({ folder }: { folder: string }): Promi
   }
 
   /** Renames into place and forces every new folder entry on the way to the disk. */
-  async function place(from: string, file: string): Promise<void> {
+  async function place(from: string, file: string, ifAbsent = false): Promise<void> {
     for (let tried = 1; ; tried++) {
       try {
         const made = await fs.mkdir(path.dirname(file), { recursive: true });
-        await fs.rename(from, file);
+        if (ifAbsent) await moveIfAbsent(from, file);
+        else await fs.rename(from, file);
         let parent = path.dirname(file);
         await syncFolder(parent);
         // `made` is the topmost new folder: the entries of it and of those below are new in their parents.
@@ -180,7 +130,7 @@ export async function openFilesystemBlobs({ folder }: { folder: string }): Promi
       const aside = path.join(partial, randomUUID());
       try {
         const size = await writeAside(aside, content, options.signal);
-        await onDisk(() => place(aside, file));
+        await onDisk(() => place(aside, file, options.ifAbsent === true));
         return { size };
       } catch (error) {
         await fs.rm(aside, { force: true });
@@ -238,41 +188,28 @@ export async function openFilesystemBlobs({ folder }: { folder: string }): Promi
         }
       });
     },
+
+    parts: filesystemParts({ uploads, partial, locate, place }),
   };
   return blobs;
 }
 
-/** Bytes written. Errors of the content's stream pass as they are; those of the disk are translated. */
-async function writeAside(file: string, content: Uint8Array | Readable, signal: AbortSignal | undefined): Promise<number> {
-  signal?.throwIfAborted();
-  const handle = await onDisk(() => fs.open(file, 'wx'));
+/** A rename would replace what is there. */
+async function moveIfAbsent(from: string, file: string): Promise<void> {
   try {
-    let size = 0;
-    if (content instanceof Readable) {
-      if (signal) addAbortSignal(signal, content);
-      for await (const chunk of content as AsyncIterable<string | Uint8Array>) {
-        await onDisk(() => handle.writeFile(chunk));
-        size += Buffer.byteLength(chunk);
-      }
-    } else {
-      await onDisk(() => handle.writeFile(content));
-      size = content.byteLength;
-    }
-    signal?.throwIfAborted();
-    await onDisk(() => handle.sync());
-    return size;
+    await fs.link(from, file);
   } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  } finally {
-    await handle.close();
+    if (errno(error) !== 'EEXIST') throw error;
+    throw new SheafError('conflict', 'There is a stored object with this key already.', { cause: error });
   }
+  await fs.unlink(from);
 }
 
-async function makeFolders(folder: string): Promise<{ objects: string; partial: string }> {
+async function makeFolders(folder: string): Promise<{ objects: string; partial: string; uploads: string }> {
   try {
     await fs.mkdir(path.join(folder, 'objects'), { recursive: true });
     await fs.mkdir(path.join(folder, 'partial'), { recursive: true });
+    await fs.mkdir(path.join(folder, 'uploads'), { recursive: true });
   } catch (error) {
     if (!OBJECT_OR_FOLDER.has(errno(error))) throw error;
     throw new SheafError('blobs_unavailable', 'A file is where the folder of the blobs should be.', {
@@ -280,13 +217,13 @@ async function makeFolders(folder: string): Promise<{ objects: string; partial: 
     });
   }
   const real = await fs.realpath(folder);
-  return { objects: path.join(real, 'objects'), partial: path.join(real, 'partial') };
+  return { objects: path.join(real, 'objects'), partial: path.join(real, 'partial'), uploads: path.join(real, 'uploads') };
 }
 
 async function removeLeftovers(partial: string): Promise<void> {
   for (const name of await fs.readdir(partial)) {
     const file = path.join(partial, name);
     const stat = await statOrNull(file);
-    if (stat?.isFile() && Date.now() - stat.mtimeMs > LEFTOVER_MS) await fs.rm(file, { force: true });
+    if (stat !== null && Date.now() - stat.mtimeMs > LEFTOVER_MS) await fs.rm(file, { recursive: true, force: true });
   }
 }

@@ -99,7 +99,7 @@ const notSheaf = (url: string, status: number): CommandFailure =>
   });
 
 /** Problems that say that the request was wrong, rather than the sheet or the moment. */
-const USAGE_CODES = new Set(['invalid_request', 'invalid_options', 'unknown_handler', 'invalid_cursor']);
+const USAGE_CODES = new Set(['invalid_request', 'invalid_options', 'unknown_handler', 'invalid_cursor', 'invalid_query']);
 
 async function failureOf(response: Response, url: string): Promise<CommandFailure> {
   const answer = (await response.json().catch(() => null)) as Partial<Problem & { detail: string; title: string }> | null;
@@ -117,7 +117,7 @@ async function failureOf(response: Response, url: string): Promise<CommandFailur
   return new CommandFailure(problem, USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed);
 }
 
-/** As the API has it. */
+/** As most lists of the API have it. */
 const MOST_PER_PAGE = 500;
 
 export interface Listed<T> {
@@ -126,12 +126,14 @@ export interface Listed<T> {
 }
 
 /** At most `limit` entries of a list that the API gives in pages. `nextCursor` is null when these are all. */
-export async function listUpTo<T>(client: Client, path: string, limit: number, { query, signal }: Pick<CallOptions, 'query' | 'signal'>): Promise<Listed<T>> {
+export async function listUpTo<T>(
+  client: Client, path: string, limit: number, { query, signal }: Pick<CallOptions, 'query' | 'signal'>, mostPerPage = MOST_PER_PAGE,
+): Promise<Listed<T>> {
   const items: T[] = [];
   let nextCursor: string | null = null;
   do {
     const page: Listed<T> = await client.call('GET', path, {
-      query: { ...query, limit: Math.min(MOST_PER_PAGE, limit - items.length), cursor: nextCursor ?? undefined },
+      query: { ...query, limit: Math.min(mostPerPage, limit - items.length), cursor: nextCursor ?? undefined },
       signal,
     });
     items.push(...page.items);

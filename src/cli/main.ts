@@ -1,10 +1,13 @@
 /** The `sheaf` command: which commands there are, and how each ends. */
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
+import { SheafError } from '../contracts/errors.ts';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
 import { addJobCommands } from './job.ts';
+import { addSearch } from './search.ts';
 import { addStart } from './start.ts';
+import { addStoreCommands } from './store.ts';
 import { addSystemCommands } from './system.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -21,6 +24,8 @@ function createProgram(): Command {
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
   addStart(program);
   addJobCommands(program);
+  addSearch(program);
+  addStoreCommands(program);
   addSystemCommands(program);
   return program;
 }
@@ -46,7 +51,9 @@ function exitCodeOf(error: unknown): number {
   }
   if (error instanceof Error && error.name === 'AbortError') return EXIT.interrupted;
   const terminal = openTerminal(asJson);
-  if (error instanceof CommandFailure) {
+  if (error instanceof SheafError) {
+    printFailure(terminal, new CommandFailure(error.body()));
+  } else if (error instanceof CommandFailure) {
     printFailure(terminal, error);
   } else {
     const message = error instanceof Error ? error.message : String(error);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { ItemAnswer } from '../contracts/api.ts';
+import { SheafError } from '../contracts/errors.ts';
 import type { Stack } from '../embedded/stack.ts';
 import type { StackFile } from '../embedded/stack-file.ts';
 import { createClient, listUpTo } from './client.ts';
@@ -17,6 +18,8 @@ import { printOutcome, succeeded, watchJob } from './watch.ts';
 interface StartOptions extends CreateOptions {
   sample?: boolean;
   once?: boolean;
+  store?: string;
+  blobs?: string;
 }
 
 /** For whom the first job is. */
@@ -64,8 +67,13 @@ export function addStart(program: Command): void {
     .description('run all of Sheaf here: Temporal server, worker and API, and a first job where a sheet file is given')
     .option('--sample', 'without a file, the first job is the sample sheet')
     .option('--once', "end with the first job; its outcome is the exit code")
+    .option('--store <kind>', 'where records live: sqlite, or the elasticsearch that the environment names')
+    .option('--blobs <kind>', 'where files live: filesystem, or the s3 that the environment names')
     .addHelpText('after', '\nStays up until Ctrl-C, which lets rows in flight finish; Ctrl-C again stops at once.')
     .action(async (file: string | undefined, options: StartOptions, command: Command) => {
+      // The processes of the stack read their environment, as they would anywhere else.
+      if (options.store !== undefined) process.env['SHEAF_STORE'] = options.store;
+      if (options.blobs !== undefined) process.env['SHEAF_BLOBS'] = options.blobs;
       const job = file !== undefined ? { file, options } : options.sample === true ? SAMPLE : null;
       if (options.once === true && job === null) throw wrongUsage('--once needs a first job.', 'Give a sheet file, or --sample.');
       const { tenant, owner } = command.optsWithGlobals<Identity>();
@@ -168,6 +176,8 @@ function printAddresses({ terminal, config }: Context, { api, temporal, ui }: Pi
     ['API docs', `${api}/docs`],
     ['Temporal', temporal],
     ['Temporal Web UI', ui],
+    ['Elasticsearch', config.SHEAF_STORE === 'elasticsearch' ? config.ELASTICSEARCH_URL?.join(', ') ?? 'Elastic Cloud' : null],
+    ['S3 bucket', config.SHEAF_BLOBS === 's3' ? config.S3_BUCKET : null],
     ['data and logs', config.SHEAF_HOME],
   ]);
 }
@@ -194,4 +204,7 @@ function stopRequests(): { stop: AbortSignal; kill: AbortSignal } {
   return { stop: stop.signal, kill: kill.signal };
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+function messageOf(error: unknown): string {
+  if (error instanceof SheafError && error.remedy !== undefined) return `${error.message}\n${error.remedy}`;
+  return error instanceof Error ? error.message : String(error);
+}

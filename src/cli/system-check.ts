@@ -3,38 +3,30 @@ import { constants, promises as fs } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Config } from '../config.ts';
-import type { SystemAnswer } from '../contracts/api.ts';
+import type { SystemAnswer, SystemCheck, SystemChecksAnswer } from '../contracts/api.ts';
 import { findTemporalCli } from '../embedded/temporal-cli.ts';
 import { Unreachable } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure } from './failure.ts';
 import { duration } from './format.ts';
 
-export interface Check {
-  name: string;
-  ok: boolean;
-  found: string;
-  /** Only where it is not ok. */
-  remedy?: string;
-}
-
 const OLDEST_NODE = [22, 19] as const;
 const CONNECT_MS = 2000;
 
-export async function checkSystem(context: Context): Promise<Check[]> {
+export async function checkSystem(context: Context): Promise<SystemCheck[]> {
   const { config } = context;
   const api = await checkApi(context);
   const local = [
     checkNode(),
     await checkHome(config.SHEAF_HOME),
     ...(await Promise.all(config.SHEAF_INPUT_DIRS.map(checkInputDir))),
-    ...(config.SHEAF_TEMPORAL_ADDRESS === undefined ? [await checkTemporalCli()] : [await checkTemporalAddress(config.SHEAF_TEMPORAL_ADDRESS)]),
+    ...(config.SHEAF_TEMPORAL_ADDRESS === undefined ? [await checkTemporalCli()] : []),
     ...(api.absent ? await checkPorts(config) : []),
   ];
-  return [...local, ...api.checks];
+  return [...local, ...api.checks, ...(api.absent ? await checkServers(config) : [])];
 }
 
-function checkNode(): Check {
+function checkNode(): SystemCheck {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const [oldest, oldestMinor] = OLDEST_NODE;
   const ok = major > oldest || (major === oldest && minor >= oldestMinor);
@@ -42,7 +34,7 @@ function checkNode(): Check {
 }
 
 /** It, or the folder that it will be made in. */
-async function checkHome(home: string): Promise<Check> {
+async function checkHome(home: string): Promise<SystemCheck> {
   let folder = home;
   while (true) {
     try {
@@ -62,7 +54,7 @@ async function checkHome(home: string): Promise<Check> {
   }
 }
 
-async function checkInputDir(folder: string): Promise<Check> {
+async function checkInputDir(folder: string): Promise<SystemCheck> {
   const ok = await fs.access(folder, constants.R_OK).then(() => true, () => false);
   return {
     name: 'input folder', ok, found: ok ? folder : `${folder} cannot be read`,
@@ -70,7 +62,7 @@ async function checkInputDir(folder: string): Promise<Check> {
   };
 }
 
-async function checkTemporalCli(): Promise<Check> {
+async function checkTemporalCli(): Promise<SystemCheck> {
   const name = 'Temporal CLI';
   const passedOver: string[] = [];
   try {
@@ -82,17 +74,8 @@ async function checkTemporalCli(): Promise<Check> {
   }
 }
 
-async function checkTemporalAddress(address: string): Promise<Check> {
-  const url = URL.parse(`tcp://${address}`);
-  const ok = url !== null && url.port !== '' && (await answers(url.hostname, Number(url.port)));
-  return {
-    name: 'Temporal address', ok, found: ok ? address : `nothing answers at ${address}`,
-    ...(!ok && { remedy: 'Start that server, correct SHEAF_TEMPORAL_ADDRESS (host:port), or unset it for the embedded one.' }),
-  };
-}
-
 /** Only of interest before a start. */
-function checkPorts(config: Config): Promise<Check[]> {
+function checkPorts(config: Config): Promise<SystemCheck[]> {
   const ports: [string, number][] = [['SHEAF_API_PORT', config.SHEAF_API_PORT]];
   if (config.SHEAF_TEMPORAL_ADDRESS === undefined) {
     ports.push(['SHEAF_TEMPORAL_PORT', config.SHEAF_TEMPORAL_PORT], ['SHEAF_TEMPORAL_UI_PORT', config.SHEAF_TEMPORAL_UI_PORT]);
@@ -117,25 +100,22 @@ function answers(host: string, port: number): Promise<boolean> {
   });
 }
 
-const PART_REMEDIES: Record<string, string> = {
-  store: 'See the log of the API, and whether the disk is full.',
-  blobs: 'See the log of the API, and whether the disk is full.',
-  workers: 'Jobs wait until one is back. `npx sheaf start` runs one.',
-  temporal: 'Jobs wait until it is back. `npx sheaf start` runs one; else see SHEAF_TEMPORAL_ADDRESS.',
-};
+/** What a start would stand on, looked at from here: servers that run already. */
+async function checkServers(config: Config): Promise<SystemCheck[]> {
+  const external = config.SHEAF_TEMPORAL_ADDRESS !== undefined || config.SHEAF_STORE !== 'sqlite' || config.SHEAF_BLOBS !== 'filesystem';
+  if (!external) return [];
+  const { diagnose } = await import('../diagnosis.ts');
+  const checks = await diagnose(config, null);
+  // The embedded Temporal server and the workers come with the start.
+  return checks.filter(({ name }) => name !== 'workers' && (config.SHEAF_TEMPORAL_ADDRESS !== undefined || !name.startsWith('Temporal')));
+}
 
 /** `absent`: nothing answered. */
-async function checkApi({ client, signal }: Context): Promise<{ checks: Check[]; absent: boolean }> {
+async function checkApi({ client, signal }: Context): Promise<{ checks: SystemCheck[]; absent: boolean }> {
   try {
-    const { version, uptimeSeconds, parts } = await client.call<SystemAnswer>('GET', '/system/status', { signal });
-    const checks: Check[] = [
-      { name: 'API', ok: true, found: `${client.url}, version ${version}, up for ${duration(uptimeSeconds)}` },
-      ...Object.entries(parts).map(([name, { ok, message }]): Check => ({
-        name, ok, found: message ?? (ok ? 'answers' : 'does not answer'),
-        ...(!ok && { remedy: PART_REMEDIES[name] ?? 'See the log of the API.' }),
-      })),
-    ];
-    return { checks, absent: false };
+    const { version, uptimeSeconds } = await client.call<SystemAnswer>('GET', '/system/status', { signal });
+    const { checks } = await client.call<SystemChecksAnswer>('GET', '/system/check', { signal });
+    return { checks: [{ name: 'API', ok: true, found: `${client.url}, version ${version}, up for ${duration(uptimeSeconds)}` }, ...checks], absent: false };
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     const { message, remedy } = error.problem;

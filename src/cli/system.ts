@@ -1,12 +1,12 @@
 /** `sheaf system status|config|check`: how the installation is, and what would make it better. */
 import type { Command } from 'commander';
-import type { SystemAnswer } from '../contracts/api.ts';
-import { environmentSchema } from '../config.ts';
+import type { SystemAnswer, SystemCheck } from '../contracts/api.ts';
+import { environmentSchema, isSecret } from '../config.ts';
 import { type Context, contextOf, sharedTerminal } from './context.ts';
 import { CommandFailure, EXIT } from './failure.ts';
 import { duration, printable } from './format.ts';
 import { printFacts, printTable } from './table.ts';
-import { type Check, checkSystem } from './system-check.ts';
+import { checkSystem } from './system-check.ts';
 import type { Terminal } from './terminal.ts';
 
 export function addSystemCommands(program: Command): void {
@@ -25,6 +25,18 @@ export function addSystemCommands(program: Command): void {
   system.command('config')
     .description('every variable of the environment: what it is here, its default, what it means')
     .action((_options: object, command: Command) => printConfig(command));
+
+  system.command('prepare')
+    .description('make what servers need once: Temporal namespace and search attributes, S3 bucket, Elasticsearch indices')
+    .addHelpText('after', '\nMay be repeated. `sheaf start` needs it only where SHEAF_TEMPORAL_ADDRESS names a server of your own.')
+    .action(async (_options: object, command: Command) => {
+      const { config, terminal } = contextOf(command);
+      // Here, because it brings the servers' clients along, which no other command needs.
+      const { prepare } = await import('../diagnosis.ts');
+      const made = await prepare(config);
+      if (terminal.json) terminal.printJson({ made });
+      else terminal.print(made.length === 0 ? 'Everything was there.' : `Made: ${made.join(', ')}.`);
+    });
 
   system.command('check')
     .description('look for what is wrong, and say what to do about it')
@@ -57,8 +69,8 @@ function printStatus({ terminal, client }: Context, { status, version, node, upt
   );
 }
 
-function printCheck(terminal: Terminal, { ok, name, found, remedy }: Check): void {
-  terminal.print(`${ok ? terminal.paint('green', 'ok  ') : terminal.paint('red', 'FAIL')}  ${name.padEnd(22)}  ${printable(found)}`);
+function printCheck(terminal: Terminal, { ok, name, found, remedy }: SystemCheck): void {
+  terminal.print(`${ok ? terminal.paint('green', 'ok  ') : terminal.paint('red', 'FAIL')}  ${name.padEnd(26)}  ${printable(found)}`);
   if (remedy !== undefined) terminal.print(`      ${printable(remedy)}`);
 }
 
@@ -73,9 +85,6 @@ interface Variable {
   problem?: string;
 }
 
-/** Values of such variables stay unsaid. */
-const SECRET = /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/;
-
 function printConfig(command: Command): void {
   const terminal = sharedTerminal(command);
   const variables = Object.entries(environmentSchema.shape).map(([name, schema]): Variable => {
@@ -83,7 +92,7 @@ function printConfig(command: Command): void {
     const read = schema.safeParse(given);
     return {
       name,
-      value: given !== undefined && SECRET.test(name) ? '(set)' : read.success ? read.data ?? null : null,
+      value: given !== undefined && isSecret(name) ? '(set)' : read.success ? read.data ?? null : null,
       default: schema.parse(undefined) ?? null,
       set: given !== undefined,
       meaning: schema.description ?? '',

@@ -13,6 +13,7 @@ export const ERRORS = {
   // The request
   invalid_request: { status: 400, retryable: false, title: 'The request is not valid' },
   invalid_cursor: { status: 400, retryable: false, title: 'The cursor is not one that this list gave' },
+  invalid_query: { status: 400, retryable: false, title: 'There is nothing that can be searched for' },
   body_too_large: { status: 413, retryable: false, title: 'The body is too large' },
   unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not supported' },
   not_found: { status: 404, retryable: false, title: 'There is no such address' },
@@ -59,6 +60,10 @@ export const ERRORS = {
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },
   blobs_unavailable: { status: 503, retryable: true, title: 'The blob store cannot be reached' },
   blob_not_found: { status: 404, retryable: false, title: 'A stored object is missing' },
+  checksum_mismatch: { status: 422, retryable: true, title: 'The bytes are not those that were sent' },
+  parts_mismatch: { status: 409, retryable: false, title: 'Parts of the upload are missing or different' },
+  store_refused: { status: 500, retryable: false, title: 'The store does not take a record' },
+  schema_outdated: { status: 500, retryable: false, title: 'The store has to be migrated to this version' },
   schema_too_new: { status: 500, retryable: false, title: 'The store was written by a newer version' },
   shutting_down: { status: 503, retryable: true, title: 'The server is shutting down' },
   internal: { status: 500, retryable: true, title: 'Something went wrong in Sheaf' },
@@ -67,7 +72,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /** Codes of rows, for those that Sheaf itself gives. A user's module adds its own. */
-export const ROW_ERROR_CODES = ['duplicate_key', 'missing_key', 'handler_error', 'handler_timeout', 'invalid_output', 'row_too_large'] as const;
+export const ROW_ERROR_CODES = ['duplicate_key', 'missing_key', 'handler_error', 'handler_timeout', 'invalid_output', 'row_too_large', 'row_refused'] as const;
 
 /** Where in a request, sheet or file something is wrong. */
 export interface ErrorPlace {

@@ -9,7 +9,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -153,9 +153,13 @@ export interface JobActivities {
 export interface RowActivities {
   openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer>;
   processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
+  /** Resolves when the store and the blobs can be written and read. */
+  checkStores(): Promise<void>;
 }
 export interface MaintenanceActivities {
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
   stopJob(input: JobRef): Promise<void>;
   removeJob(input: JobRef): Promise<void>;
+  /** Aborts uploads in parts that began more than a day ago; answers how many. */
+  sweepUploads(): Promise<{ aborted: number }>;
 }

@@ -56,7 +56,7 @@ export interface StackOptions {
   kill: AbortSignal;
 }
 
-/** Starts everything; resolves when all of it is ready. Rejects with `AlreadyRunning`, `ChildGaveUp`. */
+/** Starts everything; resolves when all of it is ready. Rejects with `AlreadyRunning`, `ChildGaveUp`, or what the store or the blobs say. */
 export async function startStack(config: Config, options: StackOptions): Promise<Stack> {
   const home = config.SHEAF_HOME;
   mkdirSync(home, { recursive: true });
@@ -74,6 +74,7 @@ export async function startStack(config: Config, options: StackOptions): Promise
 async function startLocked(config: Config, { say, stop: stopAsked, kill }: StackOptions, unlock: Unlock): Promise<Stack> {
   const home = config.SHEAF_HOME;
   await endOrphans(home, say);
+  await reachServers(config);
   const plan = await planStack(config, say);
   const file: StackFile = { pid: process.pid, startedAt: new Date().toISOString(), api: null, temporal: plan.temporal, ui: plan.ui, children: {} };
   writeStackFile(home, file);
@@ -150,6 +151,14 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
   };
 }
 
+/** Servers that are to be there already. Said once, and clearly, instead of by processes that wait for them. */
+async function reachServers(config: Config): Promise<void> {
+  // Here, because the embedded stack alone needs no client of theirs.
+  const { openBlobs, openStore } = await import('../container.ts');
+  if (config.SHEAF_STORE === 'elasticsearch') await (await openStore(config)).close();
+  if (config.SHEAF_BLOBS === 's3') await (await openBlobs(config)).check();
+}
+
 /** A stack that was killed leaves its Temporal server behind, and for a while the processes that drain. */
 async function endOrphans(home: string, say: (line: string) => void): Promise<void> {
   const left = readStackFile(home);
@@ -180,7 +189,7 @@ async function planStack(config: Config, say: (line: string) => void): Promise<P
     SHEAF_TEMPORAL_ADDRESS: temporal,
     SHEAF_API_PORT: String(apiPort),
   };
-  await bundleWorkflows();
+  if (config.SHEAF_WORKFLOW_BUNDLE === undefined) await bundleWorkflows();
   return {
     api: `http://${reachable(config.SHEAF_API_HOST)}:${apiPort}`,
     temporal,

@@ -10,6 +10,7 @@ import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
+import { Searcher } from './sqlite/search.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
 import type { Store } from './store.ts';
 
@@ -29,12 +30,14 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     throw error;
   }
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
+  const searcher = new Searcher(ledgerFile);
   return {
     ...jobMethods(control),
     ...pageMethods(control),
     ...rowMethods(ledger),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
+    search: searcher.search,
 
     check: async () => {
       await control.check();
@@ -42,6 +45,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     },
     close: async () => {
       await writer.close();
+      await searcher.close();
       control.close();
       ledger.close();
     },

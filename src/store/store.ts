@@ -7,6 +7,7 @@ import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
+import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 
 /** The ledger that an item belongs to. */
 export interface LaneRef {
@@ -51,12 +52,24 @@ export interface FailedRow {
 export interface RowsCommit {
   lane: LaneRef;
   job: string;
+  /** The job's; kept with the items, for search. */
+  tags: string[];
   /** See `domain/fence.ts`. An item with a higher fence is left as it is. */
   fence: bigint;
   items: ItemWrite[];
   failed: FailedRow[];
   /** Rows that no longer belong to the failed ones. */
   cleared: number[];
+}
+
+export interface SearchHit extends Item {
+  source: string;
+  lane: string;
+  input: RowInput;
+  /** Of the job that wrote it last. */
+  tags: string[];
+  /** ISO 8601: when it was written last. */
+  updatedAt: string;
 }
 
 export interface PageCountsWrite extends PageRecord {
@@ -117,9 +130,13 @@ export interface Store {
 
   // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
   readItems(lane: LaneRef, keys: string[]): Promise<Map<string, Item>>;
-  commitRows(commit: RowsCommit): Promise<void>;
-  /** Words that must all occur (normalised as `text` was), best match first. */
-  searchItems(tenant: string, query: string, limit: number): Promise<(Item & { source: string; lane: string; input: RowInput })[]>;
+  /** Answers the rows that the store will never take as they are (too large, for one), by number: they are written down as
+   *  failed with that error, without content, and are the caller's to count as such. */
+  commitRows(commit: RowsCommit): Promise<ReadonlyMap<number, RowFailure>>;
+  /** Items whose `text`, split at spaces, has the terms; words of a phrase are neighbours in it. Best match first, then those written
+   *  last, then in an order that stays; over 10,000 matches an adapter may rank by what is cheaper. While nothing is written,
+   *  pages neither repeat nor lose a hit. Removed items never appear. Rejects with `invalid_cursor`. */
+  search(tenant: string, query: { terms: SearchTerms; filter: SearchFilter }, page: ListPage): Promise<Listed<SearchHit>>;
   /** Ascending by row. Rejects with `invalid_cursor`. */
   listFailedRows(tenant: string, job: string, filter: { code?: string }, page: ListPage): Promise<Listed<FailedRow>>;
   countFailedRows(tenant: string, job: string): Promise<{ code: string; rows: number }[]>;

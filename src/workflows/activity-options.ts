@@ -4,6 +4,9 @@ import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
 /** 1 s, ×3, at most 60 s, 5 retries. */
 const RETRY: RetryPolicy = { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '60s', maximumAttempts: 6 };
 
+/** The adapters have tried again by themselves: from here on the job waits, and shows it, instead of an activity that seems to run. */
+const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: ['store_unavailable', 'blobs_unavailable'] };
+
 /** The same waits for a row whose error is retryable, inside its page. */
 export const ROW_RETRY_DELAYS_MS = [1_000, 3_000, 9_000, 27_000, 60_000] as const;
 
@@ -18,19 +21,24 @@ export const FINISH: ActivityOptions = { startToCloseTimeout: '10m', heartbeatTi
 
 /** The sheet is read to its end; it tells of every page. */
 export const SNAPSHOT: ActivityOptions = {
-  startToCloseTimeout: '24h', heartbeatTimeout: '30s', retry: RETRY, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  startToCloseTimeout: '24h', heartbeatTimeout: '30s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
 /** A page: some ten seconds of work, or its slow rows' time. Beats twice a second, so silence means that its worker is gone. */
 export const PAGE: ActivityOptions = {
-  startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
 /** Deletions work in bounded steps and tell of each. */
 export const REMOVE: ActivityOptions = { startToCloseTimeout: '1h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
 
-/** How long a job waits before it tries again what the store or the blobs refused, and at first for a lane. */
-export const CAPACITY_WAIT_MS = 15_000;
+/** Asks the store and the blobs, again and again, until both can be written and read. */
+export const STORES: ActivityOptions = {
+  startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' }, cancellationType: 'TRY_CANCEL',
+};
+
+/** How long a job waits at least before it asks again what the store or the blobs refused, and for a lane. */
+export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as const;
 export const LANE_WAIT_MS = { first: 500, factor: 1.5, most: 10_000 } as const;
 
 /** Events after which a run continues as new; a run stays under 2,000. */

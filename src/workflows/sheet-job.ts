@@ -18,7 +18,7 @@ import {
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { countPages, returnPage, takePage } from '../domain/paging.ts';
-import { CAPACITY_WAIT_MS, FINISH, LANE_WAIT_MS, MAX_HISTORY_EVENTS, PAGE, RECORD, SNAPSHOT } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, LANE_WAIT_MS, MAX_HISTORY_EVENTS, PAGE, RECORD, SNAPSHOT, STORES } from './activity-options.ts';
 
 export const statusQuery = defineQuery<JobStatus>(STATUS_QUERY);
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
@@ -81,6 +81,7 @@ class SheetJob {
   /** Records being written. */
   #recording = 0;
   #laneWaitMs: number = LANE_WAIT_MS.first;
+  #capacityWaitMs: number = CAPACITY_WAIT_MS.first;
   readonly #input: SheetJobInput;
 
   constructor(input: SheetJobInput) {
@@ -179,7 +180,8 @@ class SheetJob {
       });
       this.#counts = answer.counts;
       if (answer.stopped) this.#error ??= answer.stopped;
-      if (!answer.complete) this.#pending = returnPage(this.#pending, page);
+      if (answer.complete) this.#capacityWaitMs = CAPACITY_WAIT_MS.first;
+      else this.#pending = returnPage(this.#pending, page);
     } catch (error) {
       this.#pending = returnPage(this.#pending, page);
       this.#fail(error);
@@ -219,10 +221,15 @@ class SheetJob {
   }
 
   async #waitForCapacity(refused: ErrorBody): Promise<void> {
-    const until = new Date(Date.now() + CAPACITY_WAIT_MS).toISOString();
-    await this.#enter('waiting', { cause: 'capacity', until, reason: refused.message });
-    await condition(() => this.#wanted !== 'running', CAPACITY_WAIT_MS);
+    await this.#enter('waiting', { cause: 'capacity', reason: refused.message });
+    await condition(() => this.#wanted !== 'running', this.#capacityWaitMs);
+    this.#capacityWaitMs = Math.min(this.#capacityWaitMs * CAPACITY_WAIT_MS.factor, CAPACITY_WAIT_MS.most);
+    if (this.#wanted === 'running') {
+      // Until they answer: no row is paid for that could not be kept.
+      await this.#interruptible(() => this.#activities<RowActivities>({ ...STORES, summary: 'store and blobs' }, TASK_QUEUES.rows).checkStores());
+    }
     this.#refused = null;
+    if (this.#historyIsFull()) await this.#continueAsNew();
   }
 
   async #end(state: EndedState, error: ErrorBody | null): Promise<SheetJobResult> {

@@ -60,7 +60,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
+    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

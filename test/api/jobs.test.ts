@@ -194,7 +194,7 @@ describe('a job as it is shown', () => {
       outcomes: [{ row: 2, state: 'done', output: { a: 1 } }, { row: 3, state: 'failed', output: null, error: failure }],
     }]);
     await api.store.commitRows({
-      lane: { tenant: 'default', source: job.source, lane: job.lane }, job: job.id, fence: 1n, items: [], cleared: [],
+      lane: { tenant: 'default', source: job.source, lane: job.lane }, job: job.id, tags: [], fence: 1n, items: [], cleared: [],
       failed: [{ row: 3, key: '3', error: failure, input: { name: '', n: 2 } }],
     });
     const { body } = await api.call('GET', `/jobs/${job.id}`);

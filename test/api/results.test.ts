@@ -186,7 +186,7 @@ describe('the list of rows', () => {
   it('knows failed rows as they happen, by code', async () => {
     const job = await jobWith(['name', 'n'], PAGES);
     const failed = [{ row: 5, code: 'no_match' }, { row: 6, code: 'other' }].map(({ row, code }) => ({ row, key: String(row), error: { ...failure, code }, input: { name: 'x', n: 1 } }));
-    await api.store.commitRows({ lane: { tenant: 'default', source: job.source, lane: job.lane }, job: job.id, fence: 1n, items: [], failed, cleared: [] });
+    await api.store.commitRows({ lane: { tenant: 'default', source: job.source, lane: job.lane }, job: job.id, tags: [], fence: 1n, items: [], failed, cleared: [] });
     const rows = async (query: string) => (await api.call<List>('GET', `/jobs/${job.id}/items?${query}`)).body.items.map(({ row }) => row);
     expect(await rows('state=failed')).toEqual([5, 6]);
     expect(await rows('code=other')).toEqual([6]);

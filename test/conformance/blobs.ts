@@ -105,6 +105,33 @@ export function blobsConformance(adapter: string, stores: () => { blobs: Blobs; 
       expect(await keysUnder(blobs, '')).toEqual([]);
     });
 
+    it('leaves no parts either, when it is large and fails or is aborted', async () => {
+      const { blobs } = stores();
+      const reason = new Error('it is over');
+      for (const end of ['fails', 'is aborted']) {
+        const aborting = new AbortController();
+        const source = new PassThrough();
+        const put = blobs.put('acme/large', source, { signal: aborting.signal });
+        put.catch(() => {});
+        for (let n = 0; n < 24; n++) if (!source.write(Buffer.alloc(2 ** 20, n))) await once(source, 'drain');
+        if (end === 'fails') source.destroy(reason);
+        else aborting.abort(reason);
+        await expect(put).rejects.toBe(reason);
+      }
+      expect(await keysUnder(blobs, '')).toEqual([]);
+      for await (const upload of blobs.parts.begunBefore(new Date(Date.now() + 3_600_000))) expect.unreachable(upload.key);
+    });
+
+    it('keeps what is there when only an absent object was to be made, also of several at once', async () => {
+      const { blobs, other } = stores();
+      const puts = await Promise.allSettled(Array.from({ length: 8 }, (_, n) => (n % 2 ? blobs : other).put('acme/once', Buffer.from(`${n}`), { ifAbsent: true })));
+      const won = puts.flatMap(({ status }, n) => (status === 'fulfilled' ? [n] : []));
+      expect(won).toHaveLength(1);
+      const reasons = puts.flatMap((put) => (put.status === 'rejected' ? [put.reason as unknown] : []));
+      expect(reasons).toEqual(Array(7).fill(expect.objectContaining({ code: 'conflict' })));
+      expect(String(await blobs.get('acme/once'))).toBe(String(won[0]));
+    });
+
     it('leaves whole objects only when the process is killed', async () => {
       const { blobs, place } = stores();
       const child = spawn(process.execPath, [CHILD, adapter, place, 'many'], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -157,7 +184,7 @@ export function blobsConformance(adapter: string, stores: () => { blobs: Blobs; 
 
     it('that lead elsewhere, or are none, are refused by every method', async () => {
       const { blobs } = stores();
-      for (const key of ['', '/', '/a', 'a/', 'a//b', '.', '..', 'a/../b', 'a/./b', '../../etc/passwd', 'a\\b', 'a\0b', 'a/\ud800', `a/${'x'.repeat(2_000)}`]) {
+      for (const key of ['', '/', '/a', 'a/', 'a//b', '.', '..', 'a/../b', 'a/./b', '../../etc/passwd', 'a\\b', 'a\0b', 'a/\u0001', 'a/\n', 'a/\ud800', `a/${'x'.repeat(2_000)}`]) {
         for (const call of [
           () => blobs.put(key, Buffer.from('x')), () => blobs.get(key), () => blobs.stream(key), () => blobs.head(key), () => blobs.delete(key),
           () => blobs.deleteUnder(`${key}/`),
@@ -196,6 +223,16 @@ export function blobsConformance(adapter: string, stores: () => { blobs: Blobs; 
       expect(await keysUnder(blobs, '')).toEqual(['a/jobs/1.txt', 'a/jobs/10/x', 'b/jobs/1/x']);
       await blobs.deleteUnder('a/');
       expect(await keysUnder(blobs, '')).toEqual(['b/jobs/1/x']);
+    });
+
+    it('list and delete more than a thousand', async () => {
+      const { blobs, other } = stores();
+      const keys = Array.from({ length: 1_100 }, (_, n) => `a/many/${String(n).padStart(5, '0')}`);
+      for (let from = 0; from < keys.length; from += 50) await Promise.all(keys.slice(from, from + 50).map((key) => blobs.put(key, Buffer.from('x'))));
+      await blobs.put('a/other', Buffer.from('x'));
+      expect(await keysUnder(other, 'a/many/')).toEqual(keys);
+      await blobs.deleteUnder('a/many/');
+      expect(await keysUnder(other, 'a/')).toEqual(['a/other']);
     });
 
     it('writes and deletes at once in the same folder do not disturb each other', async () => {

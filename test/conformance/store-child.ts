@@ -6,11 +6,11 @@ const [adapter = '', place = '', role = '', name = ''] = process.argv.slice(2);
 
 /** Writes sub-batches, pages and events until it is killed; a line with the batch's number after each. */
 async function write(): Promise<void> {
-  const store = await storeAdapters[adapter]!.open(place);
+  const store = await storeAdapters[adapter as keyof typeof storeAdapters].open(place);
   for (let batch = 0; ; batch++) {
     const rows = Array.from({ length: SUB_BATCH }, (_, n) => batch * SUB_BATCH + n);
     await store.commitRows({
-      lane: aLane({ lane: name }), job: name, fence: 1n, items: rows.map((row) => anItem(`k${row}`, { word: `word${row}` }, { row })),
+      lane: aLane({ lane: name }), job: name, tags: [], fence: 1n, items: rows.map((row) => anItem(`k${row}`, { word: `word${row}` }, { row })),
       failed: [aFailedRow(batch, 'bad')], cleared: [],
     });
     await store.writePage('acme', name, aPage(batch, { counts: { done: SUB_BATCH, unchanged: 0, failed: 1, skipped: 0 } }));
@@ -21,7 +21,7 @@ async function write(): Promise<void> {
 
 /** Claims the same keys, lanes and items as another process of this role; one line of JSON with what it was told. */
 async function race(): Promise<void> {
-  const store = await storeAdapters[adapter]!.open(place);
+  const store = await storeAdapters[adapter as keyof typeof storeAdapters].open(place);
   process.stdout.write('ready\n');
   await new Promise((resolve) => process.stdin.once('data', resolve));
   const created: boolean[] = [];
@@ -32,7 +32,7 @@ async function race(): Promise<void> {
     granted.push((await store.acquireLane(aLane({ lane: `lane ${n}` }), name, 1)).granted);
     // The two processes write odd and even fences, up or down.
     const fence = BigInt(name === 'a' ? 2 * n : 2 * (RACES - n) - 1);
-    await store.commitRows({ lane: aLane(), job: name, fence, items: [anItem('contested', { n }, { output: String(fence) })], failed: [], cleared: [] });
+    await store.commitRows({ lane: aLane(), job: name, tags: [], fence, items: [anItem('contested', { n }, { output: String(fence) })], failed: [], cleared: [] });
   }
   await store.close();
   process.stdout.write(`${JSON.stringify({ created, granted })}\n`);

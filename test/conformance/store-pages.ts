@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
+import { hitsOf } from './store-hits.ts';
 import { aFailedRow, aJob, aLane, anItem, aPage, walk, withoutFence } from './store-samples.ts';
 
 export function pagesConformance(stores: () => { store: Store; other: Store }): void {
@@ -91,7 +92,7 @@ export function pagesConformance(stores: () => { store: Store; other: Store }): 
       const lane = aLane({ source });
       await store.acquireLane(lane, 'j1', 1);
       await store.commitRows({
-        lane, job: 'j1', fence: 1n, items: [anItem('k1', { word: 'hippopotamus' })], failed: [aFailedRow(9, 'bad')], cleared: [],
+        lane, job: 'j1', tags: [], fence: 1n, items: [anItem('k1', { word: 'hippopotamus' })], failed: [aFailedRow(9, 'bad')], cleared: [],
       });
       await store.writePage('acme', 'j1', aPage(0, { counts: counts(1) }));
       await store.appendEvent('acme', 'j1', { at: 'now', type: 'created', message: 'm', dedupe: 'd' });
@@ -109,7 +110,7 @@ export function pagesConformance(stores: () => { store: Store; other: Store }): 
       while (!(await store.removeJob('acme', 'j1')));
       expect(await leftOf(store)).toEqual(NOTHING);
       expect((await store.readItems(lane, ['k1'])).size).toBe(1);
-      expect(await store.searchItems('acme', 'hippopotamus', 5)).toHaveLength(1);
+      expect(await hitsOf(store, 'hippopotamus')).toHaveLength(1);
       expect((await store.openJobs({ limit: 5 })).items).toEqual([]);
     });
 
@@ -118,12 +119,12 @@ export function pagesConformance(stores: () => { store: Store; other: Store }): 
       const lane = await fill(store, 'job:j1');
       const others = [aLane({ tenant: 'globex', source: 'job:j1' }), aLane({ source: 'job:j10' })];
       for (const lane of others) {
-        await store.commitRows({ lane, job: 'x', fence: 1n, items: [anItem('k1', { word: 'hippopotamus' })], failed: [], cleared: [] });
+        await store.commitRows({ lane, job: 'x', tags: [], fence: 1n, items: [anItem('k1', { word: 'hippopotamus' })], failed: [], cleared: [] });
       }
       while (!(await store.removeJob('acme', 'j1')));
       expect(await leftOf(store)).toEqual(NOTHING);
       expect((await store.readItems(lane, ['k1'])).size).toBe(0);
-      expect((await store.searchItems('acme', 'hippopotamus', 5)).map(({ source }) => source)).toEqual(['job:j10']);
+      expect((await hitsOf(store, 'hippopotamus')).map(({ source }) => source)).toEqual(['job:j10']);
       expect((await store.readItems(others[0]!, ['k1'])).size).toBe(1);
       expect(await store.removeJob('acme', 'j1')).toBe(true);
     });
@@ -135,7 +136,7 @@ export function pagesConformance(stores: () => { store: Store; other: Store }): 
       const keys = Array.from({ length: 12_000 }, (_, n) => `k${n}`);
       for (let from = 0; from < keys.length; from += 3_000) {
         await store.commitRows({
-          lane, job: 'j1', fence: 1n, cleared: [],
+          lane, job: 'j1', tags: [], fence: 1n, cleared: [],
           items: keys.slice(from, from + 3_000).map((key, n) => anItem(key, { word: 'crocodile' }, { row: from + n })),
           failed: keys.slice(from, from + 3_000).map((_, n) => aFailedRow(from + n, 'bad')),
         });
@@ -148,7 +149,7 @@ export function pagesConformance(stores: () => { store: Store; other: Store }): 
       expect(steps).toBeGreaterThan(1);
       expect(await leftOf(store)).toEqual(NOTHING);
       expect((await other.readItems(lane, keys)).size).toBe(0);
-      expect(await other.searchItems('acme', 'crocodile', 5)).toEqual([]);
+      expect(await hitsOf(other, 'crocodile')).toEqual([]);
     });
   });
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
+import { hitsOf } from './store-hits.ts';
 import { aLane, RACES, SUB_BATCH, walk } from './store-samples.ts';
 
 const CHILD = path.join(import.meta.dirname, 'store-child.ts');
@@ -57,7 +58,7 @@ export function processesConformance(adapter: string, stores: () => { store: Sto
       expect((await store.listFailedRows('acme', 'victim', {}, { limit: batches })).items.map(({ row }) => row)).toEqual(Array.from({ length: batches }, (_, n) => n));
       expect((await store.jobTotals('acme', 'victim', 1)).done).toBeGreaterThanOrEqual(keys.length);
       expect((await store.listEvents('acme', 'victim', { limit: batches })).items).toHaveLength(batches);
-      const hits = await store.searchItems('acme', `word${keys.length - 1}`, 5);
+      const hits = await hitsOf(store, `word${keys.length - 1}`);
       expect(hits.map(({ lane }) => lane)).toContain('victim');
       // A sub-batch is whole or not there: nothing half of the one that was being written.
       const next = Array.from({ length: SUB_BATCH }, (_, n) => `k${keys.length + n}`);

@@ -1,4 +1,4 @@
-/** What every store does with items, failed rows and search. */
+/** What every store does with items and failed rows. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Item, Store } from '../../src/store/store.ts';
@@ -6,7 +6,7 @@ import { aFailedRow, aLane, anItem, walk } from './store-samples.ts';
 
 export function rowsConformance(stores: () => { store: Store; other: Store }): void {
   const commit = (store: Store, items: Parameters<Store['commitRows']>[0]['items'], over: Partial<Parameters<Store['commitRows']>[0]> = {}) =>
-    store.commitRows({ lane: aLane(), job: 'job', fence: 1n, items, failed: [], cleared: [], ...over });
+    store.commitRows({ lane: aLane(), job: 'job', tags: [], fence: 1n, items, failed: [], cleared: [], ...over });
 
   describe('items', () => {
     it('come back as they were written, done or failed, to every instance', async () => {
@@ -69,12 +69,11 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       expect(await store.countFailedRows('acme', 'job')).toEqual([]);
     });
 
-    it('survive closing and opening, with their search', async () => {
+    it('survive closing and opening', async () => {
       const { store, other } = stores();
       await commit(store, [anItem('k1', { word: 'persistent' })]);
       await store.close();
       expect((await other.readItems(aLane(), ['k1'])).size).toBe(1);
-      expect(await other.searchItems('acme', 'persistent', 5)).toHaveLength(1);
     });
   });
 
@@ -136,89 +135,6 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       await commit(store, [anItem('key 9', { id: 9 }, { row: 2 })], { fence: 7n });
       await commit(store, [], { fence: 3n, failed: [aFailedRow(9, 'duplicate_key')] });
       expect(await rowsOf(store)).toEqual([9]);
-    });
-  });
-
-  describe('search', () => {
-    const found = async (store: Store, query: string, tenant = 'acme') => (await store.searchItems(tenant, query, 10)).map(({ key }) => key);
-
-    it('finds rows by all of the words, in cells and in outputs, and says where they belong', async () => {
-      const { store, other } = stores();
-      await commit(store, [
-        anItem('k1', { name: 'Grand Hotel', city: 'Lisbon' }, { output: { category: 'travel' }, row: 7 }),
-        anItem('k2', { name: 'Grand Piano', city: 'Vienna' }, { output: { category: 'music' } }),
-      ], { lane: aLane({ source: 'places', lane: 'categorize' }) });
-      expect(await found(other, 'grand')).toHaveLength(2);
-      expect(await found(other, 'GRAND lisbon')).toEqual(['k1']);
-      expect(await found(other, 'music')).toEqual(['k2']);
-      expect(await found(other, 'lisbon music')).toEqual([]);
-      expect(await found(other, 'gran')).toEqual([]);
-      expect(await other.searchItems('acme', 'lisbon', 10)).toEqual([{
-        key: 'k1', row: 7, inputHash: 'input of k1', handlerHash: 'handler', state: 'done', output: { category: 'travel' }, error: null,
-        job: 'job', attempt: 1, source: 'places', lane: 'categorize', input: { name: 'Grand Hotel', city: 'Lisbon' },
-      }]);
-      expect(await other.searchItems('acme', 'grand', 1)).toHaveLength(1);
-    });
-
-    it('sees one tenant only', async () => {
-      const { store } = stores();
-      await commit(store, [anItem('k1', { word: 'secret' })], { lane: aLane({ tenant: 'globex' }) });
-      expect(await found(store, 'secret')).toEqual([]);
-      expect(await found(store, 'secret', 'globex')).toEqual(['k1']);
-    });
-
-    it('puts the row that says it most first', async () => {
-      const { store } = stores();
-      await commit(store, [
-        anItem('once', { text: 'an invoice among many other words that are about something else altogether' }),
-        anItem('thrice', { text: 'invoice invoice invoice' }),
-        ...Array.from({ length: 20 }, (_, n) => anItem(`other ${n}`, { text: 'nothing of that kind' })),
-      ]);
-      expect(await found(store, 'invoice')).toEqual(['thrice', 'once']);
-    });
-
-    it('finds pointed, prefixed and abbreviated Hebrew', async () => {
-      const { store } = stores();
-      await commit(store, [
-        anItem('pointed', { text: 'שָׁלוֹם עוֹלָם' }), anItem('prefixed', { text: 'והחשבונית לירושלים' }), anItem('short', { text: 'צה"ל ומע״מ' }),
-      ]);
-      expect(await found(store, 'שלום')).toEqual(['pointed']);
-      expect(await found(store, 'שָׁלוֹם')).toEqual(['pointed']);
-      expect(await found(store, 'חשבונית ירושלים')).toEqual(['prefixed']);
-      expect(await found(store, 'החשבונית')).toEqual(['prefixed']);
-      expect(await found(store, 'מע"מ')).toEqual(['short']);
-    });
-
-    it('finds Chinese, Japanese and Korean by parts of a run', async () => {
-      const { store } = stores();
-      await commit(store, [anItem('zh', { text: '人人生而自由,在尊严和权利上一律平等' }), anItem('ja', { text: '東京都2024年' }), anItem('ko', { text: '모든 인간은 자유롭고' })]);
-      expect(await found(store, '自由')).toEqual(['zh']);
-      expect(await found(store, '尊严和权利')).toEqual(['zh']);
-      expect(await found(store, '由自')).toEqual([]);
-      expect(await found(store, '京')).toEqual(['ja']);
-      expect(await found(store, '2024 東京')).toEqual(['ja']);
-      expect(await found(store, '인간')).toEqual(['ko']);
-    });
-
-    it('follows a row that changes, and only when the write counts', async () => {
-      const { store } = stores();
-      await commit(store, [anItem('k1', { word: 'before' })], { fence: 5n });
-      await commit(store, [anItem('k1', { word: 'late' })], { fence: 4n });
-      expect([await found(store, 'before'), await found(store, 'late')]).toEqual([['k1'], []]);
-      await commit(store, [anItem('k1', { word: 'after' })], { fence: 6n });
-      expect([await found(store, 'before'), await found(store, 'after')]).toEqual([[], ['k1']]);
-    });
-
-    it('takes whatever a user types as words, never as a search language', async () => {
-      const { store } = stores();
-      await commit(store, [anItem('k1', { text: 'near and or not text' })]);
-      expect(await found(store, 'NEAR AND OR NOT')).toEqual(['k1']);
-      expect(await found(store, 'text:missing')).toEqual([]);
-      expect(await found(store, '-near')).toEqual(['k1']);
-      expect(await found(store, '"*^()')).toEqual([]);
-      await fc.assert(fc.asyncProperty(fc.oneof(fc.string({ unit: 'binary' }), fc.string(), fc.constantFrom('"', 'a"b', 'a*', 'NEAR(a b, 2)', '{text}:a', "');--", '\0')), async (query) => {
-        await expect(store.searchItems('acme', query, 3)).resolves.toBeInstanceOf(Array);
-      }), { numRuns: 100 });
     });
   });
 }

@@ -1,32 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Store } from '../../src/store/store.ts';
 import { storeAdapters } from './store-adapters.ts';
-import { jobsConformance } from './store-jobs.ts';
-import { pagesConformance } from './store-pages.ts';
-import { processesConformance } from './store-processes.ts';
-import { rowsConformance } from './store-rows.ts';
+import { storeConformance } from './store.ts';
 
-describe.each(Object.entries(storeAdapters))('store: %s', (name, adapter) => {
-  let place: string;
-  let store: Store;
-  let other: Store;
-
-  beforeEach(async () => {
-    place = await adapter.makePlace();
-    [store, other] = await Promise.all([adapter.open(place), adapter.open(place)]);
-  });
-  afterEach(async () => {
-    await Promise.all([store.close(), other.close()]);
-    await adapter.removePlace(place);
-  });
-
-  it('says that it works', async () => {
-    await store.check();
-    await expect(other.check()).resolves.toBeUndefined();
-  });
-
-  jobsConformance(() => ({ store, other }));
-  rowsConformance(() => ({ store, other }));
-  pagesConformance(() => ({ store, other }));
-  processesConformance(name, () => ({ store, place }));
-});
+storeConformance('sqlite', storeAdapters.sqlite);

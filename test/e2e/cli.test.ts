@@ -187,6 +187,6 @@ describe('the installation', () => {
   test('says that all is well', async () => {
     expect(await sheaf('system', 'status')).toMatchObject({ code: 0, out: expect.stringContaining('ok') });
     const checks = await asked<{ name: string; ok: boolean }[]>('system', 'check');
-    expect(checks.filter(({ name }) => ['API', 'store', 'blobs', 'temporal', 'workers'].includes(name)).map(({ ok }) => ok)).toEqual([true, true, true, true, true]);
+    expect(checks.filter(({ name }) => ['API', 'store', 'blobs', 'Temporal', 'workers'].includes(name)).map(({ ok }) => ok)).toEqual([true, true, true, true, true]);
   });
 });

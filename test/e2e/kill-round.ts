@@ -1,11 +1,12 @@
 /** One kill in the middle of a job, and everything that must hold afterwards. Used by the kill tests and the soak. */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readConfig } from '../../src/config.ts';
+import { openStore } from '../../src/container.ts';
 import type { JobAnswer } from '../../src/contracts/api.ts';
 import { isEnded } from '../../src/contracts/job.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { RowCounter } from '../servers/counter.ts';
-import type { Part, TestStack } from '../servers/stack.ts';
+import type { TestStack } from '../servers/stack.ts';
 
 const CONCURRENCY = 50;
 /** A costly handler's rows are committed by so many, or so long after their answer. */
@@ -19,7 +20,8 @@ const SLACK_MS = 2_000;
 export const MOST_IN_FLIGHT = CONCURRENCY + PAGES_AT_ONCE * SUB_BATCH;
 
 export interface Kill {
-  victim: Part;
+  /** A part of the stack, or a server that it stands on. */
+  victim: string;
   /** It is killed once so many rows have been answered. */
   afterRows: number;
   /** How long it stays away. */
@@ -127,7 +129,7 @@ export async function disagreements(stack: TestStack, job: JobAnswer, rows: numb
   const foreign = results.filter((row) => row.state === 'done' && (row.output as { seen?: unknown } | null)?.seen !== row.key);
   expect("results with another row's output", foreign.length, 0);
 
-  const store = await openSqliteStore({ folder: path.join(stack.home, 'store') });
+  const store = await openStore(readConfig(stack.env));
   try {
     const keys = results.map(({ key }) => key!);
     const items = await store.readItems({ tenant: job.tenant, source: job.source, lane: job.lane }, keys);

@@ -1,4 +1,7 @@
-/** Once a test run: a real Temporal server on a free port, with its database in a temporary folder. */
+/**
+ * Once a test run: a real Temporal server on a free port, with its database in a temporary folder; and an Elasticsearch,
+ * when a test asks for it.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,11 +12,14 @@ import type { TestProject } from 'vitest/node';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { findTemporalCli } from '../../src/embedded/temporal-cli.ts';
 import { temporalReady, temporalServerArguments } from '../../src/embedded/temporal-server.ts';
+import { elasticsearchOnDemand } from './elasticsearch/on-demand.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** host:port */
     temporalAddress: string;
+    /** See `elasticsearch/shared.ts`. */
+    elasticsearchOnDemand: string;
   }
 }
 
@@ -37,7 +43,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await temporalReady(address, 'default', AbortSignal.any([gaveUp.signal, AbortSignal.timeout(60_000)]));
   project.provide('temporalAddress', address);
 
+  const elasticsearch = await elasticsearchOnDemand();
+  project.provide('elasticsearchOnDemand', elasticsearch.address);
+
   return async () => {
+    await elasticsearch.stop();
     if (server.connected) server.disconnect();
     await exited;
     await rm(folder, { recursive: true, force: true });

@@ -18,6 +18,21 @@ import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 export const PARTS = ['temporal', 'worker', 'api'] as const;
 export type Part = (typeof PARTS)[number];
 
+/** A server that the stack stands on, with data and address that outlive it. */
+export interface Ground {
+  /** `kill -9`; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Resolves when it answers again. */
+  restart(): Promise<void>;
+}
+
+export interface TestStackOptions {
+  /** What the worker and the API get beside the usual. */
+  env?: Record<string, string>;
+  /** Can be killed and started by these names, as the stack's own parts can. */
+  ground?: Record<string, Ground>;
+}
+
 const READY_MS = 60_000;
 const LOG_LINES = 25;
 
@@ -26,6 +41,8 @@ export interface TestStack {
   folder: string;
   /** SHEAF_HOME. */
   home: string;
+  /** The environment of the worker and the API. */
+  env: Record<string, string | undefined>;
   /** `http://host:port` of the API. */
   url: string;
   /** host:port */
@@ -33,11 +50,11 @@ export interface TestStack {
   /** Path of the `temporal` binary. */
   temporalCli: string;
   /** Resolves when it works. */
-  start(part: Part): Promise<void>;
+  start(part: string): Promise<void>;
   /** Starts those that a test left dead. */
   startMissing(): Promise<void>;
   /** `kill -9`; resolves when the process is gone. */
-  kill(part: Part): Promise<void>;
+  kill(part: string): Promise<void>;
   /** One request to the API; rejects when it does not answer, or answers with an error. */
   call<Answer>(method: string, address: string, body?: object): Promise<Answer>;
   upload(name: string, content: string): Promise<string>;
@@ -52,7 +69,7 @@ export interface TestStack {
 }
 
 /** Starts all three and resolves when they work. */
-export async function startTestStack(): Promise<TestStack> {
+export async function startTestStack({ env: more = {}, ground = {} }: TestStackOptions = {}): Promise<TestStack> {
   const cli = await findTemporalCli();
   if (cli === null) throw new Error('There is no Temporal CLI for the tests. Run "node scripts/setup.mjs", which finds or makes one.');
   await bundleWorkflows();
@@ -67,7 +84,7 @@ export async function startTestStack(): Promise<TestStack> {
   const api = `${url}/api/v1`;
   const env = {
     ...process.env, SHEAF_HOME: home, SHEAF_TEMPORAL_ADDRESS: temporal, SHEAF_API_HOST: '127.0.0.1', SHEAF_API_PORT: String(apiPort),
-    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn',
+    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn', ...more,
   };
   const sourceOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
   const commands: Record<Part, string[]> = {
@@ -80,7 +97,9 @@ export async function startTestStack(): Promise<TestStack> {
   const running = new Map<Part, ChildProcess>();
   const logFile = (part: Part): string => path.join(root, `${part}.log`);
 
-  const start = async (part: Part): Promise<void> => {
+  const start = async (name: string): Promise<void> => {
+    if (ground[name] !== undefined) return ground[name].restart();
+    const part = partOf(name);
     const log = openSync(logFile(part), 'a');
     // The IPC channel tells when the process is ready, and ends it when this process is gone.
     const child = spawn(process.execPath, commands[part], { env, stdio: ['ignore', log, log, 'ipc'] });
@@ -103,7 +122,9 @@ export async function startTestStack(): Promise<TestStack> {
     await Promise.all(missing.filter((part) => part !== 'temporal').map(start));
   };
 
-  const kill = async (part: Part): Promise<void> => {
+  const kill = async (name: string): Promise<void> => {
+    if (ground[name] !== undefined) return ground[name].kill();
+    const part = partOf(name);
     const child = running.get(part);
     if (child === undefined) throw new Error(`The ${part} does not run`);
     running.delete(part);
@@ -138,7 +159,7 @@ export async function startTestStack(): Promise<TestStack> {
     throw error;
   }
   return {
-    folder, home, url, temporal, temporalCli: cli.path, start, startMissing, kill, call, logs, stop,
+    folder, home, env, url, temporal, temporalCli: cli.path, start, startMissing, kill, call, logs, stop,
     async upload(name, content) {
       const response = await request('POST', `/uploads?name=${encodeURIComponent(name)}`, content, 'application/octet-stream');
       return ((await response.json()) as UploadAnswer).id;
@@ -150,6 +171,12 @@ export async function startTestStack(): Promise<TestStack> {
       return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as ItemAnswer);
     },
   };
+}
+
+function partOf(name: string): Part {
+  const part = PARTS.find((one) => one === name);
+  if (part === undefined) throw new Error(`The stack has no part ${name}`);
+  return part;
 }
 
 async function tail(file: string): Promise<string> {

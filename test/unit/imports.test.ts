@@ -21,14 +21,15 @@ const ROOMS: Record<string, string[]> = {
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'handlers', 'sources', 'store', 'blobs', 'limits', 'temporal', 'workflows', 'log'],
   api: ['contracts', 'domain', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
-  embedded: ['temporal', 'config'],
-  cli: ['contracts', 'config', 'embedded'],
+  embedded: ['temporal', 'config', 'container'],
+  // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
+  cli: ['contracts', 'config', 'embedded', 'store', 'container', 'diagnosis'],
   config: [],
   log: ['config'],
 };
 
 /** They put the rooms together. */
-const ROOTS = ['container', 'worker', 'server'];
+const ROOTS = ['container', 'diagnosis', 'worker', 'server'];
 
 /** Loaded into every cached workflow, or closed to the sandbox. */
 const NOT_IN_WORKFLOWS = /^(zod|node:|@temporalio\/(?!workflow$|common$))/;

@@ -1,11 +1,14 @@
-/** What is SQLite's own: schema versions, damaged and locked files, a full disk. */
+/** What is SQLite's own: schema versions, damaged and locked files, a full disk, the thread that searches. */
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { searchTerms } from '../../src/domain/search-text.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { SqliteFile } from '../../src/store/sqlite/database.ts';
+import { LEDGER_MIGRATIONS } from '../../src/store/sqlite/schema.ts';
+import type { Store } from '../../src/store/store.ts';
 import { aJob, aLane, anItem } from '../conformance/store-samples.ts';
 
 describe('the SQLite store', () => {
@@ -79,7 +82,7 @@ describe('the SQLite store', () => {
     const writer = new Sqlite(file('ledger.db'));
     writer.exec('BEGIN IMMEDIATE');
     let committed = false;
-    const commit = store.commitRows({ lane: aLane(), job: 'j', fence: 1n, items: [anItem('k', {})], failed: [], cleared: [] }).then(() => { committed = true; });
+    const commit = store.commitRows({ lane: aLane(), job: 'j', tags: [], fence: 1n, items: [anItem('k', {})], failed: [], cleared: [] }).then(() => { committed = true; });
     // Jobs are in the other file, and reads wait for nobody.
     await store.createJob(aJob('j1'));
     expect((await store.readItems(aLane(), ['k'])).size).toBe(0);
@@ -111,5 +114,58 @@ describe('the SQLite store', () => {
     expect(error?.message).not.toContain(folder);
     expect(error?.message).not.toContain('secret');
     opened.close();
+  });
+
+  const commit = (store: Store, keys: string[]) => store.commitRows({
+    lane: aLane(), job: 'j', tags: [], fence: 1n, items: keys.map((key) => anItem(key, { text: 'wine' }, { output: null })), failed: [], cleared: [],
+  });
+  const search = (store: Store, cursor?: string | null) => store.search('acme', { terms: searchTerms('wine'), filter: {} }, { limit: 3, ...(cursor && { cursor }) });
+
+  it('finds what an older version stored', async () => {
+    const older = await SqliteFile.open(file('ledger.db'), LEDGER_MIGRATIONS.slice(0, 1), 1_000);
+    older.db.exec(`INSERT INTO lanes VALUES (1, 'acme', 's', 'store');
+      INSERT INTO items VALUES (1, 1, 'k', 2, 1, 'done', 'i', 'h', 'j', 1, 1, NULL, NULL, 1, 1000, NULL, NULL, '{"a":"wine"}');
+      INSERT INTO item_text (rowid, text) VALUES (1, 'wine')`);
+    older.close();
+    const store = await openSqliteStore({ folder });
+    expect((await search(store)).items).toMatchObject([{ key: 'k', tags: [], updatedAt: '1970-01-01T00:00:01.000Z', input: { a: 'wine' } }]);
+    await store.close();
+  });
+
+  it('ranks no more than 10,000 matches: beyond, what was stored last comes first', async () => {
+    const store = await openSqliteStore({ folder });
+    await commit(store, Array.from({ length: 10_000 }, (_, n) => `k${n}`));
+    expect((await search(store)).items.map(({ key }) => key)).toEqual(['k9999', 'k9998', 'k9997']);
+    await store.commitRows({
+      lane: aLane(), job: 'j', tags: [], fence: 2n, failed: [], cleared: [], items: [anItem('k0', { text: 'wine wine wine' }, { output: null })],
+    });
+    expect((await search(store)).items[0]?.key).toBe('k0');
+    await commit(store, ['one more']);
+    const first = await search(store);
+    expect(first.items.map(({ key }) => key)).toEqual(['one more', 'k9999', 'k9998']);
+    expect((await search(store, first.nextCursor)).items.map(({ key }) => key)).toEqual(['k9997', 'k9996', 'k9995']);
+    await store.close();
+  });
+
+  it('answers searches asked at once, each with its own, while a writer holds the file', async () => {
+    const store = await openSqliteStore({ folder });
+    await commit(store, Array.from({ length: 9 }, (_, n) => `k${n}`));
+    const writer = new Sqlite(file('ledger.db'));
+    writer.exec('BEGIN IMMEDIATE');
+    const words = ['wine', 'absent', 'wine', 'k3'];
+    const found = await Promise.all(words.map((word) => store.search('acme', { terms: searchTerms(word), filter: {} }, { limit: 20 })));
+    expect(found.map(({ items }) => items.length)).toEqual([9, 0, 9, 0]);
+    writer.exec('ROLLBACK');
+    writer.close();
+    await store.close();
+  });
+
+  it('says that it is closed to a search that waits, and to one that comes later', async () => {
+    const store = await openSqliteStore({ folder });
+    await commit(store, ['k']);
+    const waiting = search(store).catch((error: unknown) => error);
+    await store.close();
+    expect(await waiting).toMatchObject({ code: 'store_unavailable' });
+    await expect(search(store)).rejects.toMatchObject({ code: 'store_unavailable' });
   });
 });

@@ -43,6 +43,8 @@ export interface Rig {
   folder: string;
   /** Activities' calls of these methods of the store are refused with `store_unavailable`. */
   refuse: Set<keyof Store>;
+  /** The same of the blobs, with `blobs_unavailable`. */
+  refuseBlobs: Set<keyof Blobs>;
   startWorkers(): Promise<void>;
   /** Drains them, as a worker that is stopped does. */
   stopWorkers(): Promise<void>;
@@ -88,9 +90,11 @@ export async function openRig(): Promise<Rig> {
   const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
+  const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
   const activities = createActivities({
-    store: refusing(store, refuse), blobs, limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
+    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
   }, env.client);
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -103,7 +107,7 @@ export async function openRig(): Promise<Rig> {
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, gate, folder, refuse, job,
+    env, store, blobs, jobs, gate, folder, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;
@@ -202,12 +206,8 @@ export async function blobsOf(rig: Rig, id: string): Promise<string[]> {
   return keys;
 }
 
-function refusing(store: Store, refused: ReadonlySet<keyof Store>): Store {
-  return new Proxy(store, {
-    get(target, name: keyof Store) {
-      return refused.has(name)
-        ? () => Promise.reject(new SheafError('store_unavailable', 'The store does not answer.'))
-        : target[name];
-    },
+function refusing<Port extends Store | Blobs>(port: Port, refused: ReadonlySet<keyof Port>, error: () => SheafError): Port {
+  return new Proxy(port, {
+    get: (target, name) => refused.has(name as keyof Port) ? () => Promise.reject(error()) : target[name as keyof Port],
   });
 }

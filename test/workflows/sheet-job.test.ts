@@ -178,7 +178,7 @@ describe('failures', () => {
     const a3 = (await rig.store.readItems(lane, ['a3'])).get('a3')!;
     const later = fence({ generation: 1, attempt: 2, dispatch: 1, activityAttempt: 1 });
     await rig.store.commitRows({
-      lane, job: first.id, fence: later, failed: [], cleared: [],
+      lane, job: first.id, tags: [], fence: later, failed: [], cleared: [],
       items: [{ ...a3, error: { code: 'refused', message: 'Down.', retryable: true }, input: { name: 'a3' }, text: '', tries: 6, tokens: null, cost: null, latencyMs: 1 }],
     });
 

@@ -1,7 +1,7 @@
 /** How the system is: for people, for supervisors, for Prometheus. */
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { API_PREFIX, healthAnswer, systemAnswer } from '../../contracts/api.ts';
+import { API_PREFIX, healthAnswer, systemAnswer, systemChecksAnswer } from '../../contracts/api.ts';
 import type { SystemAnswer } from '../../contracts/api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { endpoint, reply } from '../endpoint.ts';
@@ -51,6 +51,13 @@ const status = endpoint({
   });
 });
 
+const check = endpoint({
+  method: 'get', path: `${API_PREFIX}/system/check`, id: 'checkSystem', tag, tenanted: false,
+  summary: 'Look at everything that this server stands on',
+  description: 'Takes some seconds: what is written, read and deleted is the real thing.',
+  answers: { 200: { description: 'Also when something is wrong', schema: systemChecksAnswer } },
+}, async (_call, { diagnose }) => reply(200, { checks: await diagnose() }));
+
 const healthz = endpoint({
   method: 'get', path: '/healthz', id: 'getHealth', tag, tenanted: false,
   summary: 'The process answers',
@@ -77,4 +84,4 @@ const metrics = endpoint({
   return 'sent';
 });
 
-export const systemEndpoints = [status, healthz, readyz, metrics];
+export const systemEndpoints = [status, check, healthz, readyz, metrics];

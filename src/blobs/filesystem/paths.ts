@@ -37,7 +37,8 @@ function encodeSegment(segment: string, first: boolean): string {
 export function keyPath(key: string): string[] {
   if (Buffer.byteLength(key) > MAX_KEY) refuse(`is longer than ${MAX_KEY} bytes`);
   if (!key.isWellFormed()) refuse('is not valid text');
-  if (/[\0\\]/.test(key)) refuse('has a character that is not allowed');
+  // XML, in which S3 answers, cannot hold them.
+  if (/[\p{Cc}\ufffe\uffff\\]/u.test(key)) refuse('has a character that is not allowed');
   return key.split('/').map((segment, index) => {
     if (segment === '' || segment === '.' || segment === '..') refuse('has an empty or a dot part');
     return encodeSegment(segment, index === 0);

@@ -8,6 +8,8 @@ export interface FlatCommit {
   source: string;
   lane: string;
   job: string;
+  /** JSON; null when there are none. */
+  tags: string | null;
   fence: bigint;
   items: FlatItem[];
   failed: { row: number; key: string | null; code: string; error: string; input: string }[];
@@ -22,9 +24,10 @@ type FlatItem = [
 
 const textOf = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
 
-export function flatten({ lane, job, fence, items, failed, cleared }: RowsCommit): FlatCommit {
+export function flatten({ lane, job, tags, fence, items, failed, cleared }: RowsCommit): FlatCommit {
   return {
     ...lane, job, fence, cleared,
+    tags: tags.length === 0 ? null : JSON.stringify(tags),
     items: items.map((item) => [
       item.key, item.row, item.state, item.inputHash, item.handlerHash, item.job, item.attempt, item.tries,
       item.tokens, item.cost, item.latencyMs, textOf(item.output), textOf(item.error), JSON.stringify(item.input), item.text,
@@ -38,14 +41,14 @@ export function commitMethod(file: SqliteFile): (commit: FlatCommit) => Promise<
   const selectLane = db.prepare<[string, string, string], number>('SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
   const insertLane = db.prepare<[string, string, string]>('INSERT INTO lanes (tenant, source, lane) VALUES (?, ?, ?)');
   const insertItem = db.prepare(`
-    INSERT INTO items (lane, fence, updated_at, key, row, state, input_hash, handler_hash, job, attempt, tries, tokens, cost, latency_ms,
+    INSERT INTO items (lane, fence, updated_at, tags, key, row, state, input_hash, handler_hash, job, attempt, tries, tokens, cost, latency_ms,
       output, error, input)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
   const selectOld = db.prepare<[number, string], { id: number; input: string; output: string | null }>(
     'SELECT id, input, output FROM items WHERE lane = ? AND key = ?');
   const updateItem = db.prepare(`
     UPDATE items SET row = ?, state = ?, input_hash = ?, handler_hash = ?, job = ?, attempt = ?, tries = ?, tokens = ?,
-      cost = ?, latency_ms = ?, output = ?, error = ?, input = ?, fence = ?, updated_at = ?
+      cost = ?, latency_ms = ?, output = ?, error = ?, input = ?, fence = ?, updated_at = ?, tags = ?
     WHERE id = ? AND fence <= ?`);
   const insertText = db.prepare<[number | bigint, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
   const replaceText = db.prepare<[number, string]>('INSERT OR REPLACE INTO item_text (rowid, text) VALUES (?, ?)');
@@ -61,13 +64,13 @@ export function commitMethod(file: SqliteFile): (commit: FlatCommit) => Promise<
   const clearFailed = db.prepare<[string, string, number, bigint]>(
     'DELETE FROM failed_rows WHERE tenant = ? AND job = ? AND row = ? AND fence <= ?');
 
-  return ({ tenant, source, lane, job, fence, items, failed, cleared }) => file.write(() => {
+  return ({ tenant, source, lane, job, tags, fence, items, failed, cleared }) => file.write(() => {
     // Looked up each time, because another process may remove a lane.
     const id = selectLane.get(tenant, source, lane) ?? Number(insertLane.run(tenant, source, lane).lastInsertRowid);
     const now = Date.now();
     for (const item of items) {
       const [key, row, state, inputHash, handlerHash, itemJob, attempt, tries, tokens, cost, latencyMs, output, error, input, text] = item;
-      const inserted = insertItem.run(id, fence, now, key, row, state, inputHash, handlerHash, itemJob, attempt, tries, tokens, cost, latencyMs,
+      const inserted = insertItem.run(id, fence, now, tags, key, row, state, inputHash, handlerHash, itemJob, attempt, tries, tokens, cost, latencyMs,
         output, error, input);
       if (inserted.changes > 0) {
         insertText.run(inserted.lastInsertRowid, text);
@@ -76,7 +79,7 @@ export function commitMethod(file: SqliteFile): (commit: FlatCommit) => Promise<
       const old = selectOld.get(id, key);
       if (old === undefined) continue;
       const updated = updateItem.run(row, state, inputHash, handlerHash, itemJob, attempt, tries, tokens, cost, latencyMs,
-        output, error, input, fence, now, old.id, fence);
+        output, error, input, fence, now, tags, old.id, fence);
       // The text is made of input and output: where they are the same, it is too.
       if (updated.changes > 0 && (old.input !== input || old.output !== output)) replaceText.run(old.id, text);
     }

@@ -86,16 +86,21 @@ export class SqliteFile {
     this.db.pragma(`cache_size = -${cacheKib}`);
     // 16 MB of log before it is folded in: pages that bulk writes touch again and again are then copied once.
     this.db.pragma('wal_autocheckpoint = 4000');
+    // Only an older file is written, so that opening waits for no writer.
+    if (await this.read(() => this.#knownVersion(migrations)) === migrations.length) return;
     await this.write(() => {
-      const version = Number(this.db.pragma('user_version', { simple: true }));
-      if (version > migrations.length) {
-        throw new SheafError('schema_too_new',
-          `The database file ${path.basename(this.#file)} has schema version ${version}; this version of Sheaf knows up to ${migrations.length}.`,
-          { remedy: 'Run the version of Sheaf that wrote it, or a newer one.' });
-      }
+      const version = this.#knownVersion(migrations);
       for (const migration of migrations.slice(version)) this.db.exec(migration);
-      if (version < migrations.length) this.db.pragma(`user_version = ${migrations.length}`);
+      this.db.pragma(`user_version = ${migrations.length}`);
     });
+  }
+
+  #knownVersion(migrations: readonly string[]): number {
+    const version = Number(this.db.pragma('user_version', { simple: true }));
+    if (version <= migrations.length) return version;
+    throw new SheafError('schema_too_new',
+      `The database file ${path.basename(this.#file)} has schema version ${version}; this version of Sheaf knows up to ${migrations.length}.`,
+      { remedy: 'Run the version of Sheaf that wrote it, or a newer one.' });
   }
 
   read<T>(work: () => T): Promise<T> {

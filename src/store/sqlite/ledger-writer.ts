@@ -4,19 +4,23 @@
  */
 import { Worker } from 'node:worker_threads';
 import { SheafError } from '../../contracts/errors.ts';
+import type { RowFailure } from '../../contracts/row.ts';
 import type { RowsCommit } from '../store.ts';
 import { flatten } from './commit.ts';
 import type { LedgerAnswer, LedgerRequest, LedgerThreadData } from './ledger-thread.ts';
 
 export interface LedgerWriter {
-  /** Resolves when it is on the disk. */
-  commitRows(commit: RowsCommit): Promise<void>;
+  /** Resolves when it is on the disk. SQLite takes every row. */
+  commitRows(commit: RowsCommit): Promise<ReadonlyMap<number, RowFailure>>;
   /** After the commits that are under way. */
   close(): Promise<void>;
 }
 
+/** A row that SQLite cannot take is none of the row's making. */
+const NONE_REFUSED: ReadonlyMap<number, RowFailure> = new Map();
+
 interface Pending {
-  resolve: () => void;
+  resolve: (refused: ReadonlyMap<number, RowFailure>) => void;
   reject: (error: Error) => void;
 }
 
@@ -31,7 +35,7 @@ export function ledgerWriter(data: LedgerThreadData): LedgerWriter {
     const waiting = pending.get(id);
     pending.delete(id);
     if (pending.size === 0) thread?.unref(); // an idle thread keeps no process alive
-    if (!error) waiting?.resolve();
+    if (!error) waiting?.resolve(NONE_REFUSED);
     else if (error.code === null) waiting?.reject(new Error(error.message));
     else waiting?.reject(new SheafError(error.code, error.message, error));
   };

@@ -1,13 +1,12 @@
-/** Reading the ledger: items with their full text, and the failed rows of jobs. `commit.ts` writes them. */
-import { queryTerms } from '../../domain/search-text.ts';
+/** Reading the ledger: items, and the failed rows of jobs. `commit.ts` writes them, `search.ts` searches them. */
 import type { Json, RowFailure, RowInput } from '../../contracts/row.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
-type RowMethods = Pick<Store, 'readItems' | 'searchItems' | 'listFailedRows' | 'countFailedRows'>;
+type RowMethods = Pick<Store, 'readItems' | 'listFailedRows' | 'countFailedRows'>;
 
-interface ItemRow extends Omit<Item, 'output' | 'error'> {
+export interface ItemRow extends Omit<Item, 'output' | 'error'> {
   output: string | null;
   error: string | null;
 }
@@ -17,18 +16,14 @@ interface StoredFailedRow extends Pick<FailedRow, 'row' | 'key'> {
   input: string;
 }
 
-const toItem = (row: ItemRow): Item => ({
+export const toItem = (row: ItemRow): Item => ({
   ...row,
   output: row.output === null ? null : (JSON.parse(row.output) as Json),
   error: row.error === null ? null : (JSON.parse(row.error) as RowFailure),
 });
 
-const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
+export const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
   items.output, items.error, items.job, items.attempt`;
-
-/** Every alternative is quoted, so that nothing of a query is FTS5's own syntax. */
-const matchExpression = (groups: string[][]): string =>
-  groups.map((alternatives) => `(${alternatives.map((term) => `"${term.replaceAll('"', '""')}"`).join(' OR ')})`).join(' AND ');
 
 export function rowMethods(file: SqliteFile): RowMethods {
   const { db } = file;
@@ -36,10 +31,6 @@ export function rowMethods(file: SqliteFile): RowMethods {
     'SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
   const selectItems = db.prepare<[string, number], ItemRow>(
     `SELECT ${ITEM_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN items ON items.lane = ? AND items.key = wanted.value`);
-  const search = db.prepare<[string, string, number], ItemRow & { source: string; lane: string; input: string }>(`
-    SELECT ${ITEM_COLUMNS}, items.input, lanes.source, lanes.lane
-    FROM item_text JOIN items ON items.id = item_text.rowid JOIN lanes ON lanes.id = items.lane
-    WHERE item_text MATCH ? AND lanes.tenant = ? ORDER BY item_text.rank LIMIT ?`);
   const failedColumns = 'row, key, error, input';
   const selectFailed = db.prepare<[string, string, number, number], StoredFailedRow>(
     `SELECT ${failedColumns} FROM failed_rows WHERE tenant = ? AND job = ? AND row > ? ORDER BY row LIMIT ?`);
@@ -55,13 +46,6 @@ export function rowMethods(file: SqliteFile): RowMethods {
       if (id === undefined) return items;
       for (const row of selectItems.all(JSON.stringify(keys), id)) items.set(row.key, toItem(row));
       return items;
-    }),
-
-    searchItems: (tenant, query, limit) => file.read(() => {
-      const groups = queryTerms(query);
-      if (groups.length === 0) return [];
-      return search.all(matchExpression(groups), tenant, limit).map(({ source, lane, input, ...item }) =>
-        ({ ...toItem(item), source, lane, input: JSON.parse(input) as RowInput }));
     }),
 
     listFailedRows: async (tenant, job, filter, page) => {

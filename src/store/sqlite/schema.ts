@@ -145,4 +145,7 @@ export const LEDGER_MIGRATIONS = [`
     UPDATE failed_codes SET rows = rows - 1 WHERE tenant = old.tenant AND job = old.job AND code = old.code;
     DELETE FROM failed_codes WHERE tenant = old.tenant AND job = old.job AND code = old.code AND rows = 0;
   END;
+`, `
+  -- Of the job that wrote the item last: a JSON array; NULL where it has none.
+  ALTER TABLE items ADD COLUMN tags TEXT;
 `];

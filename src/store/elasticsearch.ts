@@ -1,0 +1,46 @@
+/**
+ * The store of a team: indices of one Elasticsearch cluster that any number of API and worker processes share. What
+ * decides is read by id, at once; what is listed or searched is refreshed by the reader, so writers pay for no refresh.
+ */
+import { SheafError } from '../contracts/errors.ts';
+import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
+import { documentId, Documents } from './elasticsearch/documents.ts';
+import { ensureIndices } from './elasticsearch/indices.ts';
+import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
+import { pageMethods } from './elasticsearch/pages.ts';
+import { removal } from './elasticsearch/removal.ts';
+import { rowMethods } from './elasticsearch/rows.ts';
+import { searchMethod } from './elasticsearch/search.ts';
+import type { Store } from './store.ts';
+
+export type { ElasticsearchOptions } from './elasticsearch/connection.ts';
+
+/** Of no tenant: a document that says when the store was last checked. */
+const CHECK: LaneSource = { tenant: '-', source: '-', lane: '-', generation: 0, holder: null, attempt: 0 };
+
+/** Makes templates and indices where they are not there. Rejects with `schema_too_new`, `schema_outdated`, `store_unavailable`. */
+export async function openElasticsearchStore(options: ElasticsearchOptions): Promise<Store> {
+  const cluster = new Cluster(options);
+  try {
+    await ensureIndices(cluster);
+  } catch (error) {
+    await cluster.client.close();
+    throw error;
+  }
+  const lanes = new Documents<LaneSource>(cluster, 'lanes');
+  return {
+    ...jobMethods(cluster),
+    ...pageMethods(cluster),
+    ...rowMethods(cluster),
+    search: searchMethod(cluster),
+    removeJob: removal(cluster),
+
+    async check() {
+      // A write to one index says nothing of the others, which a cluster that has just started brings back one by one.
+      const { status } = await cluster.call(() => cluster.client.cluster.health({ index: `${cluster.names.prefix}-*`, expand_wildcards: 'all' }));
+      if (status === 'red') throw new SheafError('store_unavailable', 'Elasticsearch lacks shards of an index (red).', { remedy: '`GET _cluster/allocation/explain` says why. Work goes on by itself when they are back.', place: { part: 'elasticsearch' } });
+      await lanes.change(CHECK.tenant, documentId('check'), (found) => ({ write: { ...CHECK, generation: (found?.generation ?? 0) + 1 }, answer: undefined }));
+    },
+    close: () => cluster.client.close(),
+  };
+}

@@ -1,0 +1,188 @@
+/** Job records, idempotency keys and lanes: small documents, each changed by compare-and-set. */
+import type { estypes } from '@elastic/elasticsearch';
+import { SheafError } from '../../contracts/errors.ts';
+import { isEnded, type JobRecord } from '../../contracts/job.ts';
+import { jobCursor, listed, readCursor } from '../cursor.ts';
+import type { LaneRef, Store } from '../store.ts';
+import type { Cluster } from './connection.ts';
+import { type Decision, documentId, Documents } from './documents.ts';
+
+type JobMethods = Pick<Store,
+  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane' | 'releaseLane'>;
+
+/** `record` is the whole JobRecord as JSON; the other fields are drawn from it, so that lists can filter. */
+export interface JobSource {
+  tenant: string;
+  id: string;
+  createdAt: string;
+  kind: string;
+  source: string;
+  state: string;
+  tags: string[];
+  open: boolean;
+  record: string;
+  /** Id of the document of the key that the job was created under; null without one. */
+  idempotency: string | null;
+}
+
+/**
+ * A key is claimed first, with the whole job in `pending`; then the job is created, then `pending` is emptied. Whoever
+ * finds a pending key finishes what its claimer perhaps no longer can. A key that is not pending and whose job is gone is
+ * about to be removed with it.
+ */
+export interface KeySource {
+  tenant: string;
+  requestHash: string;
+  job: string;
+  pending: string | null;
+}
+
+export interface LaneSource {
+  tenant: string;
+  source: string;
+  lane: string;
+  generation: number;
+  holder: string | null;
+  attempt: number;
+}
+
+type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
+
+export const jobId = (tenant: string, id: string): string => documentId(tenant, id);
+export const laneId = ({ tenant, source, lane }: LaneRef): string => documentId(tenant, source, lane);
+
+const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as JobRecord;
+
+const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
+  tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
+  open: !isEnded(job.state) || job.desired === 'deleted', record: JSON.stringify(job), idempotency,
+});
+
+/** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
+const MAX_LISTED = 1_000;
+
+export function jobMethods(cluster: Cluster): JobMethods {
+  const jobs = new Documents<JobSource>(cluster, 'jobs');
+  const keys = new Documents<KeySource>(cluster, 'idempotency-keys');
+  const lanes = new Documents<LaneSource>(cluster, 'lanes');
+
+  const find = async (tenant: string, id: string): Promise<JobRecord | null> => {
+    const found = await jobs.read(tenant, jobId(tenant, id));
+    return found === null ? null : recordOf(found);
+  };
+
+  const create = async (job: JobRecord, key: string | null): Promise<{ job: JobRecord; created: boolean }> => {
+    for (;;) {
+      if (await jobs.create(jobId(job.tenant, job.id), sourceOf(job, key))) return { job, created: true };
+      const existing = await find(job.tenant, job.id);
+      // Null: removed in between.
+      if (existing !== null) return { job: existing, created: false };
+    }
+  };
+
+  const createUnderKey = async (job: JobRecord, { key, requestHash }: { key: string; requestHash: string }): Promise<{ job: JobRecord; created: boolean }> => {
+    const id = documentId(job.tenant, key);
+    for (;;) {
+      const mine: KeySource = { tenant: job.tenant, requestHash, job: job.id, pending: JSON.stringify(job) };
+      const claimed = await keys.create(id, mine);
+      const claim = claimed ? mine : await keys.read(job.tenant, id);
+      if (claim === null) continue;
+      if (claim.requestHash !== requestHash) {
+        throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
+          remedy: 'Use a new key for a new request, or send the first request again unchanged.',
+        });
+      }
+      if (claim.pending === null) {
+        const existing = await find(job.tenant, claim.job);
+        if (existing !== null) return { job: existing, created: false };
+        // The job is gone: its key goes with it.
+        await keys.change(job.tenant, id, (found) => (found?.job === claim.job && found.pending === null ? { write: null, answer: null } : { answer: null }));
+        continue;
+      }
+      const answer = await create(JSON.parse(claim.pending) as JobRecord, id);
+      await keys.change(job.tenant, id, (found) => (found?.pending === claim.pending ? { write: { ...found, pending: null }, answer: null } : { answer: null }));
+      // Whoever claimed the key created the job, even where somebody else did it in its place.
+      return { job: answer.job, created: claimed };
+    }
+  };
+
+  /** Applies a change to the record; `decide` answers null to leave it. */
+  const changeRecord = <Answer>(tenant: string, id: string, decide: (job: JobRecord | null) => { next: JobRecord | null; answer: (saved: JobRecord | null) => Answer }): Promise<Answer> =>
+    jobs.change(tenant, jobId(tenant, id), (found): Decision<JobSource, Answer> => {
+      const { next, answer } = decide(found === null ? null : recordOf(found));
+      if (next === null || found === null) return { answer: answer(null) };
+      const saved = { ...next, revision: next.revision + 1, updatedAt: new Date().toISOString() };
+      return { write: sourceOf(saved, found.idempotency), answer: answer(saved) };
+    });
+
+  const list = async (tenant: string | null, filter: estypes.QueryDslQueryContainer[], sort: estypes.SortCombinations[], after: readonly string[] | null, limit: number): Promise<JobRecord[]> => {
+    const { hits } = await cluster.search<JobSource>('jobs', tenant, {
+      query: { bool: { filter } }, sort, size: limit + 1, _source: ['record'], track_total_hits: false, ...(after !== null && { search_after: [...after] }),
+    });
+    return hits.hits.flatMap(({ _source }) => (_source ? [recordOf(_source)] : []));
+  };
+
+  return {
+    createJob: (job, idempotency) => (idempotency ? createUnderKey(job, idempotency) : create(job, null)),
+
+    getJob: find,
+
+    listJobs: async (tenant, filter, page) => {
+      const after = readCursor(page.cursor, jobCursor);
+      const limit = Math.min(page.limit, MAX_LISTED);
+      const terms: estypes.QueryDslQueryContainer[] = [{ term: { tenant } }];
+      if (filter.state) terms.push({ terms: { state: filter.state } });
+      if (filter.kind !== undefined) terms.push({ term: { kind: filter.kind } });
+      if (filter.source !== undefined) terms.push({ term: { source: filter.source } });
+      if (filter.tag !== undefined) terms.push({ term: { tags: filter.tag } });
+      return listed(await list(tenant, terms, [{ createdAt: 'desc' }, { id: 'desc' }], after, limit), limit, (job) => [job.createdAt, job.id]);
+    },
+
+    changeJob: (tenant, id, revision, change) => changeRecord(tenant, id, (job) => {
+      const { concurrency, ...rest } = change;
+      const next = job?.revision !== revision ? null
+        : { ...job, ...rest, request: concurrency === undefined ? job.request : { ...job.request, concurrency } };
+      return { next, answer: (saved) => saved };
+    }),
+
+    requeueJob: (tenant, id, revision, retry) => changeRecord(tenant, id, (job) => {
+      if (job?.revision !== revision) return { next: null, answer: (saved) => saved };
+      if (!isEnded(job.state) || job.desired === 'deleted') {
+        throw new SheafError('wrong_state', `The job is ${job.desired === 'deleted' ? 'being deleted' : job.state}.`, {
+          remedy: 'Only a job that has ended can be tried again.',
+        });
+      }
+      const next: JobRecord = {
+        ...job, state: 'queued', desired: null, cause: null, until: null, reason: null, error: null, completedAt: null,
+        runningSince: null, attempt: job.attempt + 1, sequence: 0, retry,
+      };
+      return { next, answer: (saved) => saved };
+    }),
+
+    advanceJob: (tenant, id, at, patch) => changeRecord(tenant, id, (job) => {
+      const later = job !== null && (at.attempt > job.attempt || (at.attempt === job.attempt && at.sequence > job.sequence));
+      return { next: later ? { ...job, ...patch, ...at } : null, answer: (saved) => saved !== null };
+    }),
+
+    openJobs: async (page) => {
+      const after = readCursor(page.cursor, jobCursor);
+      const limit = Math.min(page.limit, MAX_LISTED);
+      // The reconciler's list is the one that belongs to no tenant.
+      const found = await list(null, [{ term: { open: true } }], [{ tenant: 'asc' }, { id: 'asc' }], after, limit);
+      return listed(found, limit, (job) => [job.tenant, job.id]);
+    },
+
+    acquireLane: (lane, job, attempt) => lanes.change(lane.tenant, laneId(lane), (found): Decision<LaneSource, LaneAnswer> => {
+      const { tenant, source } = lane;
+      if (found?.holder === job && found.attempt === attempt) return { answer: { granted: true, generation: found.generation, holder: job } };
+      // Free, or held by an earlier attempt of the same job. A late question of an earlier attempt gets nothing.
+      const free = !found?.holder || (found.holder === job && found.attempt < attempt);
+      if (!free) return { answer: { granted: false, generation: found.generation, holder: found.holder ?? job } };
+      const generation = (found?.generation ?? 0) + 1;
+      return { write: { tenant, source, lane: lane.lane, generation, holder: job, attempt }, answer: { granted: true, generation, holder: job } };
+    }),
+
+    releaseLane: (lane, job) => lanes.change(lane.tenant, laneId(lane), (found) =>
+      (found?.holder === job ? { write: { ...found, holder: null }, answer: undefined } : { answer: undefined })),
+  };
+}

@@ -1,0 +1,49 @@
+/** Removing a job, a bounded step a call, the record last: whoever finds it goes on. Found by search, removed in bulk. */
+import type { estypes } from '@elastic/elasticsearch';
+import type { JobRecord } from '../../contracts/job.ts';
+import type { Store } from '../store.ts';
+import { bulk } from './bulk.ts';
+import type { Cluster } from './connection.ts';
+import { Documents } from './documents.ts';
+import { jobId, type JobSource, type KeySource, laneId, type LaneSource } from './jobs.ts';
+import { type BlockSource, blockId, countBlocks, type EventsSource, eventsId } from './pages.ts';
+import type { Kind } from './schema.ts';
+
+/** Documents removed in one step. */
+const STEP = 5_000;
+
+export function removal(cluster: Cluster): Store['removeJob'] {
+  const jobs = new Documents<JobSource>(cluster, 'jobs');
+  const keys = new Documents<KeySource>(cluster, 'idempotency-keys');
+  const lanes = new Documents<LaneSource>(cluster, 'lanes');
+  const blocks = new Documents<BlockSource>(cluster, 'pages');
+  const logs = new Documents<EventsSource>(cluster, 'events');
+
+  /** False while there is more. */
+  const removeFound = async (kind: Kind, tenant: string, terms: Record<string, string>): Promise<boolean> => {
+    const filter: estypes.QueryDslQueryContainer[] = Object.entries({ tenant, ...terms }).map(([field, value]) => ({ term: { [field]: value } }));
+    const { hits } = await cluster.search(kind, tenant, { query: { bool: { filter } }, sort: ['_doc'], size: STEP, _source: false, track_total_hits: false });
+    await bulk(cluster, hits.hits.flatMap(({ _id }) => (_id === undefined ? [] : [{ kind, tenant, id: _id, source: null }])));
+    return hits.hits.length < STEP;
+  };
+
+  return async (tenant, id) => {
+    const found = await jobs.read(tenant, jobId(tenant, id));
+    if (found === null) return true;
+    const { source, lane } = JSON.parse(found.record) as JobRecord;
+    const ownsSource = source === `job:${id}`;
+
+    if (ownsSource && !(await removeFound('items', tenant, { source }))) return false;
+    if (!(await removeFound('failed-rows', tenant, { job: id }))) return false;
+    // The first block says how many there are, so it goes last.
+    for (let block = (await countBlocks(blocks, tenant, id)) - 1; block >= 0; block--) {
+      await blocks.change(tenant, blockId(tenant, id, block), () => ({ write: null, answer: undefined }));
+    }
+    await logs.change(tenant, eventsId(tenant, id), () => ({ write: null, answer: undefined }));
+    if (found.idempotency !== null) await keys.change(tenant, found.idempotency, () => ({ write: null, answer: undefined }));
+    if (ownsSource) await removeFound('lanes', tenant, { source });
+    else await lanes.change(tenant, laneId({ tenant, source, lane }), (held) => (held?.holder === id ? { write: { ...held, holder: null }, answer: undefined } : { answer: undefined }));
+    await jobs.change(tenant, jobId(tenant, id), () => ({ write: null, answer: undefined }));
+    return true;
+  };
+}

@@ -1,0 +1,177 @@
+/** The ledger: items and failed rows, written in bulk under their fence and read by id. */
+import type { estypes } from '@elastic/elasticsearch';
+import { SheafError } from '../../contracts/errors.ts';
+import type { RowFailure } from '../../contracts/row.ts';
+import { listed, numberCursor, readCursor } from '../cursor.ts';
+import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../store.ts';
+import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
+import type { Cluster } from './connection.ts';
+import { documentId } from './documents.ts';
+import type { Kind } from './schema.ts';
+
+type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows'>;
+
+export interface ItemSource {
+  tenant: string;
+  source: string;
+  lane: string;
+  row: number;
+  state: Item['state'];
+  job: string;
+  attempt: number;
+  tags: string[];
+  fence: string;
+  updatedAt: number;
+  /** JSON of an `ItemBody`. */
+  body: string;
+  /** JSON of a `RowInput`. */
+  input: string;
+}
+
+type ItemBody = Pick<Item, 'key' | 'inputHash' | 'handlerHash' | 'output' | 'error'>;
+
+/** What an `Item` is made of. */
+export const ITEM_FIELDS = ['tenant', 'row', 'state', 'job', 'attempt', 'body'] satisfies (keyof ItemSource)[];
+
+interface FailedRowSource {
+  tenant: string;
+  body: string;
+}
+
+const AT_ONCE = 1_000;
+
+const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);
+const failedRowId = (tenant: string, job: string, row: number): string => documentId(tenant, job, row);
+
+export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
+  const { key, inputHash, handlerHash, output, error } = JSON.parse(body) as ItemBody;
+  return { key, row, inputHash, handlerHash, state, output, error, job, attempt };
+}
+
+function itemWrite({ lane, tags, fence }: RowsCommit, item: ItemWrite, updatedAt: number): BulkWrite {
+  const { key, row, state, inputHash, handlerHash, output, error, job, attempt, tries, tokens, cost, latencyMs, text } = item;
+  const body: ItemBody = { key, inputHash, handlerHash, output, error };
+  return {
+    kind: 'items', tenant: lane.tenant, id: itemId(lane, key), fence,
+    source: JSON.stringify({
+      ...lane, row, state, job, attempt, tags, fence: String(fence), updatedAt, tries, tokens, cost, latencyMs, text,
+      body: JSON.stringify(body), input: JSON.stringify(item.input),
+    }),
+  };
+}
+
+function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
+  return {
+    kind: 'failed-rows', tenant, id: failedRowId(tenant, job, row), fence,
+    source: JSON.stringify({ tenant, job, row, code: error.code, fence: String(fence), body: JSON.stringify({ row, key, error, input }) }),
+  };
+}
+
+export function rowMethods(cluster: Cluster): RowMethods {
+  const { client, names } = cluster;
+
+  /** Those that are there, by id. Read where they are written, so that nothing acknowledged is missed. */
+  const readByIds = async <Source extends { tenant: string }>(kind: Kind, tenant: string, ids: string[], fields: (keyof Source & string)[]): Promise<Map<string, Source>> => {
+    const found = new Map<string, Source>();
+    for (let from = 0; from < ids.length; from += AT_ONCE) {
+      const { docs } = await cluster.call(() => client.mget<Source>({
+        index: names.read(kind), routing: tenant, ids: ids.slice(from, from + AT_ONCE), _source_includes: fields,
+      }));
+      for (const doc of docs) {
+        if ('error' in doc) throw new SheafError('store_unavailable', `Elasticsearch cannot read a document (${doc.error.type}).`, { remedy: 'Check the health of the cluster.' });
+        if ('found' in doc && doc.found && doc._source?.tenant === tenant) found.set(doc._id, doc._source);
+      }
+    }
+    return found;
+  };
+
+  /**
+   * A late writer may bring back a failed row that a newer one has cleared. Items are written before failed rows, by
+   * everybody; so whoever looks at the items after it has written finds out, and takes its row back.
+   */
+  const takeBackLate = async (commit: RowsCommit): Promise<void> => {
+    const { lane, job, fence, failed } = commit;
+    const ids = new Map(failed.flatMap((row) => (row.key === null ? [] : [[itemId(lane, row.key), row] as const])));
+    const items = await readByIds<ItemSource>('items', lane.tenant, [...ids.keys()], ['tenant', 'row', 'fence']);
+    // A duplicate's item is another row's and says nothing about it.
+    const late = [...ids].filter(([id, { row }]) => items.get(id)?.row === row && BigInt(items.get(id)?.fence ?? 0) > fence);
+    await bulk(cluster, late.map(([, { row }]) => ({ kind: 'failed-rows', tenant: lane.tenant, id: failedRowId(lane.tenant, job, row), fence, source: null })));
+  };
+
+  /** What is refused is written down without its content. Rejects with `store_refused` where even that is. */
+  const writeRefused = async (commit: RowsCommit, items: Map<number, RowFailure>, failures: Map<number, RowFailure>, now: number): Promise<void> => {
+    const emptied = commit.items.flatMap((item): ItemWrite[] => {
+      const error = items.get(item.row);
+      return error === undefined ? [] : [{ ...item, state: 'failed', output: null, error, input: {}, text: '', tokens: null, cost: null }];
+    });
+    const failed = [
+      ...emptied.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
+      ...commit.failed.filter(({ row }) => failures.has(row) && !items.has(row)).map((row): FailedRow => ({ ...row, input: {} })),
+    ];
+    const outcomes = await bulk(cluster, [...emptied.map((item) => itemWrite(commit, item, now)), ...failed.map((row) => failedRowWrite(commit, row))]);
+    const [row] = refusedRows(outcomes, [...emptied, ...failed]).keys();
+    if (row !== undefined) throw new SheafError('store_refused', 'Elasticsearch refuses a row, even without its content.', { place: { row } });
+  };
+
+  return {
+    readItems: async (lane, keys) => {
+      const ids = keys.map((key) => itemId(lane, key));
+      const found = await readByIds<ItemSource>('items', lane.tenant, ids, ITEM_FIELDS);
+      return new Map(keys.flatMap((key, index) => {
+        const source = found.get(ids[index]!);
+        return source === undefined ? [] : [[key, itemOf(source)] as const];
+      }));
+    },
+
+    commitRows: async (commit) => {
+      const { lane: { tenant }, job, fence } = commit;
+      const now = Date.now();
+      // All is put into words first: a row that cannot be stops the whole commit.
+      const items = commit.items.map((item) => itemWrite(commit, item, now));
+      const failed = commit.failed.map((row) => failedRowWrite(commit, row));
+      const refused = refusedRows(await bulk(cluster, items), commit.items);
+      const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
+      if (failed.length > 0) await takeBackLate(commit);
+      if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
+      // Most were never among the failed rows: those are not worth a delete.
+      const listed = await readByIds<FailedRowSource>('failed-rows', tenant, commit.cleared.map((row) => failedRowId(tenant, job, row)), ['tenant']);
+      await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
+      return refused;
+    },
+
+    listFailedRows: async (tenant, job, filter, page) => {
+      const [after] = readCursor(page.cursor, numberCursor) ?? [-1];
+      const limit = Math.min(page.limit, AT_ONCE);
+      const terms: estypes.QueryDslQueryContainer[] = [{ term: { tenant } }, { term: { job } }];
+      if (filter.code !== undefined) terms.push({ term: { code: filter.code } });
+      const { hits } = await cluster.search<FailedRowSource>('failed-rows', tenant, {
+        query: { bool: { filter: terms } }, sort: [{ row: 'asc' }], search_after: [after], size: limit + 1, _source: ['body'], track_total_hits: false,
+      });
+      return listed(hits.hits.flatMap(({ _source }) => (_source ? [JSON.parse(_source.body) as FailedRow] : [])), limit, (row) => [row.row]);
+    },
+
+    countFailedRows: async (tenant, job) => {
+      // A tenant's documents are in one shard, so the counts are exact.
+      const { aggregations } = await cluster.search('failed-rows', tenant, {
+        query: { bool: { filter: [{ term: { tenant } }, { term: { job } }] } }, size: 0, track_total_hits: false,
+        aggregations: { codes: { terms: { field: 'code', size: 10_000 } } },
+      });
+      const codes = aggregations?.['codes'] as estypes.AggregationsStringTermsAggregate | undefined;
+      return (codes?.buckets as estypes.AggregationsStringTermsBucket[] | undefined ?? []).map(({ key, doc_count }) => ({ code: String(key), rows: doc_count }));
+    },
+  };
+}
+
+/** Why Elasticsearch will never take them as they are, by row. */
+function refusedRows(outcomes: BulkOutcome[], rows: { row: number }[]): Map<number, RowFailure> {
+  const refused = new Map<number, RowFailure>();
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome.outcome !== 'refused') continue;
+    const tooLarge = outcome.status === 413;
+    refused.set(rows[index]!.row, {
+      code: tooLarge ? 'row_too_large' : 'row_refused', retryable: false,
+      message: tooLarge ? 'The row and its output are too large for the store.' : `The store does not take the row (${outcome.type}).`,
+    });
+  }
+  return refused;
+}

@@ -1,0 +1,71 @@
+/**
+ * The indices: what each holds and how it is searched. Mappings are strict, and whatever comes from a sheet is in JSON
+ * strings that nothing indexes, so that neither a thousand headers nor a long cell can break them.
+ */
+import type { estypes } from '@elastic/elasticsearch';
+
+/** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
+export const SCHEMA_VERSION = 1;
+
+type Property = estypes.MappingProperty;
+
+const word: Property = { type: 'keyword' };
+const number: Property = { type: 'long' };
+/** Only ever read with the whole document. */
+const content: Property = { type: 'keyword', index: false, doc_values: false };
+
+export const KINDS = {
+  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, record: content, idempotency: content },
+  'idempotency-keys': { tenant: word, requestHash: content, job: content, pending: content },
+  lanes: { tenant: word, source: word, lane: word, generation: number, holder: word, attempt: number },
+  // Blocks of page records: see pages.ts.
+  pages: { tenant: word, job: word, block: number, body: content },
+  events: { tenant: word, job: word, body: content },
+  items: {
+    tenant: word, source: word, lane: word, row: number, state: word, job: word, attempt: number, tags: word, fence: number,
+    updatedAt: { type: 'date', format: 'epoch_millis' }, tries: number, tokens: number, cost: { type: 'double' }, latencyMs: { type: 'float' },
+    // Words come split and normalised by domain/search-text.ts: there is nothing left to decide.
+    text: { type: 'text', analyzer: 'whitespace' },
+    body: content, input: content,
+  },
+  'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
+} as const satisfies Record<string, Record<string, Property>>;
+
+export type Kind = keyof typeof KINDS;
+export const ALL_KINDS = Object.keys(KINDS) as Kind[];
+
+/** One shard, a replica where there is a second node: what an operator changes in the template stays changed. */
+export const SETTINGS: estypes.IndicesIndexSettings = { number_of_shards: 1, auto_expand_replicas: '0-1' };
+
+export const mappingsOf = (kind: Kind, version: number): estypes.MappingTypeMapping => ({
+  dynamic: 'strict', _meta: { application: 'sheaf', schema: version }, _routing: { required: true }, properties: KINDS[kind],
+});
+
+/** What an environment's indices, aliases and templates are called; several environments share a cluster by their prefix. */
+export class Names {
+  readonly prefix: string;
+
+  constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  index(kind: Kind, version: number): string {
+    return `${this.prefix}-${kind}-v${version}`;
+  }
+
+  read(kind: Kind): string {
+    return `${this.prefix}-${kind}`;
+  }
+
+  write(kind: Kind): string {
+    return `${this.prefix}-${kind}-write`;
+  }
+
+  get settings(): string {
+    return `${this.prefix}-settings`;
+  }
+
+  mappings(kind: Kind): string {
+    return `${this.prefix}-${kind}-mappings`;
+  }
+}

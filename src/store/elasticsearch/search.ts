@@ -1,0 +1,52 @@
+/** Full text over items. Terms come normalised (`domain/search-text.ts`); Elasticsearch only counts and ranks them. */
+import type { estypes } from '@elastic/elasticsearch';
+import { z } from 'zod';
+import type { RowInput } from '../../contracts/row.ts';
+import type { SearchClause, SearchFilter } from '../../contracts/search.ts';
+import { listed, readCursor } from '../cursor.ts';
+import type { SearchHit, Store } from '../store.ts';
+import type { Cluster } from './connection.ts';
+import { ITEM_FIELDS, itemOf, type ItemSource } from './rows.ts';
+
+/** Score, time of writing, number of writing: the last is each document's own. */
+const hitCursor = z.tuple([z.number(), z.int(), z.int()]);
+
+const MAX_HITS = 200;
+
+const clause = (alternatives: SearchClause): estypes.QueryDslQueryContainer => {
+  const phrases = alternatives.map((words): estypes.QueryDslQueryContainer =>
+    (words.length === 1 ? { term: { text: words[0]! } } : { match_phrase: { text: words.join(' ') } }));
+  return phrases.length === 1 ? phrases[0]! : { bool: { should: phrases, minimum_should_match: 1 } };
+};
+
+function filters(tenant: string, { source, lane, job, tags, state, since, until }: SearchFilter): estypes.QueryDslQueryContainer[] {
+  const terms: estypes.QueryDslQueryContainer[] = [{ term: { tenant } }];
+  for (const [field, value] of Object.entries({ source, lane, job, state })) if (value !== undefined) terms.push({ term: { [field]: value } });
+  for (const tag of tags ?? []) terms.push({ term: { tags: tag } });
+  if (since !== undefined) terms.push({ range: { updatedAt: { gte: Date.parse(since) } } });
+  if (until !== undefined) terms.push({ range: { updatedAt: { lt: Date.parse(until) } } });
+  return terms;
+}
+
+export function searchMethod(cluster: Cluster): Store['search'] {
+  return async (tenant, { terms, filter }, page) => {
+    const after = readCursor(page.cursor, hitCursor);
+    const limit = Math.min(page.limit, MAX_HITS);
+    const { hits } = await cluster.search<ItemSource>('items', tenant, {
+      query: { bool: { must: terms.all.map(clause), must_not: terms.none.map(clause), filter: filters(tenant, filter) } },
+      sort: ['_score', { updatedAt: 'desc' }, { _seq_no: 'desc' }],
+      ...(after !== null && { search_after: [...after] }),
+      // The same copy of a shard for the same tenant: copies count removed documents differently, which shifts scores.
+      preference: `tenant ${tenant}`,
+      size: limit + 1, track_total_hits: false, _source: [...ITEM_FIELDS, 'source', 'lane', 'input', 'tags', 'updatedAt'],
+    });
+    const found = hits.hits.flatMap(({ _source, sort }) => (_source ? [{ hit: hitOf(_source), key: sort as number[] }] : []));
+    const { items, nextCursor } = listed(found, limit, ({ key }) => key);
+    return { items: items.map(({ hit }) => hit), nextCursor };
+  };
+}
+
+const hitOf = (source: ItemSource): SearchHit => ({
+  ...itemOf(source), source: source.source, lane: source.lane, input: JSON.parse(source.input) as RowInput, tags: source.tags,
+  updatedAt: new Date(source.updatedAt).toISOString(),
+});

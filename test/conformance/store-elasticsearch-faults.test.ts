@@ -1,0 +1,215 @@
+/** Elasticsearch behind a proxy that cuts, refuses, delays and loses answers: the store's promises hold all the same. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openElasticsearchStore } from '../../src/store/elasticsearch.ts';
+import type { Store } from '../../src/store/store.ts';
+import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
+import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
+import { type Fault, type FaultProxy, faults, type ProxiedRequest, refused, startFaultProxy } from '../servers/fault-proxy.ts';
+import { orMissing } from '../servers/missing.ts';
+import { aFailedRow, aJob, aLane, anItem, aPage } from './store-samples.ts';
+
+const url = await orMissing('for lack of Elasticsearch', sharedElasticsearch());
+
+describe.skipIf(url === null)('the Elasticsearch store in front of faults', () => {
+  let proxy: FaultProxy;
+  let store: Store;
+  /** Straight to the server: what is really there. */
+  let truth: Store;
+  let prefix: string;
+  let run = 0;
+
+  beforeEach(async () => {
+    prefix = `faults-${process.pid}-${++run}`;
+    proxy = await startFaultProxy(url!);
+    truth = await openElasticsearchStore({ nodes: [url!], prefix });
+    store = await openElasticsearchStore({ nodes: [proxy.url], prefix, apiKey: 'very-secret' });
+  });
+  afterEach(async () => {
+    await Promise.all([store.close(), truth.close()]);
+    await proxy.stop();
+    await removeIndices(url!, prefix);
+  });
+
+  const isBulk = ({ path }: ProxiedRequest): boolean => path.startsWith('/_bulk');
+  const isWrite = ({ method, path }: ProxiedRequest): boolean => isBulk({ path } as ProxiedRequest) || method === 'DELETE' || /\/_(doc|create)\//.test(path);
+  /** The first requests of a kind get these, one each; all others pass. */
+  const first = (kind: (request: ProxiedRequest) => boolean, ...given: Fault[]): void => {
+    proxy.fault = (request) => (kind(request) ? given.shift() ?? null : null);
+  };
+  const always = (fault: Fault): void => {
+    proxy.fault = () => fault;
+  };
+  const commit = (over: Partial<Parameters<Store['commitRows']>[0]> = {}) =>
+    store.commitRows({ lane: aLane(), job: 'job', tags: [], fence: 1n, items: [anItem('k1', {}), anItem('k2', {}, { row: 3 })], failed: [], cleared: [], ...over });
+
+  const moments: [string, Fault][] = [
+    ['a cut connection', faults.cut], ['an answer lost after the write', faults.lost], ['429', refused(429, 'es_rejected_execution_exception')],
+    ['503', refused(503, 'unavailable_shards_exception')],
+    ['a gateway\'s 502 after the write', async (_, forward) => {
+      await forward();
+      return { status: 502, headers: {}, body: Buffer.from('<html>bad gateway</html>') };
+    }],
+  ];
+
+  describe.each(moments)('%s', (_, fault) => {
+    it('costs no row and makes none twice', async () => {
+      first(isBulk, fault, fault);
+      await commit({ failed: [aFailedRow(9, 'bad')] });
+      expect((await truth.readItems(aLane(), ['k1', 'k2'])).size).toBe(2);
+      expect(await truth.countFailedRows('acme', 'job')).toEqual([{ code: 'bad', rows: 1 }]);
+    });
+
+    it('lets a job be created once, and says so to the one that created it', async () => {
+      first(isWrite, fault);
+      expect((await store.createJob(aJob('j1'))).created).toBe(true);
+      first(isWrite, fault, faults.pass, fault);
+      const key = { key: 'k', requestHash: 'h' };
+      expect(await store.createJob(aJob('j2'), key)).toMatchObject({ created: true, job: { id: 'j2' } });
+      expect(await truth.createJob(aJob('j3'), key)).toMatchObject({ created: false, job: { id: 'j2' } });
+      expect((await truth.listJobs('acme', {}, { limit: 9 })).items.map(({ id }) => id).sort()).toEqual(['j1', 'j2']);
+    });
+
+    it('changes a job, a lane, a page and the events once', async () => {
+      await truth.createJob(aJob('j1'));
+      first(isWrite, fault);
+      expect(await store.changeJob('acme', 'j1', 0, { desired: 'paused' })).toMatchObject({ revision: 1, desired: 'paused' });
+      first(isWrite, fault);
+      expect(await store.advanceJob('acme', 'j1', { attempt: 1, sequence: 1 }, { state: 'running' })).toBe(true);
+      expect(await truth.getJob('acme', 'j1')).toMatchObject({ revision: 2, state: 'running' });
+      first(isWrite, fault);
+      expect(await store.acquireLane(aLane(), 'j1', 1)).toEqual({ granted: true, generation: 1, holder: 'j1' });
+      first(isWrite, fault);
+      expect(await store.writePage('acme', 'j1', aPage(1, { counts: { done: 5, unchanged: 0, failed: 0, skipped: 0 } }))).toBe(true);
+      expect((await truth.jobTotals('acme', 'j1', 1)).done).toBe(5);
+      first(isWrite, fault);
+      await store.appendEvent('acme', 'j1', { at: 'now', type: 't', message: 'm', dedupe: 'd' });
+      expect((await truth.listEvents('acme', 'j1', { limit: 9 })).items).toHaveLength(1);
+      first(isWrite, fault);
+      while (!(await store.removeJob('acme', 'j1')));
+      expect(await truth.getJob('acme', 'j1')).toBeNull();
+    });
+  });
+
+  it('finishes a creation whose claimer died between the key and the job', async () => {
+    let keys = 0;
+    // The key is claimed; nothing else of this process arrives.
+    proxy.fault = ({ method, path }) => (method === 'PUT' && path.includes('idempotency-keys') && keys++ === 0 ? null : faults.cut);
+    const key = { key: 'k', requestHash: 'h' };
+    await expect(store.createJob(aJob('j1'), key)).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(await truth.getJob('acme', 'j1')).toBeNull();
+    expect(await truth.createJob(aJob('j2'), key)).toMatchObject({ job: { id: 'j1', state: 'queued' } });
+    expect(await truth.getJob('acme', 'j1')).not.toBeNull();
+    expect(await truth.getJob('acme', 'j2')).toBeNull();
+  });
+
+  describe('an answer of mixed results', () => {
+    /** Keeps these documents of a bulk request from the server and answers for them. */
+    const without = (withheld: Map<number, { status: number; type: string }>): Fault => async ({ body }, forward) => {
+      const lines = body.toString().trimEnd().split('\n');
+      const pairs = Array.from({ length: lines.length / 2 }, (_, index) => lines.slice(2 * index, 2 * index + 2));
+      const passed = pairs.filter((_, index) => !withheld.has(index));
+      const answer = await forward(Buffer.from(passed.flat().map((line) => `${line}\n`).join('')));
+      const { items = [] } = JSON.parse(answer.body.toString()) as { items?: object[] };
+      const real = items.length > 0 ? [...items] : passed.map(() => ({ index: { status: 201 } }));
+      const mixed = pairs.map((_, index) => {
+        const refusal = withheld.get(index);
+        return refusal ? { index: { status: refusal.status, error: { type: refusal.type } } } : real.shift();
+      });
+      return { ...answer, body: Buffer.from(JSON.stringify({ errors: true, items: mixed })) };
+    };
+    const items = Array.from({ length: 6 }, (_, n) => anItem(`k${n}`, { n }, { row: n }));
+    const keys = items.map(({ key }) => key);
+
+    it('has what was refused for now sent again, and nothing else', async () => {
+      const sent: number[] = [];
+      const counted = (fault: Fault): Fault => (request, forward) => {
+        sent.push(request.body.toString().trimEnd().split('\n').length / 2);
+        return fault(request, forward);
+      };
+      const busy = { status: 429, type: 'es_rejected_execution_exception' };
+      first(isBulk, counted(without(new Map([[1, busy], [4, busy]]))), counted(without(new Map([[0, { status: 503, type: 'unavailable_shards_exception' }]]))), counted(faults.pass));
+      expect((await commit({ items })).size).toBe(0);
+      expect(sent).toEqual([6, 2, 1]);
+      expect([...(await truth.readItems(aLane(), keys)).keys()]).toEqual(keys);
+    });
+
+    it('gives what will never be taken back as the failure of that row', async () => {
+      first(isBulk, without(new Map([[2, { status: 413, type: 'too_large' }], [5, { status: 400, type: 'document_parsing_exception' }]])));
+      const refusals = await commit({ items });
+      expect([...refusals].map(([row, { code }]) => [row, code])).toEqual([[2, 'row_too_large'], [5, 'row_refused']]);
+      const found = await truth.readItems(aLane(), keys);
+      expect(keys.map((key) => found.get(key)?.state)).toEqual(['done', 'done', 'failed', 'done', 'done', 'failed']);
+      expect(await truth.countFailedRows('acme', 'job')).toEqual([{ code: 'row_refused', rows: 1 }, { code: 'row_too_large', rows: 1 }]);
+    });
+
+    it('is not what a document makes that a newer writer has overtaken', async () => {
+      await truth.commitRows({ lane: aLane(), job: 'job', tags: [], fence: 9n, items: [anItem('k3', {}, { output: 'newer' })], failed: [], cleared: [] });
+      expect((await commit({ items })).size).toBe(0);
+      const found = await truth.readItems(aLane(), keys);
+      expect([found.get('k2')?.output, found.get('k3')?.output]).toEqual([{ seen: 'k2' }, 'newer']);
+    });
+  });
+
+  it('gives a row that the mapping refuses that failure, and keeps its neighbours', async () => {
+    const refusals = await commit({ items: [anItem('k1', {}), anItem('k2', {}, { row: 3, tokens: 1e300 })] });
+    expect([...refusals.keys()]).toEqual([3]);
+    const found = await truth.readItems(aLane(), ['k1', 'k2']);
+    expect([found.get('k1')?.state, found.get('k2')?.state, found.get('k2')?.error?.code]).toEqual(['done', 'failed', 'row_refused']);
+    await expect(commit({ items: [anItem('k3', {}, { row: 1e300 })] })).rejects.toMatchObject({ code: 'store_refused', place: { row: 1e300 } });
+  });
+
+  describe.each([
+    ['away', faults.cut, 'cannot be reached'],
+    ['busy', refused(429, 'circuit_breaking_exception'), '429'],
+    ['red', refused(503, 'no_shard_available_action_exception'), '503'],
+    ['read-only, its disk full to the flood stage', refused(429, 'cluster_block_exception'), 'read-only'],
+    ['closed to an expired key', refused(401, 'security_exception'), 'credentials'],
+    ['closed to a key without rights', refused(403, 'security_exception'), 'does not allow'],
+  ])('a cluster that is %s', (_, fault, message) => {
+    it('is said to be unavailable by reads, writes and lists, with a remedy, and works again afterwards', async () => {
+      always(fault);
+      for (const call of [
+        () => store.getJob('acme', 'j1'), () => store.createJob(aJob('j1')), () => store.listJobs('acme', {}, { limit: 1 }), () => commit(), () => store.check(),
+      ]) {
+        await expect(call()).rejects.toMatchObject({ code: 'store_unavailable', retryable: true, message: expect.stringContaining(message), remedy: expect.any(String) });
+      }
+      proxy.fault = null;
+      await store.check();
+      await commit();
+      expect((await truth.readItems(aLane(), ['k1', 'k2'])).size).toBe(2);
+    });
+
+    it('is said so at the start', async () => {
+      always(fault);
+      await expect(openElasticsearchStore({ nodes: [proxy.url], prefix })).rejects.toMatchObject({ code: 'store_unavailable' });
+    });
+  });
+
+  it('puts no secret and no content into an error', async () => {
+    always(refused(400, 'document_parsing_exception'));
+    const error = await store.createJob(aJob('j1', { owner: 'private person' })).catch((error: unknown) => error);
+    const { inspect } = await import('node:util');
+    expect(error).toMatchObject({ code: 'store_refused' });
+    expect(inspect(error, { depth: 20 })).not.toMatch(/very-secret|private person/);
+  });
+
+  it('goes on with another node when one is away', async () => {
+    const several = await openElasticsearchStore({ nodes: [proxy.url, url!], prefix });
+    always(faults.cut);
+    for (let n = 0; n < 6; n++) expect((await several.createJob(aJob(`j${n}`))).created).toBe(true);
+    await several.close();
+  });
+
+  it('sends its key with every request and the tenant as routing with every one for documents', async () => {
+    const seen: ProxiedRequest[] = [];
+    proxy.fault = (request) => {
+      seen.push(request);
+      return null;
+    };
+    await commit({ failed: [aFailedRow(9, 'bad')], cleared: [4] });
+    await store.createJob(aJob('j1'));
+    await store.listJobs('acme', {}, { limit: 1 });
+    expect(seen.every(({ headers }) => headers.authorization === 'ApiKey very-secret')).toBe(true);
+    for (const { path, body } of seen.filter(({ path }) => !path.includes('_refresh'))) expect(path + body.toString()).toMatch(/routing=acme|"routing":"acme"/);
+  });
+});

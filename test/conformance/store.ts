@@ -1,0 +1,38 @@
+/** The suite that every adapter of the store port passes, unchanged. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Store } from '../../src/store/store.ts';
+import type { StoreAdapter } from './store-adapters.ts';
+import { jobsConformance } from './store-jobs.ts';
+import { pagesConformance } from './store-pages.ts';
+import { processesConformance } from './store-processes.ts';
+import { rowsConformance } from './store-rows.ts';
+import { searchConformance } from './store-search.ts';
+
+/** `name` is the adapter's in `store-adapters.ts`, which other processes look it up by. */
+export function storeConformance(name: string, adapter: StoreAdapter): void {
+  describe(`store: ${name}`, () => {
+    let place: string;
+    let store: Store;
+    let other: Store;
+
+    beforeEach(async () => {
+      place = await adapter.makePlace();
+      [store, other] = await Promise.all([adapter.open(place), adapter.open(place)]);
+    });
+    afterEach(async () => {
+      await Promise.all([store.close(), other.close()]);
+      await adapter.removePlace(place);
+    });
+
+    it('says that it works', async () => {
+      await store.check();
+      await expect(other.check()).resolves.toBeUndefined();
+    });
+
+    jobsConformance(() => ({ store, other }));
+    rowsConformance(() => ({ store, other }));
+    searchConformance(() => ({ store, other }));
+    pagesConformance(() => ({ store, other }));
+    processesConformance(name, () => ({ store, place }));
+  });
+}
