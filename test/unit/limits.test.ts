@@ -37,8 +37,8 @@ test('so many places are given, the rest wait and get theirs in the order in whi
 
 test('keys know nothing of each other', async () => {
   const limits = localLimits();
-  await limits.take('a', 1, never);
-  await limits.take('b', 1, never);
+  expect(await limits.take('a', 1, never)).toEqual({ key: 'a' });
+  expect(await limits.take('b', 1, never)).toEqual({ key: 'b' });
 });
 
 test('more places, once allowed, are given to those who wait', async () => {
