@@ -95,7 +95,7 @@ async function runPage(
 
 /** Reads the page, its earlier result and the ledger, and decides what is to be handled. */
 export async function readPlan(
-  deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
+  deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler, ending = false,
 ): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHashes: Map<number, string>; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
@@ -117,7 +117,7 @@ export async function readPlan(
   const unknown = at.generation === 1 && record === null;
   const ledger = unknown || plan.open.length === 0 ? new Map() : await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
   planFromLedger(plan, ledger, {
-    jobId: job.id, attempt: at.attempt, force: job.request.force, handlerHash: hashOfHandler,
+    jobId: job.id, attempt: at.attempt, force: job.request.force, ending, handlerHash: hashOfHandler,
     inputHash: (row) => inputHashes.get(row.row)!,
   });
   return { rows, columns, plan, inputHashes, handlerHash: hashOfHandler };

@@ -110,6 +110,8 @@ export interface LedgerFacts {
   jobId: string;
   attempt: number;
   force: boolean;
+  /** The job ends: rows that failed before and were asked for again, but not reached, stay failed. */
+  ending: boolean;
   handlerHash: string;
   inputHash: (row: PageRow) => string;
 }
@@ -143,9 +145,9 @@ function fromItem(row: PageRow, item: KnownItem, asked: boolean, facts: LedgerFa
     return { row: row.row, state: own ? 'done' : 'unchanged', output: item.output };
   }
   const error = item.error ?? { code: 'handler_error', message: 'The row failed.', retryable: true };
-  if (own && item.attempt === facts.attempt) return { row: row.row, state: 'failed', output: null, error };
+  if (own && (item.attempt === facts.attempt || facts.ending)) return { row: row.row, state: 'failed', output: null, error };
   // A permanent failure of another job stands until the row or the handler changes, or somebody asks.
-  if (own || asked || facts.force || error.retryable) return null;
+  if (own || (asked && !facts.ending) || facts.force || error.retryable) return null;
   return { row: row.row, state: 'failed', output: null, error: { ...error, carried: true } };
 }
 

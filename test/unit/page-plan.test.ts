@@ -8,7 +8,7 @@ const row = (number: number, key: string | null = `k${number}`): PageRow => ({ r
 const facts = (more: Partial<PageFacts> = {}): PageFacts =>
   ({ jobId: 'mine', attempt: 1, retry: null, duplicates: new Map(), onDuplicateKey: 'fail', earlier: null, ...more });
 const ledgerFacts = (more: Partial<LedgerFacts> = {}): LedgerFacts =>
-  ({ jobId: 'mine', attempt: 1, force: false, handlerHash: 'handler', inputHash: ({ rowHash }) => rowHash, ...more });
+  ({ jobId: 'mine', attempt: 1, force: false, ending: false, handlerHash: 'handler', inputHash: ({ rowHash }) => rowHash, ...more });
 const item = (more: Partial<KnownItem> = {}): KnownItem =>
   ({ inputHash: 'h1', handlerHash: 'handler', state: 'done', output: 'kept', error: null, job: 'other', attempt: 1, ...more });
 const failure = (more: Partial<RowFailure> = {}): RowFailure => ({ code: 'down', message: 'Down.', retryable: false, ...more });

@@ -99,6 +99,24 @@ describe('retry', () => {
     expect(await rig.totals(job.id)).toMatchObject({ done: 4, failed: 1 });
     expect(await failedCodes(job.id)).toEqual([{ code: 'down', rows: 1 }]);
   });
+
+  test('aborted leaves rows in flight and not reached failed as they were, in the counts, the results and the list', async () => {
+    rig.gate.fail = failing({ a2: 'down', a4: 'down' });
+    const job = await run('retry-aborted', 5, { drainSeconds: 0 });
+    rig.gate.fail = () => null;
+    rig.gate.hold = () => true;
+    rig.gate.forget();
+    await rig.jobs.retry(TENANT, job.id, { codes: null });
+    await rig.gate.until(() => rig.gate.held === 1);
+    await rig.jobs.control(TENANT, job.id, 'cancel');
+    await rig.ended(job.id);
+    expect(await rig.totals(job.id)).toMatchObject({ done: 3, failed: 2 });
+    expect((await rig.outcomes(job.id)).filter(({ state }) => state === 'failed').map(({ row }) => row)).toEqual([3, 5]);
+    expect(await failedCodes(job.id)).toEqual([{ code: 'down', rows: 2 }]);
+    rig.gate.release();
+    expect(await retry(await rig.ended(job.id), null)).toMatchObject({ state: 'completed' });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 5, failed: 0 });
+  });
 });
 
 describe('the circuit breaker', () => {

@@ -184,11 +184,25 @@ describe('failures', () => {
 
     rig.gate.forget();
     rig.gate.fail = () => null;
-    const second = await rig.create('carried', rowsOf(3), { request: { ...request, breaker: { minRows: 1, maxFailedFraction: 0 } } });
+    const second = await rig.create('carried', rowsOf(4), { request: { ...request, breaker: { minRows: 1, maxFailedFraction: 0 } } });
     expect(await rig.ended(second.id)).toMatchObject({ state: 'completed' });
-    expect(rig.gate.started).toEqual(['a3']);
-    expect(await states(second.id)).toEqual({ 2: 'unchanged', 3: 'failed', 4: 'done' });
+    expect(rig.gate.started.toSorted()).toEqual(['a3', 'a4']);
+    expect(await states(second.id)).toEqual({ 2: 'unchanged', 3: 'failed', 4: 'done', 5: 'done' });
     expect((await rig.outcomes(second.id))[1]!.error).toMatchObject({ code: 'refused', carried: true });
     expect(await rig.store.countFailedRows(TENANT, second.id)).toEqual([{ code: 'refused', rows: 1 }]);
+
+    // The file has not changed since: the results of the job before answer, and say the same.
+    rig.gate.forget();
+    const third = await rig.create('carried', rowsOf(4), { request });
+    await rig.ended(third.id);
+    expect(rig.gate.started).toEqual([]);
+    expect(await states(third.id)).toEqual({ 2: 'unchanged', 3: 'failed', 4: 'unchanged', 5: 'unchanged' });
+    expect((await rig.outcomes(third.id))[1]!.error).toMatchObject({ code: 'refused', carried: true });
+
+    // What carries a failure can be asked for.
+    await rig.jobs.retry(TENANT, third.id, { codes: ['refused'] });
+    await rig.when(third.id, ({ state, attempt }) => state === 'completed' && attempt === 2);
+    expect(rig.gate.started).toEqual(['a2']);
+    expect(await rig.totals(third.id)).toMatchObject({ done: 1, unchanged: 3, failed: 0 });
   });
 });
