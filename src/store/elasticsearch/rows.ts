@@ -6,7 +6,7 @@ import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../store.ts';
 import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
 import type { Cluster } from './connection.ts';
-import { documentId } from './documents.ts';
+import { documentId, readOf } from './documents.ts';
 import type { Kind } from './schema.ts';
 
 type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows'>;
@@ -40,7 +40,6 @@ interface FailedRowSource {
 
 const AT_ONCE = 1_000;
 
-const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);
 const failedRowId = (tenant: string, job: string, row: number): string => documentId(tenant, job, row);
 
 export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
@@ -48,17 +47,20 @@ export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
   return { key, row, inputHash, handlerHash, state, output, error, job, attempt };
 }
 
-function itemWrite({ lane, tags, fence }: RowsCommit, item: ItemWrite, updatedAt: number): BulkWrite {
+export const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);
+
+export function itemSource({ lane, tags, fence }: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, item: ItemWrite, updatedAt: number): ItemSource & Pick<ItemWrite, 'tries' | 'tokens' | 'cost' | 'latencyMs' | 'text'> {
   const { key, row, state, inputHash, handlerHash, output, error, job, attempt, tries, tokens, cost, latencyMs, text } = item;
   const body: ItemBody = { key, inputHash, handlerHash, output, error };
   return {
-    kind: 'items', tenant: lane.tenant, id: itemId(lane, key), fence,
-    source: JSON.stringify({
-      ...lane, row, state, job, attempt, tags, fence: String(fence), updatedAt, tries, tokens, cost, latencyMs, text,
-      body: JSON.stringify(body), input: JSON.stringify(item.input),
-    }),
+    ...lane, row, state, job, attempt, tags, fence: String(fence), updatedAt, tries, tokens, cost, latencyMs, text,
+    body: JSON.stringify(body), input: JSON.stringify(item.input),
   };
 }
+
+const itemWrite = (commit: RowsCommit, item: ItemWrite, updatedAt: number): BulkWrite => ({
+  kind: 'items', tenant: commit.lane.tenant, id: itemId(commit.lane, item.key), fence: commit.fence, source: JSON.stringify(itemSource(commit, item, updatedAt)),
+});
 
 function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
   return {
@@ -78,8 +80,8 @@ export function rowMethods(cluster: Cluster): RowMethods {
         index: names.read(kind), routing: tenant, ids: ids.slice(from, from + AT_ONCE), _source_includes: fields,
       }));
       for (const doc of docs) {
-        if ('error' in doc) throw new SheafError('store_unavailable', `Elasticsearch cannot read a document (${doc.error.type}).`, { remedy: 'Check the health of the cluster.' });
-        if ('found' in doc && doc.found && doc._source?.tenant === tenant) found.set(doc._id, doc._source);
+        const source = readOf(doc, tenant)?._source;
+        if (source !== undefined) found.set(doc._id, source);
       }
     }
     return found;
