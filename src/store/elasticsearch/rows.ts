@@ -104,7 +104,11 @@ export function rowMethods(cluster: Cluster): RowMethods {
   const writeRefused = async (commit: RowsCommit, items: Map<number, RowFailure>, failures: Map<number, RowFailure>, now: number): Promise<void> => {
     const emptied = commit.items.flatMap((item): ItemWrite[] => {
       const error = items.get(item.row);
-      return error === undefined ? [] : [{ ...item, state: 'failed', output: null, error, input: {}, text: '', tokens: null, cost: null }];
+      return error === undefined ? [] : [{
+        ...item, state: 'failed', output: null, error, input: {}, text: '',
+        // What was paid stays known, unless it may be what the mapping does not take.
+        ...(error.code === 'row_refused' && { tokens: null, cost: null }),
+      }];
     });
     const failed = [
       ...emptied.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
@@ -136,7 +140,8 @@ export function rowMethods(cluster: Cluster): RowMethods {
       if (failed.length > 0) await takeBackLate(commit);
       if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
       // Most were never among the failed rows: those are not worth a delete.
-      const listed = await readByIds<FailedRowSource>('failed-rows', tenant, commit.cleared.map((row) => failedRowId(tenant, job, row)), ['tenant']);
+      const cleared = commit.cleared.filter((row) => !refused.has(row)).map((row) => failedRowId(tenant, job, row));
+      const listed = await readByIds<FailedRowSource>('failed-rows', tenant, cleared, ['tenant']);
       await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
       return refused;
     },
