@@ -17,6 +17,7 @@ import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { asSheafError, problemOf } from './problem.ts';
+import { sayingThatJobsWait } from './refused-writes.ts';
 
 export interface ApiDeps {
   config: Config;
@@ -38,7 +39,7 @@ export interface ApiContext extends ApiDeps {
 }
 
 export function createApp(deps: ApiDeps): Express {
-  const context: ApiContext = { ...deps, metrics: createMetrics(deps.store), startedAt: new Date() };
+  const context: ApiContext = { ...deps, store: sayingThatJobsWait(deps.store), metrics: createMetrics(deps.store), startedAt: new Date() };
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag'); // answers change with every row that finishes

@@ -1,4 +1,7 @@
-/** Uploaded files in the blob store: content first, then what describes it, so that an upload without the latter never was. */
+/**
+ * Uploaded files in the blob store: content first, then what describes it, so that an upload without the latter never was. Of
+ * requests with the same Idempotency-Key at once, the first to describe its content made the upload.
+ */
 import { createHash } from 'node:crypto';
 import { Transform } from 'node:stream';
 import type { Readable, TransformCallback } from 'node:stream';
@@ -44,20 +47,48 @@ export async function saveUpload(
   const id = file.idempotencyKey === undefined ? ulid() : digest(file.idempotencyKey);
   const measured = new Measured(file.maxBytes);
   const before = file.idempotencyKey === undefined ? null : await findUpload(blobs, tenant, id);
+  const content = ulid();
+  const key = blobKeys.upload(tenant, id, content);
+  let unwanted = before === null;
   try {
     file.content.pipe(measured);
-    if (before) return { upload: await sameUpload(before, measured, signal), created: false };
-    await blobs.put(blobKeys.upload(tenant, id), measured, { signal });
+    if (before) {
+      await finished(measured.resume(), { signal });
+      return { upload: sameUpload(before, measured), created: false };
+    }
+    await blobs.put(key, measured, { signal });
     const upload: UploadAnswer = {
-      id, name: file.name, size: measured.size, sha256: measured.sha256(), owner: file.owner, createdAt: new Date().toISOString(),
+      id, name: file.name, size: measured.size, sha256: measured.sha256, owner: file.owner, createdAt: new Date().toISOString(),
     };
-    await blobs.put(blobKeys.uploadMeta(tenant, id), Buffer.from(JSON.stringify(upload)), { signal });
-    return { upload, created: true };
+    signal.throwIfAborted();
+    // Should the answer to the description be lost, it may be there all the same, and needs its content.
+    unwanted = false;
+    const stored = await describe(blobs, tenant, { ...upload, content });
+    if (stored.content === content) return { upload, created: true };
+    unwanted = true;
+    return { upload: sameUpload(stored, measured), created: false };
   } catch (error) {
     file.content.unpipe(measured).resume();
     measured.destroy();
-    if (!before) await removeUpload(blobs, tenant, id);
     throw measured.tooLarge ?? error;
+  } finally {
+    // What cannot be deleted either has no description, and so is no upload.
+    if (unwanted) await blobs.delete(key).catch(() => {});
+  }
+}
+
+/** Content is the name of the blob with the bytes. */
+type StoredUpload = UploadAnswer & { content: string };
+
+/** What describes the upload in the end: this, or what another request with the same key wrote first. */
+async function describe(blobs: Blobs, tenant: string, upload: StoredUpload): Promise<StoredUpload> {
+  try {
+    await blobs.put(blobKeys.uploadMeta(tenant, upload.id), Buffer.from(JSON.stringify(upload)), { ifAbsent: true });
+    return upload;
+  } catch (error) {
+    const first = error instanceof SheafError && error.code === 'conflict' ? await findUpload(blobs, tenant, upload.id) : null;
+    if (first === null) throw error;
+    return first;
   }
 }
 
@@ -65,6 +96,8 @@ export async function saveUpload(
 class Measured extends Transform {
   size = 0;
   tooLarge: SheafError | undefined;
+  /** Of all that passed; there at the end. */
+  sha256 = '';
   readonly #hash = createHash('sha256');
   readonly #maxBytes: number;
 
@@ -80,14 +113,19 @@ class Measured extends Transform {
     done(null, chunk);
   }
 
-  sha256(): string {
-    return this.#hash.digest('hex');
+  override _flush(done: TransformCallback): void {
+    this.sha256 = this.#hash.digest('hex');
+    done();
   }
 }
 
-async function sameUpload(before: UploadAnswer, measured: Measured, signal: AbortSignal): Promise<UploadAnswer> {
-  await finished(measured.resume(), { signal });
-  if (measured.sha256() === before.sha256) return before;
+function shown(stored: StoredUpload): UploadAnswer {
+  const { content: _, ...upload } = stored;
+  return upload;
+}
+
+function sameUpload(before: StoredUpload, measured: Measured): UploadAnswer {
+  if (measured.sha256 === before.sha256) return shown(before);
   throw new SheafError('idempotency_conflict', 'The Idempotency-Key came with another file before.', { remedy: 'Use a new key for each file.' });
 }
 
@@ -98,13 +136,13 @@ export async function removeUpload(blobs: Blobs, tenant: string, id: string): Pr
 /** Rejects with `upload_not_found`. */
 export async function readUpload(blobs: Blobs, tenant: string, id: string): Promise<UploadAnswer> {
   const upload = await findUpload(blobs, tenant, id);
-  if (upload) return upload;
+  if (upload) return shown(upload);
   throw new SheafError('upload_not_found', `There is no upload ${id}.`, { remedy: 'Upload the file again: POST /api/v1/uploads.' });
 }
 
-async function findUpload(blobs: Blobs, tenant: string, id: string): Promise<UploadAnswer | null> {
+async function findUpload(blobs: Blobs, tenant: string, id: string): Promise<StoredUpload | null> {
   try {
-    return JSON.parse((await blobs.get(blobKeys.uploadMeta(tenant, id))).toString()) as UploadAnswer;
+    return JSON.parse((await blobs.get(blobKeys.uploadMeta(tenant, id))).toString()) as StoredUpload;
   } catch (error) {
     if (error instanceof SheafError && error.code === 'blob_not_found') return null;
     throw error;

@@ -3,8 +3,9 @@
 const number = (value: number): string => String(value).padStart(8, '0');
 
 export const blobKeys = {
-  upload: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/content`,
-  /** JSON: {name, size, owner, createdAt}; written last, so that an upload without it never finished. */
+  /** `content`: a name of its own for every try, so that none writes over another. */
+  upload: (tenant: string, upload: string, content: string) => `${tenant}/uploads/${upload}/${content}`,
+  /** JSON: {name, size, owner, createdAt, content}; written last and once, so that an upload without it never finished. */
   uploadMeta: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/meta.json`,
   uploadFolder: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,

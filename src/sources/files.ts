@@ -116,17 +116,17 @@ async function withFile<T>(real: string, name: string, use: (handle: Handle) => 
   }
 }
 
-const uploadMeta = z.object({ name: z.string(), size: z.number(), sha256: z.string().optional() });
+const uploadMeta = z.object({ name: z.string(), size: z.number(), content: z.string(), sha256: z.string().optional() });
 
 /** A file that was uploaded. Rejects with `upload_not_found` when there is none, or when its upload never finished. */
 export async function uploadedFile(blobs: Blobs, tenant: string, upload: string): Promise<SheetFile> {
-  const key = blobKeys.upload(tenant, upload);
   const missing = (cause: unknown): SheafError =>
     new SheafError('upload_not_found', 'There is no such upload', { remedy: 'Upload the file again', cause });
   const meta = await blobs.get(blobKeys.uploadMeta(tenant, upload)).catch((error: unknown) => {
     throw error instanceof SheafError && error.code === 'blob_not_found' ? missing(error) : error;
   });
-  const { name, sha256 } = uploadMeta.parse(JSON.parse(meta.toString()));
+  const { name, content, sha256 } = uploadMeta.parse(JSON.parse(meta.toString()));
+  const key = blobKeys.upload(tenant, upload, content);
   const info = await blobs.head(key);
   if (info === null) throw missing(undefined);
   return {

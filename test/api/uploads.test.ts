@@ -20,6 +20,11 @@ const stored = async (tenant = 'default'): Promise<string[]> => {
   return keys;
 };
 
+const contentOf = async ({ id }: UploadAnswer, tenant = 'default'): Promise<Buffer> => {
+  const { content } = JSON.parse((await api.blobs.get(blobKeys.uploadMeta(tenant, id))).toString()) as { content: string };
+  return api.blobs.get(blobKeys.upload(tenant, id, content));
+};
+
 const post = (raw: RequestInit['body'], headers: Record<string, string> = {}, query = '') =>
   api.call<UploadAnswer>('POST', `/uploads${query}`, { raw, headers });
 
@@ -37,14 +42,14 @@ describe('an upload', () => {
     expect(status).toBe(201);
     expect(headers.get('location')).toBe(`/api/v1/uploads/${body.id}`);
     expect(body).toMatchObject({ name: 'orders.csv', size: 300_000, owner: 'ada', sha256: createHash('sha256').update(content).digest('hex') });
-    expect(await api.blobs.get(blobKeys.upload('default', body.id))).toEqual(content);
+    expect(await contentOf(body)).toEqual(content);
     expect((await api.call('GET', `/uploads/${body.id}`)).body).toEqual(body);
   });
 
   it('may come in a form, among other fields', async () => {
     const { body } = await post(form(['שמות.csv', 'a\n1\n']));
     expect(body).toMatchObject({ name: 'שמות.csv', size: 4 });
-    expect((await api.blobs.get(blobKeys.upload('default', body.id))).toString()).toBe('a\n1\n');
+    expect((await contentOf(body)).toString()).toBe('a\n1\n');
   });
 
   it('may come as curl sends it', async () => {
@@ -85,6 +90,23 @@ describe('an Idempotency-Key', () => {
     expect(await api.refused('POST', '/uploads', { raw: form(['a.csv', 'other']), headers })).toMatchObject({ status: 409, code: 'idempotency_conflict' });
     expect((await api.call('GET', `/uploads/${first.body.id}`)).body, 'still there').toEqual(first.body);
     expect((await post('a\n1\n', { ...headers, 'x-sheaf-tenant': 'acme' })).status).toBe(201);
+  });
+});
+
+describe('requests with one Idempotency-Key at once', () => {
+  it('make one upload, whose description is that of its content, and leave nothing else', async () => {
+    const headers = { 'idempotency-key': 'u-2', 'x-sheaf-tenant': 'racing' };
+    const files = Array.from({ length: 8 }, (_, n) => `a\n${n % 2}\n`);
+    const answers = await Promise.all(files.map(async (body) => {
+      const response = await fetch(`${api.url}/api/v1/uploads`, { method: 'POST', body, headers });
+      return { status: response.status, body: (await response.json()) as UploadAnswer };
+    }));
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    const made = answers.find(({ status }) => status === 201)!.body;
+    const content = await contentOf(made, 'racing');
+    expect(createHash('sha256').update(content).digest('hex')).toBe(made.sha256);
+    for (const [n, { status }] of answers.entries()) expect(files[n] === content.toString() ? [200, 201] : [409]).toContain(status);
+    expect(await stored('racing')).toHaveLength(2);
   });
 });
 

@@ -1,5 +1,9 @@
 /** The S3 store on bad days: a proxy that breaks requests, a server that is killed, refusals that a person must mend. */
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -160,6 +164,27 @@ describe.skipIf(server === null)('blobs on S3', () => {
     }
   });
 
+  const certificate = makeCertificate();
+  it.skipIf(certificate === null)('trusts the authority in the certificate file, and says how to name it when it is not trusted', async () => {
+    const secure = await startFaultProxy(endpoint, certificate!);
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-authority-'));
+    try {
+      const caFile = path.join(folder, 'authority.pem');
+      await writeFile(caFile, certificate!.cert);
+      await expect((await openS3Blobs({ ...options, endpoint: secure.endpoint })).check()).rejects.toMatchObject({ code: 'blobs_unavailable', remedy: expect.stringContaining('S3_CA_FILE') });
+      const trusting = await openS3Blobs({ ...options, endpoint: secure.endpoint, caFile });
+      await trusting.check();
+      await trusting.put('acme/large', streamed());
+      const upload = await trusting.parts.begin('acme/parts');
+      const part = await trusting.parts.put('acme/parts', upload, { number: 1, size: large.length }, streamed());
+      await trusting.parts.complete('acme/parts', upload, [part]);
+      for (const key of ['acme/large', 'acme/parts']) expect((await trusting.get(key)).equals(large)).toBe(true);
+    } finally {
+      await secure.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   it.skipIf(server?.kill === null)('loses nothing that it acknowledged, and shows nothing half, when the server is killed in the middle of writes', async () => {
     const size = 200_000;
     const acknowledged: number[] = [];
@@ -192,3 +217,18 @@ describe.skipIf(server === null)('blobs on S3', () => {
     for (const key of found) expect((await direct.get(key)).equals(Buffer.alloc(size, Number(key.split('/')[1]) % 256))).toBe(true);
   });
 });
+
+/** For 127.0.0.1, signed by itself. Node reads certificates and makes none. */
+function makeCertificate(): { key: string; cert: string } | null {
+  try {
+    const made = execFileSync('openssl', [
+      'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '-', '-out', '-', '-days', '2', '-subj', '/CN=sheaf-test', '-addext', 'subjectAltName=IP:127.0.0.1',
+    ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const start = made.indexOf('-----BEGIN CERTIFICATE');
+    return { key: made.slice(0, start), cert: made.slice(start) };
+  } catch (error) {
+    if (process.env['SHEAF_REQUIRE_ALL'] === '1') throw error;
+    console.warn('Not run, trust in a certificate file: there is no openssl on PATH to make a certificate with.');
+    return null;
+  }
+}

@@ -1,35 +1,44 @@
 /** Elasticsearch behind a proxy that cuts, refuses, delays and loses answers: the store's promises hold all the same. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { JobRecord } from '../../src/contracts/job.ts';
 import { openElasticsearchStore } from '../../src/store/elasticsearch.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { LaneRef, Store } from '../../src/store/store.ts';
 import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
 import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
-import { type Fault, type FaultProxy, faults, type ProxiedRequest, refused, startFaultProxy } from '../servers/fault-proxy.ts';
+import { type Fault, type FaultProxy, faults, held, type ProxiedRequest, refused, startFaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
-import { aFailedRow, aJob, aLane, anItem, aPage } from './store-samples.ts';
+import { aFailedRow, aJob as sampleJob, aLane as sampleLane, anItem, aPage } from './store-samples.ts';
 
 const url = await orMissing('for lack of Elasticsearch', sharedElasticsearch());
 
 describe.skipIf(url === null)('the Elasticsearch store in front of faults', () => {
+  const prefix = `faults-${process.pid}`;
   let proxy: FaultProxy;
   let store: Store;
   /** Straight to the server: what is really there. */
   let truth: Store;
-  let prefix: string;
+  /** Every test has one of its own, so that they share the indices. */
+  let tenant: string;
   let run = 0;
 
-  beforeEach(async () => {
-    prefix = `faults-${process.pid}-${++run}`;
+  beforeAll(async () => {
     proxy = await startFaultProxy(url!);
     truth = await openElasticsearchStore({ nodes: [url!], prefix });
     store = await openElasticsearchStore({ nodes: [proxy.url], prefix, apiKey: 'very-secret' });
   });
-  afterEach(async () => {
+  beforeEach(() => {
+    proxy.fault = null;
+    tenant = `tenant${++run}`;
+  });
+  afterAll(async () => {
     await Promise.all([store.close(), truth.close()]);
     await proxy.stop();
     await removeIndices(url!, prefix);
   });
 
+  const aJob = (id: string): JobRecord => sampleJob(id, { tenant });
+  const aLane = (): LaneRef => sampleLane({ tenant });
   const isBulk = ({ path }: ProxiedRequest): boolean => path.startsWith('/_bulk');
   const isWrite = ({ method, path }: ProxiedRequest): boolean => isBulk({ path } as ProxiedRequest) || method === 'DELETE' || /\/_(doc|create)\//.test(path);
   /** The first requests of a kind get these, one each; all others pass. */
@@ -56,7 +65,7 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
       first(isBulk, fault, fault);
       await commit({ failed: [aFailedRow(9, 'bad')] });
       expect((await truth.readItems(aLane(), ['k1', 'k2'])).size).toBe(2);
-      expect(await truth.countFailedRows('acme', 'job')).toEqual([{ code: 'bad', rows: 1 }]);
+      expect(await truth.countFailedRows(tenant, 'job')).toEqual([{ code: 'bad', rows: 1 }]);
     });
 
     it('lets a job be created once, and says so to the one that created it', async () => {
@@ -66,27 +75,27 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
       const key = { key: 'k', requestHash: 'h' };
       expect(await store.createJob(aJob('j2'), key)).toMatchObject({ created: true, job: { id: 'j2' } });
       expect(await truth.createJob(aJob('j3'), key)).toMatchObject({ created: false, job: { id: 'j2' } });
-      expect((await truth.listJobs('acme', {}, { limit: 9 })).items.map(({ id }) => id).sort()).toEqual(['j1', 'j2']);
+      expect((await truth.listJobs(tenant, {}, { limit: 9 })).items.map(({ id }) => id).sort()).toEqual(['j1', 'j2']);
     });
 
     it('changes a job, a lane, a page and the events once', async () => {
       await truth.createJob(aJob('j1'));
       first(isWrite, fault);
-      expect(await store.changeJob('acme', 'j1', 0, { desired: 'paused' })).toMatchObject({ revision: 1, desired: 'paused' });
+      expect(await store.changeJob(tenant, 'j1', 0, { desired: 'paused' })).toMatchObject({ revision: 1, desired: 'paused' });
       first(isWrite, fault);
-      expect(await store.advanceJob('acme', 'j1', { attempt: 1, sequence: 1 }, { state: 'running' })).toBe(true);
-      expect(await truth.getJob('acme', 'j1')).toMatchObject({ revision: 2, state: 'running' });
+      expect(await store.advanceJob(tenant, 'j1', { attempt: 1, sequence: 1 }, { state: 'running' })).toBe(true);
+      expect(await truth.getJob(tenant, 'j1')).toMatchObject({ revision: 2, state: 'running' });
       first(isWrite, fault);
       expect(await store.acquireLane(aLane(), 'j1', 1)).toEqual({ granted: true, generation: 1, holder: 'j1' });
       first(isWrite, fault);
-      expect(await store.writePage('acme', 'j1', aPage(1, { counts: { done: 5, unchanged: 0, failed: 0, skipped: 0 } }))).toBe(true);
-      expect((await truth.jobTotals('acme', 'j1', 1)).done).toBe(5);
+      expect(await store.writePage(tenant, 'j1', aPage(1, { counts: { done: 5, unchanged: 0, failed: 0, skipped: 0 } }))).toBe(true);
+      expect((await truth.jobTotals(tenant, 'j1', 1)).done).toBe(5);
       first(isWrite, fault);
-      await store.appendEvent('acme', 'j1', { at: 'now', type: 't', message: 'm', dedupe: 'd' });
-      expect((await truth.listEvents('acme', 'j1', { limit: 9 })).items).toHaveLength(1);
+      await store.appendEvent(tenant, 'j1', { at: 'now', type: 't', message: 'm', dedupe: 'd' });
+      expect((await truth.listEvents(tenant, 'j1', { limit: 9 })).items).toHaveLength(1);
       first(isWrite, fault);
-      while (!(await store.removeJob('acme', 'j1')));
-      expect(await truth.getJob('acme', 'j1')).toBeNull();
+      while (!(await store.removeJob(tenant, 'j1')));
+      expect(await truth.getJob(tenant, 'j1')).toBeNull();
     });
   });
 
@@ -96,10 +105,10 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     proxy.fault = ({ method, path }) => (method === 'PUT' && path.includes('idempotency-keys') && keys++ === 0 ? null : faults.cut);
     const key = { key: 'k', requestHash: 'h' };
     await expect(store.createJob(aJob('j1'), key)).rejects.toMatchObject({ code: 'store_unavailable' });
-    expect(await truth.getJob('acme', 'j1')).toBeNull();
+    expect(await truth.getJob(tenant, 'j1')).toBeNull();
     expect(await truth.createJob(aJob('j2'), key)).toMatchObject({ job: { id: 'j1', state: 'queued' } });
-    expect(await truth.getJob('acme', 'j1')).not.toBeNull();
-    expect(await truth.getJob('acme', 'j2')).toBeNull();
+    expect(await truth.getJob(tenant, 'j1')).not.toBeNull();
+    expect(await truth.getJob(tenant, 'j2')).toBeNull();
   });
 
   describe('an answer of mixed results', () => {
@@ -135,11 +144,12 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
 
     it('gives what will never be taken back as the failure of that row', async () => {
       first(isBulk, without(new Map([[2, { status: 413, type: 'too_large' }], [5, { status: 400, type: 'document_parsing_exception' }]])));
-      const refusals = await commit({ items });
+      // All of them had failed before and were handled again.
+      const refusals = await commit({ items, cleared: items.map(({ row }) => row) });
       expect([...refusals].map(([row, { code }]) => [row, code])).toEqual([[2, 'row_too_large'], [5, 'row_refused']]);
       const found = await truth.readItems(aLane(), keys);
       expect(keys.map((key) => found.get(key)?.state)).toEqual(['done', 'done', 'failed', 'done', 'done', 'failed']);
-      expect(await truth.countFailedRows('acme', 'job')).toEqual([{ code: 'row_refused', rows: 1 }, { code: 'row_too_large', rows: 1 }]);
+      expect(await truth.countFailedRows(tenant, 'job')).toEqual([{ code: 'row_refused', rows: 1 }, { code: 'row_too_large', rows: 1 }]);
     });
 
     it('is not what a document makes that a newer writer has overtaken', async () => {
@@ -169,7 +179,7 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     it('is said to be unavailable by reads, writes and lists, with a remedy, and works again afterwards', async () => {
       always(fault);
       for (const call of [
-        () => store.getJob('acme', 'j1'), () => store.createJob(aJob('j1')), () => store.listJobs('acme', {}, { limit: 1 }), () => commit(), () => store.check(),
+        () => store.getJob(tenant, 'j1'), () => store.createJob(aJob('j1')), () => store.listJobs(tenant, {}, { limit: 1 }), () => commit(), () => store.check(),
       ]) {
         await expect(call()).rejects.toMatchObject({ code: 'store_unavailable', retryable: true, message: expect.stringContaining(message), remedy: expect.any(String) });
       }
@@ -187,10 +197,24 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
 
   it('puts no secret and no content into an error', async () => {
     always(refused(400, 'document_parsing_exception'));
-    const error = await store.createJob(aJob('j1', { owner: 'private person' })).catch((error: unknown) => error);
-    const { inspect } = await import('node:util');
+    const error = await store.createJob({ ...aJob('j1'), owner: 'private person' }).catch((error: unknown) => error);
     expect(error).toMatchObject({ code: 'store_refused' });
     expect(inspect(error, { depth: 20 })).not.toMatch(/very-secret|private person/);
+  });
+
+  it('takes its time where the cluster does', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let waiting = 0;
+    proxy.fault = () => {
+      waiting++;
+      return held(promise);
+    };
+    const [created, committed] = [store.createJob(aJob('j1')), commit()];
+    while (waiting < 2) await new Promise(setImmediate);
+    expect(await truth.getJob(tenant, 'j1')).toBeNull();
+    resolve();
+    expect((await created).created).toBe(true);
+    expect((await committed).size).toBe(0);
   });
 
   it('goes on with another node when one is away', async () => {
@@ -208,8 +232,8 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     };
     await commit({ failed: [aFailedRow(9, 'bad')], cleared: [4] });
     await store.createJob(aJob('j1'));
-    await store.listJobs('acme', {}, { limit: 1 });
+    await store.listJobs(tenant, {}, { limit: 1 });
     expect(seen.every(({ headers }) => headers.authorization === 'ApiKey very-secret')).toBe(true);
-    for (const { path, body } of seen.filter(({ path }) => !path.includes('_refresh'))) expect(path + body.toString()).toMatch(/routing=acme|"routing":"acme"/);
+    for (const { path, body } of seen.filter(({ path }) => !path.includes('_refresh'))) expect(path + body.toString()).toMatch(new RegExp(`routing=${tenant}|"routing":"${tenant}"`));
   });
 });

@@ -79,6 +79,24 @@ describe.skipIf(servers === null)('on Elasticsearch and S3', () => {
     expect(await ended(stack, id)).toMatchObject({ state: 'completed', progress: { done: 3_000, failed: 0 } });
   });
 
+  test('while the indices are read-only, as on a full disk, the job is shown to wait, cause capacity; it goes on by itself', { timeout: 180_000 }, async () => {
+    onTestFailed(async () => console.log(await stack.logs()));
+    const block = (on: true | null) => fetch(`${elasticsearch.url}/production-*/_settings`, {
+      method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ 'index.blocks.read_only_allow_delete': on }),
+    });
+    counter.clear();
+    const { id } = await startCountedJob(stack, counter.url, 3_000);
+    await counter.answered(500);
+    expect((await block(true)).status).toBe(200);
+    const job = await until('the job to be shown to wait', async () => {
+      const now = await stack.job(id);
+      return now.state === 'waiting' && now;
+    });
+    expect(job).toMatchObject({ cause: 'capacity', reason: expect.stringContaining('read-only') });
+    expect((await block(null)).status).toBe(200);
+    expect(await ended(stack, id)).toMatchObject({ state: 'completed', progress: { done: 3_000, failed: 0 } });
+  });
+
   test('a worker that starts while Elasticsearch is away waits for it', { timeout: 180_000 }, async () => {
     onTestFailed(async () => console.log(await stack.logs()));
     await stack.kill('elasticsearch');

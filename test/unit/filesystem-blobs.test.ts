@@ -64,8 +64,26 @@ describe('blobs in a folder', () => {
     const longAgo = new Date(Date.now() - 2 * 3_600_000);
     await fs.utimes(old, longAgo, longAgo);
     await fs.writeFile(path.join(folder, 'partial', 'new'), 'x');
+    await fs.mkdir(path.join(folder, 'partial', 'old-upload'));
+    await fs.utimes(path.join(folder, 'partial', 'old-upload'), longAgo, longAgo);
     await openFilesystemBlobs({ folder });
     expect(await aside()).toEqual(['new']);
+  });
+
+  it('do not complete an upload of whose parts the disk gives back something else', async () => {
+    const upload = await blobs.parts.begin('acme/a');
+    const part = await blobs.parts.put('acme/a', upload, { number: 1, size: 6 }, Buffer.from('abcdef'));
+    const file = path.join(folder, 'uploads', upload, '1');
+    const bytes = await fs.readFile(file);
+    bytes[2]! ^= 1;
+    await fs.writeFile(file, bytes);
+    await expect(blobs.parts.complete('acme/a', upload, [part])).rejects.toMatchObject({ code: 'checksum_mismatch' });
+    expect(await blobs.head('acme/a')).toBeNull();
+    expect(await aside()).toEqual([]);
+    const again = await blobs.parts.put('acme/a', upload, { number: 1, size: 6 }, Buffer.from('abcdef'));
+    await blobs.parts.complete('acme/a', upload, [again]);
+    expect(String(await blobs.get('acme/a'))).toBe('abcdef');
+    expect(await fs.readdir(path.join(folder, 'uploads'))).toEqual([]);
   });
 
   it('leave nothing aside after a write that fails', async () => {

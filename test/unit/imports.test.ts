@@ -29,7 +29,7 @@ const ROOMS: Record<string, string[]> = {
 };
 
 /** They put the rooms together. */
-const ROOTS = ['container', 'diagnosis', 'worker', 'server'];
+const ROOTS = ['backup', 'container', 'diagnosis', 'worker', 'server'];
 
 /** Loaded into every cached workflow, or closed to the sandbox. */
 const NOT_IN_WORKFLOWS = /^(zod|node:|@temporalio\/(?!workflow$|common$))/;

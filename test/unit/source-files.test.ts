@@ -87,8 +87,8 @@ describe('uploads', () => {
 
   test('are read through the blob store under the name that they came with', async () => {
     const blobs = await withBlobs();
-    await blobs.put(blobKeys.upload('t', 'u1'), Readable.from([Buffer.from('a,b\n1,2\n')]));
-    await blobs.put(blobKeys.uploadMeta('t', 'u1'), Buffer.from(JSON.stringify({ name: 'mine.csv', size: 8, owner: 'o', createdAt: '2024-01-01T00:00:00Z' })));
+    await blobs.put(blobKeys.upload('t', 'u1', 'c1'), Readable.from([Buffer.from('a,b\n1,2\n')]));
+    await blobs.put(blobKeys.uploadMeta('t', 'u1'), Buffer.from(JSON.stringify({ name: 'mine.csv', size: 8, content: 'c1', owner: 'o', createdAt: '2024-01-01T00:00:00Z' })));
     const file = await uploadedFile(blobs, 't', 'u1');
     expect([file.name, file.size]).toEqual(['mine.csv', 8]);
     expect(await text(await file.stream({ start: 4, end: 7 }))).toBe('1,2');
@@ -97,7 +97,7 @@ describe('uploads', () => {
 
   test('that never finished are not there', async () => {
     const blobs = await withBlobs();
-    await blobs.put(blobKeys.upload('t', 'u2'), Buffer.from('a'));
+    await blobs.put(blobKeys.upload('t', 'u2', 'c1'), Buffer.from('a'));
     await expect(uploadedFile(blobs, 't', 'u2')).rejects.toMatchObject({ code: 'upload_not_found' });
   });
 });

@@ -24,7 +24,7 @@ export interface FakeJob {
   result(): Promise<SheetJobResult>;
 }
 
-type FakeActivities = JobActivities & RowActivities;
+type FakeActivities = JobActivities & Omit<RowActivities, 'checkStores'>;
 
 export interface Stage {
   /** Starts a job of so many pages; `acts` replace activities, and may call what they replace. */
@@ -59,6 +59,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
           clearInterval(pulse);
         }
       },
+      checkStores: async () => {},
     } satisfies RowActivities,
   });
   const running = Promise.all([worker.run(), rows.run()]);

@@ -6,7 +6,7 @@ import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../store.ts';
 import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
 import type { Cluster } from './connection.ts';
-import { documentId } from './documents.ts';
+import { documentId, readOf } from './documents.ts';
 import type { Kind } from './schema.ts';
 
 type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows'>;
@@ -40,7 +40,6 @@ interface FailedRowSource {
 
 const AT_ONCE = 1_000;
 
-const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);
 const failedRowId = (tenant: string, job: string, row: number): string => documentId(tenant, job, row);
 
 export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
@@ -48,17 +47,20 @@ export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
   return { key, row, inputHash, handlerHash, state, output, error, job, attempt };
 }
 
-function itemWrite({ lane, tags, fence }: RowsCommit, item: ItemWrite, updatedAt: number): BulkWrite {
+export const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);
+
+export function itemSource({ lane, tags, fence }: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, item: ItemWrite, updatedAt: number): ItemSource & Pick<ItemWrite, 'tries' | 'tokens' | 'cost' | 'latencyMs' | 'text'> {
   const { key, row, state, inputHash, handlerHash, output, error, job, attempt, tries, tokens, cost, latencyMs, text } = item;
   const body: ItemBody = { key, inputHash, handlerHash, output, error };
   return {
-    kind: 'items', tenant: lane.tenant, id: itemId(lane, key), fence,
-    source: JSON.stringify({
-      ...lane, row, state, job, attempt, tags, fence: String(fence), updatedAt, tries, tokens, cost, latencyMs, text,
-      body: JSON.stringify(body), input: JSON.stringify(item.input),
-    }),
+    ...lane, row, state, job, attempt, tags, fence: String(fence), updatedAt, tries, tokens, cost, latencyMs, text,
+    body: JSON.stringify(body), input: JSON.stringify(item.input),
   };
 }
+
+const itemWrite = (commit: RowsCommit, item: ItemWrite, updatedAt: number): BulkWrite => ({
+  kind: 'items', tenant: commit.lane.tenant, id: itemId(commit.lane, item.key), fence: commit.fence, source: JSON.stringify(itemSource(commit, item, updatedAt)),
+});
 
 function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
   return {
@@ -78,8 +80,8 @@ export function rowMethods(cluster: Cluster): RowMethods {
         index: names.read(kind), routing: tenant, ids: ids.slice(from, from + AT_ONCE), _source_includes: fields,
       }));
       for (const doc of docs) {
-        if ('error' in doc) throw new SheafError('store_unavailable', `Elasticsearch cannot read a document (${doc.error.type}).`, { remedy: 'Check the health of the cluster.' });
-        if ('found' in doc && doc.found && doc._source?.tenant === tenant) found.set(doc._id, doc._source);
+        const source = readOf(doc, tenant)?._source;
+        if (source !== undefined) found.set(doc._id, source);
       }
     }
     return found;
@@ -102,7 +104,11 @@ export function rowMethods(cluster: Cluster): RowMethods {
   const writeRefused = async (commit: RowsCommit, items: Map<number, RowFailure>, failures: Map<number, RowFailure>, now: number): Promise<void> => {
     const emptied = commit.items.flatMap((item): ItemWrite[] => {
       const error = items.get(item.row);
-      return error === undefined ? [] : [{ ...item, state: 'failed', output: null, error, input: {}, text: '', tokens: null, cost: null }];
+      return error === undefined ? [] : [{
+        ...item, state: 'failed', output: null, error, input: {}, text: '',
+        // What was paid stays known, unless it may be what the mapping does not take.
+        ...(error.code === 'row_refused' && { tokens: null, cost: null }),
+      }];
     });
     const failed = [
       ...emptied.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
@@ -134,7 +140,8 @@ export function rowMethods(cluster: Cluster): RowMethods {
       if (failed.length > 0) await takeBackLate(commit);
       if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
       // Most were never among the failed rows: those are not worth a delete.
-      const listed = await readByIds<FailedRowSource>('failed-rows', tenant, commit.cleared.map((row) => failedRowId(tenant, job, row)), ['tenant']);
+      const cleared = commit.cleared.filter((row) => !refused.has(row)).map((row) => failedRowId(tenant, job, row));
+      const listed = await readByIds<FailedRowSource>('failed-rows', tenant, cleared, ['tenant']);
       await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
       return refused;
     },

@@ -93,7 +93,7 @@ function docker(port: number): Way {
     args: [
       'run', '--rm', '--name', name, '--publish', `127.0.0.1:${port}:9200`, '--volume', `${name}:/usr/share/elasticsearch/data`,
       '--env', 'discovery.type=single-node', '--env', 'xpack.security.enabled=false', '--env', 'ES_JAVA_OPTS=-Xms512m -Xmx512m',
-      '--env', 'cluster.routing.allocation.disk.threshold_enabled=false', `elasticsearch:${VERSION}`,
+      '--env', 'cluster.routing.allocation.disk.threshold_enabled=false', '--env', 'path.repo=/usr/share/elasticsearch/snapshots', `elasticsearch:${VERSION}`,
     ],
     kill: async () => void await run('docker', ['kill', name]),
     remove: async () => void await run('docker', ['volume', 'rm', '--force', name]),

@@ -1,6 +1,7 @@
 /** In front of an S3 server: passes requests on, or does to them what networks and servers do on bad days. */
 import { once } from 'node:events';
-import http, { type IncomingMessage } from 'node:http';
+import http, { type IncomingMessage, type RequestListener } from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { Transform, type TransformCallback } from 'node:stream';
 
@@ -26,8 +27,9 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
-  const server = http.createServer((request, answer) => {
+/** Over TLS where there is a certificate. */
+export async function startFaultProxy(target: string, tls?: { key: string; cert: string }): Promise<FaultProxy> {
+  const pass: RequestListener = (request, answer) => {
     const fault = proxy.plan({ method: request.method ?? '', url: new URL(request.url ?? '/', target), headers: request.headers });
     if (fault === 'cut') return void request.socket.destroy();
     if (typeof fault === 'object' && fault !== null && 'answer' in fault) {
@@ -46,11 +48,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     request.on('error', () => onward.destroy());
     request.on('aborted', () => onward.destroy());
     (fault === 'damage request' ? request.pipe(new Damage()) : request).pipe(onward);
-  });
+  };
+  const server = tls ? https.createServer(tls, pass) : http.createServer(pass);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const proxy: FaultProxy = {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     plan: () => null,
     async close() {
       server.closeAllConnections();

@@ -41,6 +41,7 @@ public final class TestNode extends Node {
             .put("network.host", "127.0.0.1")
             .put("http.port", args[1])
             .put("transport.port", "0")
+            .put("path.repo", home.resolve("snapshots").toString())
             // A nearly full disk of the machine that tests run on is no part of any test.
             .put("cluster.routing.allocation.disk.threshold_enabled", "false")
             .build();

@@ -1,0 +1,42 @@
+/** What a page makes of rows that the store will not take. */
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PageCommits } from '../../src/activities/page-commits.ts';
+import type { RowFailure } from '../../src/contracts/row.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
+import { aLane } from '../conformance/store-samples.ts';
+
+describe('a row that the store refuses', () => {
+  let folder: string;
+  let store: Store;
+  const refusal: RowFailure = { code: 'row_too_large', message: 'too large', retryable: false };
+
+  beforeEach(async () => {
+    folder = await fs.mkdtemp(path.join(os.tmpdir(), 'sheaf-commits-'));
+    store = await openSqliteStore({ folder });
+  });
+  afterEach(async () => {
+    await store.close();
+    await fs.rm(folder, { recursive: true, force: true });
+  });
+
+  it('fails by itself: in the results, in the counts, and for the breaker', async () => {
+    const refusing: Store = { ...store, commitRows: async (commit) => {
+      await store.commitRows(commit);
+      return new Map(commit.items.some(({ row }) => row === 3) ? [[3, refusal]] : []);
+    } };
+    const commits = new PageCommits({
+      store: refusing, breaker: null, batchRows: 2, maxUncommitted: 6, countsEveryMs: 0, heartbeat: () => {}, stop: () => {}, inputHashes: new Map([[2, 'a'], [3, 'b'], [4, 'c']]),
+      page: { lane: aLane(), jobId: 'j1', tags: [], page: 1, attempt: 1, fence: 1n, handlerHash: 'h' },
+      plan: { settled: new Map(), newFailures: [], open: [], asked: new Set(), tried: 0, faults: 0 },
+    });
+    await commits.add([2, 3, 4].map((row) => ({ row: { row, key: `k${row}`, input: { row } }, outcome: { output: row }, tries: 1, latencyMs: 1 })));
+    await commits.close();
+    expect([...commits.lines.values()].map((line) => JSON.parse(line))).toMatchObject([[2, 'done', 2], [3, 'failed', null, { code: 'row_too_large' }], [4, 'done', 4]]);
+    expect([commits.counts, commits.tally]).toEqual([{ done: 2, unchanged: 0, failed: 1, skipped: 0 }, { tried: 3, faults: 1 }]);
+    expect(await store.jobTotals('acme', 'j1', 1)).toMatchObject({ done: 2, failed: 1, tried: 3, faults: 1 });
+  });
+});
