@@ -4,7 +4,7 @@ import { searchText } from '../src/domain/search-text.ts';
 import { openElasticsearchStore } from '../src/store/elasticsearch.ts';
 import { itemId, itemSource } from '../src/store/elasticsearch/rows.ts';
 import { Names } from '../src/store/elasticsearch/schema.ts';
-import type { ItemWrite, LaneRef } from '../src/store/store.ts';
+import type { ItemWrite, LaneRef, Store } from '../src/store/store.ts';
 import { startElasticsearch } from '../test/servers/elasticsearch/server.ts';
 import { removeIndices } from '../test/servers/elasticsearch/remove-indices.ts';
 import { median } from './median.ts';
@@ -15,26 +15,23 @@ const IN_FLIGHT = 5;
 const ROWS_IN_COMMIT = 1_000;
 /** As the pages of a job commit: two in flight, 500 cheap rows at a time. */
 const PAGES = { inFlight: 2, rows: 500 };
+/** The sides take turns so often that what else the machine does slows all of them alike. */
+const TURN_ROWS = 10_000;
+
+/** Writes rows; the time that it takes is measured. */
+type Side = (items: ItemWrite[]) => Promise<void>;
 
 export async function elasticsearchBulk({ rounds, scale, say }: Setting): Promise<Measure> {
-  const rows = Math.round(100_000 * scale);
+  const rows = Math.max(TURN_ROWS, Math.round(100_000 * scale));
   const items = Array.from({ length: rows }, (_, row) => item(row));
   const server = process.env['SHEAF_TEST_ELASTICSEARCH_URL'] === undefined ? await startElasticsearch() : null;
   const url = server?.url ?? process.env['SHEAF_TEST_ELASTICSEARCH_URL']!;
   const runs: { helper: number; store: number; pages: number }[] = [];
   try {
-    // Once unmeasured: a server that has just started is slow.
-    await withHelper(url, 'bench-warm', items.slice(0, 20_000));
-    for (let round = 1; round <= rounds; round++) {
-      const sides = {
-        helper: () => withHelper(url, `bench-helper-${round}`, items),
-        store: () => withStore(url, `bench-store-${round}`, items, IN_FLIGHT, ROWS_IN_COMMIT),
-        pages: () => withStore(url, `bench-pages-${round}`, items, PAGES.inFlight, PAGES.rows),
-      };
-      const run = { helper: 0, store: 0, pages: 0 };
-      // Whoever goes first has the quieter server: they take turns.
-      const order = (['helper', 'store', 'pages'] as const).toSorted((a, b) => (round % 2 ? 1 : -1) * a.localeCompare(b));
-      for (const side of order) run[side] = rows / (await sides[side]());
+    // The first is unmeasured: a server that has just started, and code that has just been loaded, are slow.
+    for (let round = 0; round <= rounds; round++) {
+      const run = await oneRound(url, `bench-${round}`, items);
+      if (round === 0) continue;
       runs.push(run);
       say(`round ${round}: helper ${perSecond(run.helper)}, store ${perSecond(run.store)}, as pages commit ${perSecond(run.pages)}`);
     }
@@ -53,6 +50,30 @@ export async function elasticsearchBulk({ rounds, scale, say }: Setting): Promis
   };
 }
 
+/** Rows a second of each side, each into indices of its own. */
+async function oneRound(url: string, prefix: string, items: ItemWrite[]): Promise<{ helper: number; store: number; pages: number }> {
+  const prefixes = { helper: `${prefix}-helper`, store: `${prefix}-store`, pages: `${prefix}-pages` };
+  const [made, store, pages] = await Promise.all(Object.values(prefixes).map((prefix) => openElasticsearchStore({ nodes: [url], prefix })));
+  const client = new Client({ node: url });
+  const sides: Record<keyof typeof prefixes, Side> = {
+    helper: helperSide(client, new Names(prefixes.helper).write('items')),
+    store: storeSide(store!, IN_FLIGHT, ROWS_IN_COMMIT), pages: storeSide(pages!, PAGES.inFlight, PAGES.rows),
+  };
+  const seconds = { helper: 0, store: 0, pages: 0 };
+  for (let from = 0; from < items.length; from += TURN_ROWS) {
+    const turn = items.slice(from, from + TURN_ROWS);
+    const names = ['helper', 'store', 'pages'] as const;
+    for (const name of (from / TURN_ROWS) % 2 === 0 ? names : names.toReversed()) {
+      const startedAt = performance.now();
+      await sides[name](turn);
+      seconds[name] += (performance.now() - startedAt) / 1000;
+    }
+  }
+  await Promise.all([made!.close(), store!.close(), pages!.close(), client.close()]);
+  for (const prefix of Object.values(prefixes)) await removeIndices(url, prefix);
+  return { helper: items.length / seconds.helper, store: items.length / seconds.store, pages: items.length / seconds.pages };
+}
+
 const perSecond = (rows: number): string => `${Math.round(rows)} rows/s`;
 
 const lane: LaneRef = { tenant: 'default', source: 'bench', lane: 'store' };
@@ -67,27 +88,16 @@ function item(row: number): ItemWrite {
   };
 }
 
-/** Seconds. The indices are made before, and what was written is counted afterwards, outside of the time. */
-async function withHelper(url: string, prefix: string, items: ItemWrite[]): Promise<number> {
-  await (await openElasticsearchStore({ nodes: [url], prefix })).close();
-  const client = new Client({ node: url });
-  const index = new Names(prefix).write('items');
-  const startedAt = performance.now();
+const helperSide = (client: Client, index: string): Side => async (items) => {
   const { failed } = await client.helpers.bulk({
     datasource: items, concurrency: IN_FLIGHT, flushBytes: 5 * 2 ** 20,
     onDocument: (item) => [{ index: { _index: index, _id: itemId(lane, item.key), routing: lane.tenant } }, itemSource(commit, item, Date.now())],
   });
-  const seconds = (performance.now() - startedAt) / 1000;
-  await client.close();
   if (failed > 0) throw new Error(`${failed} documents were not taken`);
-  await removeIndices(url, prefix);
-  return seconds;
-}
+};
 
-async function withStore(url: string, prefix: string, items: ItemWrite[], inFlight: number, rowsInCommit: number): Promise<number> {
-  const store = await openElasticsearchStore({ nodes: [url], prefix });
+const storeSide = (store: Store, inFlight: number, rowsInCommit: number): Side => async (items) => {
   let next = 0;
-  const startedAt = performance.now();
   await Promise.all(Array.from({ length: inFlight }, async () => {
     while (next < items.length) {
       const from = next;
@@ -95,8 +105,4 @@ async function withStore(url: string, prefix: string, items: ItemWrite[], inFlig
       await store.commitRows({ ...commit, job: 'bench', items: items.slice(from, from + rowsInCommit), failed: [], cleared: [] });
     }
   }));
-  const seconds = (performance.now() - startedAt) / 1000;
-  await store.close();
-  await removeIndices(url, prefix);
-  return seconds;
-}
+};

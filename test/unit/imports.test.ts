@@ -38,13 +38,15 @@ interface Import {
   file: string;
   specifier: string;
   typeOnly: boolean;
+  /** `import()`: not before it is called. */
+  lazy: boolean;
 }
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts')).map((file) => file.replaceAll(path.sep, '/'));
 const imports: Import[] = files.flatMap((file) => {
   const text = readFileSync(path.join(src, file), 'utf8');
   return [...text.matchAll(/(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g)]
-    .map(([, type, from, dynamic, bare]) => ({ file, specifier: from ?? dynamic ?? bare ?? '', typeOnly: type !== undefined }));
+    .map(([, type, from, dynamic, bare]) => ({ file, specifier: from ?? dynamic ?? bare ?? '', typeOnly: type !== undefined, lazy: dynamic !== undefined }));
 });
 
 const roomOf = (file: string): string => file.split('/')[0]?.replace(/\.ts$/, '') ?? '';
@@ -85,5 +87,20 @@ describe('imports between rooms', () => {
     for (const file of files) if (roomOf(file) === 'workflows') visit(file);
     expect(visited.size).toBeGreaterThan(3);
     expect([...wrong]).toEqual([]);
+  });
+
+  test('leave the clients of Elasticsearch and S3 unloaded where SQLite and folders are used', () => {
+    const loaded = (file: string, seen = new Set<string>()): Set<string> => {
+      for (const { specifier } of imports.filter((one) => one.file === file && !one.typeOnly && !one.lazy)) {
+        const target = specifier.startsWith('.') ? path.posix.join(path.posix.dirname(file), specifier) : specifier;
+        if (seen.has(target)) continue;
+        seen.add(target);
+        loaded(target, seen);
+      }
+      return seen;
+    };
+    const entries = ['worker.ts', 'server.ts', 'cli/main.ts'];
+    for (const entry of entries) expect(loaded(entry).size).toBeGreaterThan(5);
+    expect(entries.flatMap((entry) => [...loaded(entry)].filter((one) => /^@(elastic|aws-sdk)\//.test(one)))).toEqual([]);
   });
 });
