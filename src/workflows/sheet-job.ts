@@ -213,6 +213,7 @@ class SheetJob {
       };
     } else if (cause instanceof ApplicationFailure) {
       const body = (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
+      if (body.code === 'worker_stopped') return; // each of its tries met a worker that was being stopped
       if (body.code === 'store_unavailable' || body.code === 'blobs_unavailable') this.#refused ??= body;
       else this.#error ??= body;
     } else {
