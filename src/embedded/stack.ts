@@ -153,7 +153,7 @@ async function startLocked(config: Config, { say, stop: stopAsked, kill }: Stack
 
 /** Servers that are to be there already. Said once, and clearly, instead of by processes that wait for them. */
 async function reachServers(config: Config): Promise<void> {
-  // Here, because the embedded stack alone needs no client of theirs.
+  if (config.SHEAF_STORE === 'sqlite' && config.SHEAF_BLOBS === 'filesystem') return;
   const { openBlobs, openStore } = await import('../container.ts');
   if (config.SHEAF_STORE === 'elasticsearch') await (await openStore(config)).close();
   if (config.SHEAF_BLOBS === 's3') await (await openBlobs(config)).check();

@@ -16,6 +16,8 @@ const COMMIT_MS = 250;
 const PAGES_AT_ONCE = 2;
 /** What a busy machine may add between an answer at the counter and its commit in the worker. */
 const SLACK_MS = 2_000;
+/** A busy machine may take so long for what takes seconds. */
+const END_PATIENCE_MS = 270_000;
 /** What a kill may cost: the rows that are being handled, and a sub-batch of each page that waits for its commit. */
 export const MOST_IN_FLIGHT = CONCURRENCY + PAGES_AT_ONCE * SUB_BATCH;
 
@@ -106,7 +108,7 @@ export const ended = (stack: TestStack, id: string): Promise<JobAnswer> =>
   until(`job ${id} to end`, async () => {
     const job = await stack.job(id);
     return isEnded(job.state) ? job : undefined;
-  });
+  }, END_PATIENCE_MS);
 
 /** What the counts, the results and the ledger say of an ended job, where they do not say the same. */
 export async function disagreements(stack: TestStack, job: JobAnswer, rows: number): Promise<string[]> {
