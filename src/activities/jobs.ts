@@ -1,7 +1,7 @@
 /** A job's record as its workflow moves: admission, states, the end. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, type Counts, type JobPatch, type JobRecord } from '../contracts/job.ts';
+import { isEnded, type JobPatch, type JobRecord } from '../contracts/job.ts';
 import type {
   AdmitAnswer, FinishJobAnswer, FinishJobInput, JobRef, RecordStateInput,
 } from '../contracts/messages.ts';
@@ -10,17 +10,12 @@ import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
-import { columnNames, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
+import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
 
 const now = (): string => new Date().toISOString();
 
 export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
   const { store } = deps;
-
-  const countsOf = async (job: JobRecord): Promise<Counts> => {
-    const { done, unchanged, failed, skipped } = await store.jobTotals(job.tenant, job.id, job.attempt);
-    return { done, unchanged, failed, skipped };
-  };
 
   return {
     /** Grants at once, but for the lane: one job at a time works on a source's lane. */
@@ -66,9 +61,9 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
     async finishJob(input: FinishJobInput): Promise<FinishJobAnswer> {
       const job = await loadJob(deps, input);
       // The workflow wrote its own end in the moment before somebody found it gone.
-      if (input.sequence === null && isEnded(job.state)) return { counts: await countsOf(job) };
+      if (input.sequence === null && isEnded(job.state)) return { counts: await countsOf(deps, job) };
       if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
-      const counts = await countsOf(job);
+      const counts = await countsOf(deps, job);
       const { done, unchanged, failed, skipped } = counts;
       const sequence = input.sequence ?? job.sequence + 1;
       const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {

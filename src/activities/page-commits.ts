@@ -86,7 +86,7 @@ export class PageCommits {
   }
 
   /** What the plan settled without a handler: failures are listed, and the page's counts written. */
-  async begin({ newFailures, settled }: PagePlan, input: (row: PageRow) => FailedRow['input']): Promise<void> {
+  async begin({ newFailures, settled, open }: PagePlan, input: (row: PageRow) => FailedRow['input']): Promise<void> {
     const failed = newFailures.map((row) => ({
       row: row.row, key: row.key, error: settled.get(row.row)!.error!, input: input(row),
     }));
@@ -94,7 +94,7 @@ export class PageCommits {
       ? [...settled.values()].filter(({ state }) => state !== 'failed').map(({ row }) => row)
       : [];
     if (failed.length > 0 || cleared.length > 0) await this.#writeRows([], failed, cleared);
-    await this.#writeCounts();
+    if (open.length > 0) await this.#writeCounts(); // else the page's result follows at once, and has them
   }
 
   /** Pending while too many rows are not committed: a kill costs those and the rows in flight. Rejects when a commit failed. */

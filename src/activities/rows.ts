@@ -1,6 +1,6 @@
 /** A page of a sheet job: what the ledger has is taken from it, the rest is handled, committed and written down. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
-import { failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
+import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest } from '../contracts/job.ts';
@@ -62,6 +62,9 @@ async function runPage(
   prepared: PreparedHandler, handler: Handler, concurrency: number,
 ): Promise<ProcessPageAnswer> {
   const { store, limits } = deps;
+  if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
+    return { counts: await countsOf(deps, job), complete: true, stopped: null };
+  }
   const page = await readPlan(deps, job, manifest, at, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
 
@@ -85,12 +88,41 @@ async function runPage(
     });
     await commits.close();
     const complete = await writeResult(deps, job, at, page.rows, commits);
-    const { done, unchanged, failed, skipped } = await store.jobTotals(job.tenant, job.id, at.attempt);
-    return { counts: { done, unchanged, failed, skipped }, complete, stopped: commits.tripped };
+    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped };
   } finally {
     clearInterval(pulse);
     void stopOnCancel;
   }
+}
+
+export async function countsOf({ store }: ActivityDeps, job: JobRecord): Promise<Counts> {
+  const { done, unchanged, failed, skipped } = await store.jobTotals(job.tenant, job.id, job.attempt);
+  return { done, unchanged, failed, skipped };
+}
+
+/** Of two jobs on the lane without another in between, the later knows from the earlier's results what the ledger would say. */
+const mayAskBase = (job: JobRecord, manifest: Manifest, at: PageTry): boolean =>
+  manifest.base !== null && !job.request.force && at.generation === manifest.generation;
+
+/** A page of which the job before left nothing failed is settled without reading a row. False: it is to be looked at row by row. */
+async function settleUnchanged(deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<boolean> {
+  if (!mayAskBase(job, manifest, at) || (await deps.store.getPage(job.tenant, job.id, at.page))) return false;
+  const before = await deps.store.getPage(job.tenant, manifest.base!, at.page);
+  if (!before?.complete || !before.result || before.counts.failed > 0) return false;
+  const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
+  const tally = { tried: 0, faults: 0 };
+  if (!(await copyUnchanged(deps.blobs, before.result, key, { attempt: at.attempt, ...tally, handlerHash }).catch(nullIfGone))) return false;
+  const { done, unchanged, skipped } = before.counts;
+  return deps.store.writePage(job.tenant, job.id, {
+    page: at.page, attempt: at.attempt, fence: at.fence, counts: { done: 0, unchanged: done + unchanged, failed: 0, skipped },
+    ...tally, complete: true, result: key,
+  });
+}
+
+/** The job before was deleted just now: the ledger knows. */
+function nullIfGone(error: unknown): null {
+  if (error instanceof SheafError && error.code === 'blob_not_found') return null;
+  throw error;
 }
 
 /** Reads the page, its earlier result and the ledger, and decides what is to be handled. */
@@ -125,17 +157,11 @@ export async function readPlan(
 
 /** The page's result in the job before, where it answers for the ledger: the same rows and handler, and no job on the lane in between. */
 async function baseOf(deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<ResultText | null> {
-  if (manifest.base === null || job.request.force || at.generation !== manifest.generation) return null;
-  const record = await deps.store.getPage(job.tenant, manifest.base, at.page);
+  if (!mayAskBase(job, manifest, at)) return null;
+  const record = await deps.store.getPage(job.tenant, manifest.base!, at.page);
   if (!record?.complete || !record.result) return null;
-  try {
-    const base = await readResultText(deps.blobs, record.result);
-    return base.head.handlerHash === handlerHash ? base : null;
-  } catch (error) {
-    // It was deleted just now: the ledger knows.
-    if (error instanceof SheafError && error.code === 'blob_not_found') return null;
-    throw error;
-  }
+  const base = await readResultText(deps.blobs, record.result).catch(nullIfGone);
+  return base?.head.handlerHash === handlerHash ? base : null;
 }
 
 const hashOf = (hash: ReturnType<typeof rowHasher>) => (row: PageRow): string => hash(row.cells);

@@ -96,6 +96,7 @@ function readingOf({ request }: JobRecord): string {
 }
 
 const COPIES_AT_ONCE = 4;
+const WRITES_AT_ONCE = 2;
 
 /**
  * The pages of the job that worked on the lane just before, when the file is still the one that it read: nothing is
@@ -142,8 +143,13 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
   let bytes = 0;
   let page = { number: 1, rows: 0, bytes: 0, lines: '', rowHashes: '' };
 
+  // Pages are written while the next are read: packing them and the disk take as long as reading does.
+  const writes = new Set<Promise<void>>();
   const writePage = async (): Promise<void> => {
-    await writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), page.lines);
+    if (writes.size >= WRITES_AT_ONCE) await Promise.race(writes);
+    const write = writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), page.lines);
+    writes.add(write);
+    write.then(() => writes.delete(write), () => {}); // a failed one stays, and rejects what waits for it
     if (keyed) keys.endPage();
     bytes += page.bytes;
     contentHash.update(page.rowHashes);
@@ -173,6 +179,7 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
     heartbeat({ pages: page.number - 1, rows });
   }
   if (page.rows > 0) await writePage();
+  await Promise.all(writes);
   signal.throwIfAborted();
 
   const pages = page.number - 1;

@@ -124,3 +124,15 @@ export const failureOf = (line: string): RowFailure | undefined => (JSON.parse(l
 
 /** A line of a row that was done, as that of one that is unchanged. */
 export const unchangedLine = (line: string): string => line.replace('"done"', '"unchanged"');
+
+/**
+ * Writes a result whose rows all were done, unchanged or skipped once more, as one where nothing changed; `head` is the
+ * new one's. The rows stay text throughout. False, and nothing is written, where another handler made it.
+ */
+export async function copyUnchanged(blobs: Blobs, from: string, to: string, head: ResultHead): Promise<boolean> {
+  const text = await readText(blobs, from);
+  const end = text.indexOf('\n') + 1;
+  if ((JSON.parse(text.slice(0, end)) as ResultHead).handlerHash !== head.handlerHash) return false;
+  await writeLines(blobs, to, `${JSON.stringify(head)}\n${text.slice(end).replaceAll(/^(\[\d+,)"done"/gm, '$1"unchanged"')}`);
+  return true;
+}

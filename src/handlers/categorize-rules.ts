@@ -39,7 +39,7 @@ export const rules: CategorizeProvider = async ({ categories, columns, default: 
       default: fallback,
     },
     batchSize: 100,
-    concurrency: 1,
+    concurrency: 4,
     handle: async (rows, signal) => {
       const outcomes: HandledOutcome[] = [];
       let since = performance.now();

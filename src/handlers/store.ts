@@ -16,7 +16,7 @@ export const store: Handler<z.output<typeof options>> = {
     reads: null,
     identity: null,
     batchSize: 500,
-    concurrency: 1,
+    concurrency: 4,
     handle: async (rows) => rows.map((row) => ({ output: typedRow(row.input) })),
     close: async () => {},
   }),
