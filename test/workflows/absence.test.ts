@@ -128,8 +128,7 @@ describe('while the store refuses', () => {
     rig.refuse.add('readItems');
     rig.refuse.add('commitRows');
     rig.gate.release();
-    const handle = rig.env.client.workflow.getHandle(jobWorkflowId(job.id, 1));
-    await eventually(async () => (await handle.describe()).raw.pendingActivities?.some(({ attempt }) => (attempt ?? 0) > 1));
+    expect(await rig.when(job.id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'capacity' });
     rig.refuse.clear();
     expect(await rig.ended(job.id)).toMatchObject({ state: 'completed' });
     expect(await rig.totals(job.id)).toMatchObject({ done: 6, unchanged: 0, failed: 0 });
