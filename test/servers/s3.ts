@@ -12,6 +12,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { dockerAnswers } from './docker.ts';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { builtGateway, VERSION } from './s3/build.ts';
@@ -113,9 +114,6 @@ async function launch(way: Way, endpoint: string): Promise<ChildProcess> {
   }
   return child;
 }
-
-const dockerAnswers = (): Promise<boolean> =>
-  run('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 10_000 }).then(() => true, () => false);
 
 /** Attributes of objects go to a folder beside the data: not every file system has extended ones. */
 function docker(port: number): Way {

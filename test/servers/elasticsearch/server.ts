@@ -11,6 +11,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { dockerAnswers } from '../docker.ts';
 import { freePort } from '../../../src/embedded/free-port.ts';
 import { builtNode, VERSION } from './build.ts';
 import { findJdk, javaOf } from './jdk.ts';
@@ -82,9 +83,6 @@ async function launch(way: Way, url: string): Promise<ChildProcess> {
 
 const answers = (url: string): Promise<boolean> =>
   fetch(`${url}/_cluster/health?wait_for_status=yellow&timeout=1s`).then(({ ok }) => ok, () => false);
-
-const dockerAnswers = (): Promise<boolean> =>
-  run('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 10_000 }).then(() => true, () => false);
 
 function docker(port: number): Way {
   const name = `sheaf-test-elasticsearch-${port}`;
