@@ -69,7 +69,7 @@ async function runPage(
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
 
   const stop = new AbortController();
-  const stopOnCancel = cancelled().catch(() => stop.abort());
+  cancelled().catch(() => stop.abort());
   let committed = page.plan.settled.size;
   const beat = () => heartbeat({ page: at.page, committed });
   const pulse = setInterval(beat, HEARTBEAT_MS);
@@ -91,7 +91,6 @@ async function runPage(
     return { counts: await countsOf(deps, job), complete, stopped: commits.tripped };
   } finally {
     clearInterval(pulse);
-    void stopOnCancel;
   }
 }
 

@@ -71,9 +71,6 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** Codes of rows, for those that Sheaf itself gives. A user's module adds its own. */
-export const ROW_ERROR_CODES = ['duplicate_key', 'missing_key', 'handler_error', 'handler_timeout', 'invalid_output', 'row_too_large', 'row_refused'] as const;
-
 /** Where in a request, sheet or file something is wrong. */
 export interface ErrorPlace {
   field?: string;
