@@ -17,6 +17,8 @@ export interface Figure {
 
 export interface Measure {
   title: string;
+  /** What has no budget and is worth comparing: a line is what was measured, then a value for each of the head. */
+  sideBySide?: { head: string[]; lines: string[][] };
   figures: Figure[];
   /** Everything that was measured, for those who look closer. */
   details: object;

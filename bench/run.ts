@@ -14,6 +14,7 @@ import { largeFile } from './large-file.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
+import { stores } from './stores.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -22,6 +23,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'large-file': largeFile,
   latency,
   'elasticsearch-bulk': elasticsearchBulk,
+  stores,
 };
 
 const { values } = parseArgs({ options: {
@@ -38,7 +40,13 @@ for (const [name, measure] of Object.entries(MEASURES)) {
     const result = await measure({ folder, rounds: Number(values.rounds), scale: Number(values.scale), say: (line) => console.error(`  ${line}`) });
     const table = new Table({ head: ['', 'measured', 'budget', ''], style: { head: [] } });
     for (const { what, measured, budget, held } of result.figures) table.push([what, measured, budget, held ? 'held' : 'BROKEN']);
-    console.log(`\n${result.title}\n${table.toString()}`);
+    console.log(`\n${result.title}`);
+    if (result.sideBySide) {
+      const beside = new Table({ head: ['', ...result.sideBySide.head], style: { head: [] } });
+      beside.push(...result.sideBySide.lines);
+      console.log(beside.toString());
+    }
+    console.log(table.toString());
     broken += result.figures.filter(({ held }) => !held).length;
     await writeFile(path.join(results, `${name}.json`), `${JSON.stringify({ machine: before, scale: Number(values.scale), ...result }, null, 2)}\n`);
   } finally {

@@ -1,4 +1,4 @@
-/** The embedded stack, as `sheaf start` runs it, in a folder of its own. */
+/** A stack as `sheaf start` runs it, in a folder of its own: embedded, unless the environment names other stores. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobAnswer } from '../src/contracts/api.ts';
@@ -15,12 +15,17 @@ export interface BenchStack {
   /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
   workerPeak(): Promise<number>;
   forgetPeak(): Promise<void>;
+  /** Seconds of CPU that the worker has used so far, all threads. Linux only; NaN elsewhere. */
+  workerCpu(): Promise<number>;
   stop(): Promise<void>;
 }
 
-export async function benchStack(folder: string, name: string, inputs: string): Promise<BenchStack> {
+/** Clock ticks of /proc in a second: the same on every Linux that Node runs on. */
+const TICKS = 100;
+
+export async function benchStack(folder: string, name: string, inputs: string, stores: Record<string, string> = {}): Promise<BenchStack> {
   const home = path.join(folder, name);
-  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn' };
+  const environment = { SHEAF_STORE: 'sqlite', SHEAF_BLOBS: 'filesystem', ...stores, SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn' };
   Object.assign(process.env, environment);
   const stack = await startStack(readConfig(environment), { say: () => {}, stop: new AbortController().signal, kill: new AbortController().signal });
   const client = createClient({ url: stack.api });
@@ -44,6 +49,12 @@ export async function benchStack(folder: string, name: string, inputs: string): 
     },
     async forgetPeak() {
       await writeFile(proc('clear_refs'), '5').catch(() => {});
+    },
+    async workerCpu() {
+      const stat = await readFile(proc('stat'), 'utf8').catch(() => '');
+      // After the name in brackets, which may hold spaces: user and system time are the 12th and 13th from there.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11] ?? NaN) + Number(fields[12] ?? NaN)) / TICKS;
     },
     stop: () => stack.stop(),
   };

@@ -1,0 +1,54 @@
+/**
+ * The bare script that Sheaf on Elasticsearch is measured against: one process that streams a CSV through the client's own
+ * bulk helper into the same index, with the same parser, ids, documents and searchable text; no Temporal, no pages, no
+ * hashes of rows, no results, no S3. Prints its seconds, from the first byte on. Usage: bare-elasticsearch.ts FILE URL PREFIX
+ */
+import { createReadStream } from 'node:fs';
+import { Client } from '@elastic/elasticsearch';
+import { parse } from 'csv-parse';
+import type { Json, RowInput } from '../src/contracts/row.ts';
+import { typedCell } from '../src/domain/infer.ts';
+import { searchText } from '../src/domain/search-text.ts';
+import { itemId, itemSource } from '../src/store/elasticsearch/rows.ts';
+import { Names } from '../src/store/elasticsearch/schema.ts';
+import type { ItemWrite, LaneRef } from '../src/store/store.ts';
+
+const lane: LaneRef = { tenant: 'default', source: 'bench', lane: 'store' };
+const commit = { lane, tags: [], fence: 1n };
+
+const [file, url, prefix] = process.argv.slice(2);
+if (!file || !url || !prefix) throw new Error('Usage: bare-elasticsearch.ts FILE URL PREFIX');
+
+async function* items(path: string): AsyncGenerator<ItemWrite> {
+  let columns: string[] | undefined;
+  let row = 0;
+  for await (const cells of createReadStream(path, { highWaterMark: 1 << 20 }).pipe(parse({ columns: false })) as AsyncIterable<string[]>) {
+    row++;
+    if (!columns) {
+      columns = cells;
+      continue;
+    }
+    const input: RowInput = {};
+    const output: Record<string, Json> = {};
+    for (let index = 0; index < columns.length; index++) {
+      const cell = cells[index] === '' ? null : (cells[index] ?? null);
+      input[columns[index]!] = cell;
+      output[columns[index]!] = typedCell(cell);
+    }
+    yield {
+      key: cells[0]!, row, inputHash: 'i'.repeat(22), handlerHash: 'h'.repeat(22), state: 'done', output, error: null, job: 'j'.repeat(26), attempt: 1,
+      input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0,
+    };
+  }
+}
+
+const client = new Client({ node: url });
+const index = new Names(prefix).write('items');
+const startedAt = performance.now();
+const { failed } = await client.helpers.bulk({
+  datasource: items(file),
+  onDocument: (item) => [{ index: { _index: index, _id: itemId(lane, item.key), routing: lane.tenant } }, itemSource(commit, item, Date.now())],
+});
+if (failed > 0) throw new Error(`${failed} documents were not taken`);
+console.log((performance.now() - startedAt) / 1000);
+await client.close();
