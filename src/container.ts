@@ -10,6 +10,8 @@ import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
+import { storageIdentity } from './storage-identity.ts';
+import { claimChecker } from './temporal/claim.ts';
 import { temporalClient } from './temporal/connection.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 
@@ -20,6 +22,8 @@ export interface Container {
   blobs: Blobs;
   temporal: Client;
   jobs: Jobs;
+  /** See `storage-identity.ts`. */
+  storage(): Promise<string>;
   sheetLimits: SheetLimits;
   close(): Promise<void>;
 }
@@ -36,9 +40,10 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const store = await patiently(config.SHEAF_STORE === 'elasticsearch', log, () => openStore(config));
   const blobs = await openBlobs(config);
   const temporal = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
+  const storage = (): Promise<string> => storageIdentity(store, blobs);
   return {
-    config, log, store, blobs, temporal: temporal.client,
-    jobs: createJobs(store, temporal.client),
+    config, log, store, blobs, temporal: temporal.client, storage,
+    jobs: createJobs(store, temporal.client, claimChecker(temporal.client, storage)),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },

@@ -6,12 +6,15 @@ import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
 import type { Probe } from './contracts/probe.ts';
 import type { Store } from './store/store.ts';
+import { storageIdentity } from './storage-identity.ts';
+import { checkClaim } from './temporal/claim.ts';
 import { temporalClient } from './temporal/connection.ts';
 import { prepareTemporal } from './temporal/prepare.ts';
 import { temporalProbes } from './temporal/probes.ts';
 
 /** A look that takes longer has found that something is wrong. */
 const PATIENCE_MS = 15_000;
+const TEMPORAL_MS = 5_000;
 
 /** Never rejects. Of a server that does not answer only that is told. `open`: what this process works with; null: nothing is made or opened. */
 export async function diagnose(config: Config, open: { store: Store; blobs: Blobs } | null): Promise<SystemCheck[]> {
@@ -19,7 +22,7 @@ export async function diagnose(config: Config, open: { store: Store; blobs: Blob
     diagnoseTemporal(config),
     ...(config.SHEAF_STORE === 'elasticsearch' ? [diagnoseElasticsearch(config)] : []),
     ...(config.SHEAF_BLOBS === 's3' ? [diagnoseS3(config)] : []),
-    ...(open === null ? [] : ownProbes(config, open).map((probe) => look([probe]))),
+    ...(open === null ? [] : [...ownProbes(config, open).map((probe) => look([probe])), diagnoseClaim(config, open)]),
   ]);
   return parts.flat();
 }
@@ -38,6 +41,23 @@ function ownProbes(config: Config, { store, blobs }: { store: Store; blobs: Blob
 async function diagnoseTemporal(config: Config): Promise<SystemCheck[]> {
   const { client, close } = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
   return look(temporalProbes(client, temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE)).finally(close);
+}
+
+/** Whether jobs of this process would be found by the namespace's workers. Temporal's own probes say where it is away. */
+async function diagnoseClaim(config: Config, { store, blobs }: { store: Store; blobs: Blobs }): Promise<SystemCheck[]> {
+  const { client, close } = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
+  return look([{
+    name: 'installation',
+    async look() {
+      try {
+        await client.withDeadline(Date.now() + TEMPORAL_MS, async () => checkClaim(client, await storageIdentity(store, blobs)));
+      } catch (error) {
+        if (error instanceof SheafError) throw error;
+        return 'not known while Temporal does not answer';
+      }
+      return `the workers of ${config.SHEAF_TEMPORAL_NAMESPACE} keep jobs where this process does`;
+    },
+  }]).finally(close);
 }
 
 async function diagnoseElasticsearch(config: Config): Promise<SystemCheck[]> {

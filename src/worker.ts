@@ -4,9 +4,11 @@ import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { readConfig } from './config.ts';
 import { createContainer, temporalAddress, type Container } from './container.ts';
+import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
+import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 
@@ -33,6 +35,7 @@ Runtime.install({
 });
 
 const connection = await connect(container);
+await keepSchedules({ client: container.temporal, log, storage: container.storage }).catch(refusedNamespace);
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
@@ -54,8 +57,10 @@ const workers = await Promise.all([
     ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
-const scheduling = keepSchedules({ client: container.temporal, log });
 const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
+
+const claimed = claimChecker(container.temporal, container.storage);
+setTimeout(() => void claimed().catch(refusedNamespace), SETTLED_MS).unref();
 
 let stopping = false;
 function stop(why: string): void {
@@ -80,7 +85,6 @@ try {
 } finally {
   stop('a worker ended');
   await reconciler.stop();
-  await scheduling;
   await activities.close();
   await connection.close();
   await container.close();
@@ -97,4 +101,9 @@ async function connect({ config, log }: Container): Promise<NativeConnection> {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
+}
+
+function refusedNamespace(error: unknown): never {
+  log.fatal(error instanceof SheafError ? { remedy: error.remedy } : { err: error }, error instanceof Error ? error.message : String(error));
+  process.exit(1);
 }

@@ -57,6 +57,7 @@ export const ERRORS = {
   workflow_failed: { status: 500, retryable: false, title: 'The workflow ended with an error' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
+  namespace_taken: { status: 409, retryable: false, title: 'The Temporal namespace belongs to another installation' },
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },
   blobs_unavailable: { status: 503, retryable: true, title: 'The blob store cannot be reached' },
   blob_not_found: { status: 404, retryable: false, title: 'A stored object is missing' },

@@ -41,7 +41,7 @@ export interface Controlled {
 
 export interface Jobs {
   /** Writes the record as `queued`, then starts the workflow. When Temporal is unreachable the record stays and the
-   *  reconciler starts it. `created` is false when the idempotency key had made the job before. */
+   *  reconciler starts it. `created` is false when the idempotency key had made the job before. Rejects with `namespace_taken`. */
   create(job: NewJob, idempotency?: { key: string; requestHash: string }): Promise<{ job: JobRecord; created: boolean }>;
   /** Rejects with `job_not_found`, `wrong_state`. */
   control(tenant: string, id: string, control: Control): Promise<Controlled>;
@@ -64,7 +64,8 @@ const CHANGE_TRIES = 20;
 
 const DESIRED: Record<Control, DesiredState> = { pause: 'paused', resume: 'running', cancel: 'cancelled' };
 
-export function createJobs(store: Store, client: Client): Jobs {
+/** `mayStart` rejects where workers would not find the job: with `namespace_taken`. */
+export function createJobs(store: Store, client: Client, mayStart: () => Promise<void> = () => Promise.resolve()): Jobs {
   const get = async (tenant: string, id: string): Promise<JobRecord> => {
     const job = await store.getJob(tenant, id);
     if (!job) throw new SheafError('job_not_found', `There is no job ${id}.`, { remedy: '`sheaf job list` shows those that there are.' });
@@ -110,6 +111,7 @@ export function createJobs(store: Store, client: Client): Jobs {
 
   return {
     async create(request, idempotency) {
+      await mayStart();
       const now = new Date().toISOString();
       const id = `job_${ulid().toLowerCase()}`;
       const record: JobRecord = {
@@ -145,6 +147,7 @@ export function createJobs(store: Store, client: Client): Jobs {
     },
 
     async retry(tenant, id, filter) {
+      await mayStart();
       for (let tries = 0; tries < CHANGE_TRIES; tries++) {
         const job = await get(tenant, id);
         if (!isEnded(job.state) || job.desired === 'deleted') throw wrongState(job, 'retry');

@@ -1,33 +1,42 @@
 /** What runs by the clock: Temporal Schedules, made by every worker at its start, and brought up to date where they exist. */
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
+import { SheafError } from '../contracts/errors.ts';
 import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
 import type { Log } from '../log.ts';
+import { claimNamespace, memoOf } from './claim.ts';
+import { SWEEP_UPLOADS_ID } from './workflow-ids.ts';
 
 const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
   {
-    scheduleId: 'sheaf-sweep-uploads',
+    scheduleId: SWEEP_UPLOADS_ID,
     spec: { intervals: [{ every: '6h' }] },
-    action: { type: 'startWorkflow', workflowType: WORKFLOWS.sweepUploads, workflowId: 'sheaf-sweep-uploads', taskQueue: TASK_QUEUES.jobs },
+    action: { type: 'startWorkflow', workflowType: WORKFLOWS.sweepUploads, workflowId: SWEEP_UPLOADS_ID, taskQueue: TASK_QUEUES.jobs },
     policies: { overlap: 'SKIP', catchupWindow: '1h' },
   },
 ];
 
 const PATIENCE_MS = 10_000;
 
-/** An operator who has paused one finds it paused. Never rejects: a worker that may not make schedules still does its work. */
-export async function keepSchedules({ client, log }: { client: Client; log: Log }): Promise<void> {
-  for (const schedule of SCHEDULES) {
+/**
+ * For a worker, before it asks for work. `storage`: what jobs are kept in. An operator who has paused a schedule finds it paused. Rejects with
+ * `namespace_taken` and nothing else: a worker that may not make schedules still does its work.
+ */
+export async function keepSchedules({ client, log, storage }: { client: Client; log: Log; storage: () => Promise<string> }): Promise<void> {
+  const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
     try {
-      await client.withDeadline(Date.now() + PATIENCE_MS, () => keep(client, schedule));
+      await client.withDeadline(Date.now() + PATIENCE_MS, work);
     } catch (error) {
-      log.warn({ schedule: schedule.scheduleId, err: error }, 'a schedule could not be made; the next worker that starts tries again');
+      if (error instanceof SheafError && error.code === 'namespace_taken') throw error;
+      log.warn({ schedule: what, err: error }, 'a schedule could not be made; the next worker that starts tries again');
     }
-  }
+  };
+  await attempt(SWEEP_UPLOADS_ID, async () => claimNamespace(client, await storage()));
+  for (const schedule of SCHEDULES) await attempt(schedule.scheduleId, async () => keep(client, schedule, await storage()));
 }
 
-async function keep(client: Client, schedule: ScheduleOptions & { policies: object }): Promise<void> {
+async function keep(client: Client, schedule: ScheduleOptions & { policies: object }, storage: string): Promise<void> {
   try {
-    await client.schedule.create(schedule);
+    await client.schedule.create({ ...schedule, memo: memoOf(storage) });
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
     const { spec, action, policies } = schedule;

@@ -2,3 +2,6 @@
 export const jobWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
+
+/** Of the schedule and of the workflow that it starts. */
+export const SWEEP_UPLOADS_ID = 'sheaf-sweep-uploads';

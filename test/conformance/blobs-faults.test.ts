@@ -1,5 +1,4 @@
 /** The S3 store on bad days: a proxy that breaks requests, a server that is killed, refusals that a person must mend. */
-import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -9,6 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Blobs } from '../../src/blobs/blobs.ts';
 import { openS3Blobs, type S3BlobsOptions } from '../../src/blobs/s3.ts';
+import { makeCertificate } from '../servers/certificate.ts';
 import { orMissing } from '../servers/missing.ts';
 import { startS3, type S3Server } from '../servers/s3.ts';
 import { startFaultProxy, type Fault, type FaultProxy, type Plan } from '../servers/s3/fault-proxy.ts';
@@ -164,7 +164,7 @@ describe.skipIf(server === null)('blobs on S3', () => {
     }
   });
 
-  const certificate = makeCertificate();
+  const certificate = makeCertificate('trust in a certificate file of S3');
   it.skipIf(certificate === null)('trusts the authority in the certificate file, and says how to name it when it is not trusted', async () => {
     const secure = await startFaultProxy(endpoint, certificate!);
     const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-authority-'));
@@ -217,18 +217,3 @@ describe.skipIf(server === null)('blobs on S3', () => {
     for (const key of found) expect((await direct.get(key)).equals(Buffer.alloc(size, Number(key.split('/')[1]) % 256))).toBe(true);
   });
 });
-
-/** For 127.0.0.1, signed by itself. Node reads certificates and makes none. */
-function makeCertificate(): { key: string; cert: string } | null {
-  try {
-    const made = execFileSync('openssl', [
-      'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '-', '-out', '-', '-days', '2', '-subj', '/CN=sheaf-test', '-addext', 'subjectAltName=IP:127.0.0.1',
-    ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    const start = made.indexOf('-----BEGIN CERTIFICATE');
-    return { key: made.slice(0, start), cert: made.slice(start) };
-  } catch (error) {
-    if (process.env['SHEAF_REQUIRE_ALL'] === '1') throw error;
-    console.warn('Not run, trust in a certificate file: there is no openssl on PATH to make a certificate with.');
-    return null;
-  }
-}

@@ -6,7 +6,7 @@ import { openElasticsearchStore } from '../../src/store/elasticsearch.ts';
 import type { LaneRef, Store } from '../../src/store/store.ts';
 import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
 import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
-import { type Fault, type FaultProxy, faults, held, type ProxiedRequest, refused, startFaultProxy } from '../servers/fault-proxy.ts';
+import { type Fault, type FaultProxy, faults, held, type ProxiedRequest, refused, startFaultProxy, withheld } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { aFailedRow, aJob as sampleJob, aLane as sampleLane, anItem, aPage } from './store-samples.ts';
 
@@ -112,20 +112,6 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
   });
 
   describe('an answer of mixed results', () => {
-    /** Keeps these documents of a bulk request from the server and answers for them. */
-    const without = (withheld: Map<number, { status: number; type: string }>): Fault => async ({ body }, forward) => {
-      const lines = body.toString().trimEnd().split('\n');
-      const pairs = Array.from({ length: lines.length / 2 }, (_, index) => lines.slice(2 * index, 2 * index + 2));
-      const passed = pairs.filter((_, index) => !withheld.has(index));
-      const answer = await forward(Buffer.from(passed.flat().map((line) => `${line}\n`).join('')));
-      const { items = [] } = JSON.parse(answer.body.toString()) as { items?: object[] };
-      const real = items.length > 0 ? [...items] : passed.map(() => ({ index: { status: 201 } }));
-      const mixed = pairs.map((_, index) => {
-        const refusal = withheld.get(index);
-        return refusal ? { index: { status: refusal.status, error: { type: refusal.type } } } : real.shift();
-      });
-      return { ...answer, body: Buffer.from(JSON.stringify({ errors: true, items: mixed })) };
-    };
     const items = Array.from({ length: 6 }, (_, n) => anItem(`k${n}`, { n }, { row: n }));
     const keys = items.map(({ key }) => key);
 
@@ -136,14 +122,14 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
         return fault(request, forward);
       };
       const busy = { status: 429, type: 'es_rejected_execution_exception' };
-      first(isBulk, counted(without(new Map([[1, busy], [4, busy]]))), counted(without(new Map([[0, { status: 503, type: 'unavailable_shards_exception' }]]))), counted(faults.pass));
+      first(isBulk, counted(withheld(new Map([[1, busy], [4, busy]]))), counted(withheld(new Map([[0, { status: 503, type: 'unavailable_shards_exception' }]]))), counted(faults.pass));
       expect((await commit({ items })).size).toBe(0);
       expect(sent).toEqual([6, 2, 1]);
       expect([...(await truth.readItems(aLane(), keys)).keys()]).toEqual(keys);
     });
 
     it('gives what will never be taken back as the failure of that row', async () => {
-      first(isBulk, without(new Map([[2, { status: 413, type: 'too_large' }], [5, { status: 400, type: 'document_parsing_exception' }]])));
+      first(isBulk, withheld(new Map([[2, { status: 413, type: 'too_large' }], [5, { status: 400, type: 'document_parsing_exception' }]])));
       // All of them had failed before and were handled again.
       const refusals = await commit({ items, cleared: items.map(({ row }) => row) });
       expect([...refusals].map(([row, { code }]) => [row, code])).toEqual([[2, 'row_too_large'], [5, 'row_refused']]);
@@ -158,6 +144,24 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
       const found = await truth.readItems(aLane(), keys);
       expect([found.get('k2')?.output, found.get('k3')?.output]).toEqual([{ seen: 'k2' }, 'newer']);
     });
+  });
+
+  it('writes in requests of at most a thousand documents and five megabytes, unless one document alone is larger', async () => {
+    const sent: { documents: number; bytes: number }[] = [];
+    proxy.fault = ({ path, body }) => {
+      if (path.startsWith('/_bulk')) sent.push({ documents: body.toString().trimEnd().split('\n').length / 2, bytes: body.length });
+      return null;
+    };
+    const items = [
+      ...Array.from({ length: 2_500 }, (_, n) => anItem(`small${n}`, {}, { row: n })),
+      ...Array.from({ length: 8 }, (_, n) => anItem(`wide${n}`, { cell: 'x'.repeat(900_000) }, { row: 3_000 + n })),
+      anItem('huge', { cell: 'x'.repeat(6_000_000) }, { row: 4_000 }),
+    ];
+    expect((await commit({ items })).size).toBe(0);
+    expect((await truth.readItems(aLane(), items.map(({ key }) => key))).size).toBe(items.length);
+    expect(Math.max(...sent.map(({ documents }) => documents))).toBe(1_000);
+    expect(sent.filter(({ bytes }) => bytes > 5 * 2 ** 20)).toEqual([{ documents: 1, bytes: expect.any(Number) }]);
+    expect(sent.reduce((sum, { documents }) => sum + documents, 0)).toBe(items.length);
   });
 
   it('gives a row that the mapping refuses that failure, and keeps its neighbours', async () => {

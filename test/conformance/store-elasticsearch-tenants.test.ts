@@ -14,8 +14,10 @@ const url = await orMissing('for lack of Elasticsearch', sharedElasticsearch());
 describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   const prefix = `tenants-${process.pid}`;
   let proxy: FaultProxy;
+  let opened: Store;
   let store: Store;
   const asked: { path: string; body: string }[] = [];
+  const askedByOther = new Set<string>();
   const key = { key: 'k', requestHash: 'h' };
   const at = { attempt: 1, sequence: 9 };
   const counts = { done: 7, unchanged: 0, failed: 1, skipped: 0 };
@@ -37,7 +39,13 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
       asked.push({ path, body: body.toString() });
       return null;
     };
-    store = await openElasticsearchStore({ nodes: [proxy.url], prefix });
+    opened = await openElasticsearchStore({ nodes: [proxy.url], prefix });
+    store = new Proxy(opened, {
+      get: (target, name: keyof Store) => (...given: unknown[]) => {
+        if (tenantOf(given[0]) === 'globex') askedByOther.add(name);
+        return (target[name] as (...given: unknown[]) => unknown)(...given);
+      },
+    });
     await store.createJob(aJob('j1', { state: 'completed' }), key);
     await store.acquireLane(aLane(), 'j1', 1);
     await store.commitRows({ lane: aLane(), job: 'j1', tags: [], fence: 1n, items: [anItem('k1', { text: 'secret' })], failed: [aFailedRow(9, 'bad')], cleared: [] });
@@ -86,4 +94,20 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
       expect((JSON.parse(body) as { query: { bool: { filter: object[] } } }).query.bool.filter).toContainEqual({ term: { tenant: 'globex' } });
     }
   });
+
+  it('have been tried with every method of the port that takes one', () => {
+    const ofNoTenant = ['openJobs', 'check', 'close'];
+    expect([...askedByOther].toSorted()).toEqual(Object.keys(opened).filter((name) => !ofNoTenant.includes(name)).toSorted());
+  });
+
+  it('are asked about without scripts, by-query requests and offsets', () => {
+    for (const { path, body } of asked) expect(path + body).not.toMatch(/_by_query|[?&]from=|"(script|from)"/);
+  });
 });
+
+/** Methods take it alone, or in what they are given: a job, a lane, a commit. */
+function tenantOf(given: unknown): unknown {
+  if (typeof given !== 'object' || given === null) return given;
+  if ('tenant' in given) return given.tenant;
+  return 'lane' in given ? tenantOf(given.lane) : undefined;
+}

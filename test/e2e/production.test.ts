@@ -39,7 +39,7 @@ describe.skipIf(servers === null)('on Elasticsearch and S3', () => {
     await Promise.all([elasticsearch.stop(), s3.stop()]);
   });
 
-  for (const victim of ['worker', 'elasticsearch', 's3']) {
+  for (const victim of ['worker', 'api', 'temporal', 'elasticsearch', 's3']) {
     test(`a 20,000-row job ends by itself after kill -9 of ${victim}; no row is lost, only rows in flight run twice`, { timeout: 300_000 }, async () => {
       onTestFailed(async () => console.log(await stack.logs()));
       const round = await killRound(stack, counter, ROWS, { victim, afterRows: 7_000, outageMs: 0 });
@@ -141,6 +141,7 @@ describe.skipIf(servers === null)('on Elasticsearch and S3', () => {
     const own = { SHEAF_HOME: path.join(stack.home, 'started'), SHEAF_TEMPORAL_ADDRESS: '', SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_ELASTICSEARCH_PREFIX: 'started', SHEAF_STORE: '', SHEAF_BLOBS: '', SHEAF_INPUT_DIRS: '' };
     const { code, out, err } = await sheaf(stack, ['start', '--sample', '--once', '--store', 'elasticsearch', '--blobs', 's3'], own);
     expect({ code, out, err }).toMatchObject({ code: 0 });
+    await fetch(`${elasticsearch.url}/started-items/_refresh`, { method: 'POST' });
     const { count } = (await (await fetch(`${elasticsearch.url}/started-items/_count`)).json()) as { count: number };
     expect(count).toBe(500);
     expect(existsSync(path.join(own.SHEAF_HOME, 'store'))).toBe(false);

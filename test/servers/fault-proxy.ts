@@ -1,7 +1,9 @@
 /** An HTTP proxy in front of a real server that does to requests what networks and clusters do to them. */
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Certificate } from './certificate.ts';
 
 export interface ProxiedRequest {
   method: string;
@@ -30,15 +32,16 @@ export interface FaultProxy {
   stop(): Promise<void>;
 }
 
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
-  const server = createServer((incoming, outgoing) => {
+/** Over TLS where there is a certificate. */
+export async function startFaultProxy(target: string, tls?: Certificate): Promise<FaultProxy> {
+  const take: RequestListener = (incoming, outgoing) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
       const request = { method: incoming.method ?? 'GET', path: incoming.url ?? '/', headers: incoming.headers, body: Buffer.concat(chunks) };
       void answer(request, outgoing);
     });
-  });
+  };
   const answer = async (request: ProxiedRequest, outgoing: ServerResponse): Promise<void> => {
     const forward: Forward = (body = request.body) => send(target, { ...request, body });
     try {
@@ -50,10 +53,11 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       outgoing.destroy();
     }
   };
+  const server = tls ? createSecureServer(tls, take) : createServer(take);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const proxy: FaultProxy = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     fault: null,
     async stop() {
       server.closeAllConnections();
@@ -95,4 +99,19 @@ export const refused = (status: number, type: string): Fault => async () => ({
 export const held = (until: Promise<unknown>): Fault => async (_request, forward) => {
   await until;
   return forward();
+};
+
+/** Keeps these documents of a bulk request, by their place in it, from the server, and answers for them. */
+export const withheld = (documents: ReadonlyMap<number, { status: number; type: string }>): Fault => async ({ body }, forward) => {
+  const lines = body.toString().trimEnd().split('\n');
+  const pairs = Array.from({ length: lines.length / 2 }, (_, index) => lines.slice(2 * index, 2 * index + 2));
+  const passed = pairs.filter((_, index) => !documents.has(index));
+  const answer = await forward(Buffer.from(passed.flat().map((line) => `${line}\n`).join('')));
+  const { items = [] } = JSON.parse(answer.body.toString()) as { items?: object[] };
+  const real = items.length > 0 ? [...items] : passed.map(() => ({ index: { status: 201 } }));
+  const mixed = pairs.map((_, index) => {
+    const refusal = documents.get(index);
+    return refusal ? { index: { status: refusal.status, error: { type: refusal.type } } } : real.shift();
+  });
+  return { ...answer, body: Buffer.from(JSON.stringify({ errors: true, items: mixed })) };
 };

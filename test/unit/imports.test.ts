@@ -26,6 +26,7 @@ const ROOMS: Record<string, string[]> = {
   cli: ['contracts', 'config', 'embedded', 'store', 'container', 'diagnosis'],
   config: [],
   log: ['config'],
+  'storage-identity': ['contracts', 'store', 'blobs'],
 };
 
 /** They put the rooms together. */

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { storageIdentity } from '../../src/storage-identity.ts';
 import { keepSchedules } from '../../src/temporal/schedules.ts';
 import { historiesOf, replay } from './replay.ts';
 import { eventually, openRig, type Rig } from './rig.ts';
@@ -33,10 +34,11 @@ async function backdate(upload: string, ms: number): Promise<void> {
 test('what began more than a day ago is aborted, what is younger stays, and the schedule is one however many workers make it', async () => {
   const log = pino({ level: 'silent' });
   const { client } = rig.env;
-  await Promise.all([keepSchedules({ client, log }), keepSchedules({ client, log })]);
+  const keep = () => keepSchedules({ client, log, storage: () => storageIdentity(rig.store, rig.blobs) });
+  await Promise.all([keep(), keep()]);
   const schedule = client.schedule.getHandle('sheaf-sweep-uploads');
   await schedule.pause('An operator looks.');
-  await keepSchedules({ client, log });
+  await keep();
   expect((await schedule.describe()).state).toMatchObject({ paused: true, note: 'An operator looks.' });
 
   const uploads = await Promise.all([1, 2, 3].map(() => rig.blobs.parts.begin(KEY)));

@@ -120,12 +120,16 @@ function tlsOf({ caFile }: ElasticsearchOptions): ClientOptions {
   }
 }
 
+const CERTIFICATE = 'Set ELASTICSEARCH_CA_FILE to the PEM file of the authority that signed its certificate, and use the name in ELASTICSEARCH_URL that the certificate has.';
+
 const isConnectionTrouble = (error: unknown): boolean =>
   error instanceof errors.ConnectionError || error instanceof errors.NoLivingConnectionsError;
 
 /** What an error of the client means for us. Reasons that Elasticsearch gives may quote a document, so only its types are told. */
 export function translated(error: unknown): unknown {
   if (error instanceof errors.TimeoutError) return unavailable('did not answer in time', WAIT);
+  // The client keeps no more than the message of what went wrong.
+  if (error instanceof errors.ConnectionError && /certificate/i.test(error.message)) return unavailable('has a certificate that is not trusted', CERTIFICATE);
   if (isConnectionTrouble(error)) return unavailable('cannot be reached', `Check ELASTICSEARCH_URL and that the cluster runs. ${WAIT}`);
   if (error instanceof errors.DeserializationError) return unavailable('gave an answer that is cut off', WAIT);
   if (!(error instanceof errors.ResponseError)) return error;

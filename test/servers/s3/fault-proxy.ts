@@ -4,6 +4,7 @@ import http, { type IncomingMessage, type RequestListener } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { Transform, type TransformCallback } from 'node:stream';
+import type { Certificate } from '../certificate.ts';
 
 export type Fault =
   /** The server is asked nothing, and this status is answered. */
@@ -28,7 +29,7 @@ export interface FaultProxy {
 }
 
 /** Over TLS where there is a certificate. */
-export async function startFaultProxy(target: string, tls?: { key: string; cert: string }): Promise<FaultProxy> {
+export async function startFaultProxy(target: string, tls?: Certificate): Promise<FaultProxy> {
   const pass: RequestListener = (request, answer) => {
     const fault = proxy.plan({ method: request.method ?? '', url: new URL(request.url ?? '/', target), headers: request.headers });
     if (fault === 'cut') return void request.socket.destroy();
