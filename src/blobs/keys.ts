@@ -3,6 +3,8 @@
 const number = (value: number): string => String(value).padStart(8, '0');
 
 export const blobKeys = {
+  /** Of no tenant: the name of this blob store, see `storage-identity.ts`. */
+  identity: '-/identity',
   /** `content`: a name of its own for every try, so that none writes over another. */
   upload: (tenant: string, upload: string, content: string) => `${tenant}/uploads/${upload}/${content}`,
   /** JSON: {name, size, owner, createdAt, content}; written last and once, so that an upload without it never finished. */

@@ -43,7 +43,7 @@ export async function claimNamespace(client: Client, storage: string): Promise<v
 }
 
 /** What an API waits for before it has a job started; Temporal may be away. */
-const CHECK_MS = 500;
+const CHECK_MS = 2_000;
 const TRUSTED_MS = { well: 60_000, unknown: 5_000 };
 
 /** Longer than a claim takes: of two workers that came at once, the one that was second holds the namespace by then. */

@@ -3,7 +3,7 @@
  * closes the records of workflows that an operator terminated. Every worker runs one; all of it may be done twice.
  */
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import type { ErrorBody } from '../contracts/errors.ts';
+import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { EndedState, JobRecord } from '../contracts/job.ts';
 import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messages.ts';
 import type { Log } from '../log.ts';
@@ -59,10 +59,15 @@ export function startReconciler(deps: { store: Store; client: Client; log: Log }
     }
   };
 
+  let refusal: string | null = null;
   const loop = async (): Promise<void> => {
     while (!stopped) {
-      await round().catch((error: unknown) => {
-        if (!isUnavailable(error)) log.error({ err: error }, 'reconciling failed');
+      await round().then(() => { refusal = null; }, (error: unknown) => {
+        if (isUnavailable(error)) return;
+        if (!(error instanceof SheafError) || !error.retryable) return log.error({ err: error }, 'reconciling failed');
+        // Said once: an outage may be long.
+        if (refusal !== error.message) log.warn({ code: error.code, reason: error.message }, 'reconciling waits');
+        refusal = error.message;
       });
       if (!stopped) await new Promise<void>((resolve) => { wake = resolve; setTimeout(resolve, EVERY_MS).unref(); });
     }

@@ -30,8 +30,11 @@ export async function keepSchedules({ client, log, storage }: { client: Client; 
       log.warn({ schedule: what, err: error }, 'a schedule could not be made; the next worker that starts tries again');
     }
   };
-  await attempt(SWEEP_UPLOADS_ID, async () => claimNamespace(client, await storage()));
-  for (const schedule of SCHEDULES) await attempt(schedule.scheduleId, async () => keep(client, schedule, await storage()));
+  await attempt(SWEEP_UPLOADS_ID, async () => {
+    const name = await storage();
+    await claimNamespace(client, name);
+    for (const schedule of SCHEDULES) await attempt(schedule.scheduleId, () => keep(client, schedule, name));
+  });
 }
 
 async function keep(client: Client, schedule: ScheduleOptions & { policies: object }, storage: string): Promise<void> {

@@ -6,7 +6,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { openStore } from '../../src/container.ts';
 import { diagnose } from '../../src/diagnosis.ts';
@@ -47,7 +47,7 @@ describe.skipIf(url === null || certificate === null)('a cluster behind TLS and 
   });
 
   const configOf = (environment: Record<string, string>) => readConfig({
-    SHEAF_STORE: 'elasticsearch', SHEAF_ELASTICSEARCH_PREFIX: prefix, SHEAF_TEMPORAL_ADDRESS: '127.0.0.1:1',
+    SHEAF_STORE: 'elasticsearch', SHEAF_ELASTICSEARCH_PREFIX: prefix, SHEAF_TEMPORAL_ADDRESS: inject('temporalAddress'),
     ...('ELASTICSEARCH_CLOUD_ID' in environment ? {} : { ELASTICSEARCH_URL: proxy.url }), ELASTICSEARCH_CA_FILE: caFile, ...environment,
   });
   /** Opens the store, writes and reads through it. */

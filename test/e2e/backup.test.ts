@@ -33,7 +33,8 @@ describe.skipIf(servers === null)('Elasticsearch and S3', () => {
     for (const { index } of indices) await fetch(`${elasticsearch.url}/${index}`, { method: 'DELETE' });
     const { openBlobs } = await import('../../src/container.ts');
     const { readConfig } = await import('../../src/config.ts');
-    await (await openBlobs(readConfig(stack.env))).deleteUnder('default/');
+    const blobs = await openBlobs(readConfig(stack.env));
+    for await (const { key } of blobs.list('')) await blobs.delete(key);
   });
 });
 

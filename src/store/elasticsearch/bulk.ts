@@ -5,7 +5,7 @@ import { type Cluster, refusal } from './connection.ts';
 import type { Kind } from './schema.ts';
 
 const MAX_BYTES = 5 * 2 ** 20;
-const MAX_DOCUMENTS = 1_000;
+const MAX_DOCUMENTS = 5_000;
 /** Pauses before documents that the cluster had no room for are sent again. */
 const PAUSES_MS = [50, 100, 250, 500, 1_000, 2_000, 4_000];
 

@@ -49,18 +49,26 @@ export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
 
 export const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);
 
-export function itemSource({ lane, tags, fence }: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, item: ItemWrite, updatedAt: number): ItemSource & Pick<ItemWrite, 'tries' | 'tokens' | 'cost' | 'latencyMs' | 'text'> {
-  const { key, row, state, inputHash, handlerHash, output, error, job, attempt, tries, tokens, cost, latencyMs, text } = item;
+/** What the items of a commit have in common. */
+const sharedSource = ({ lane, tags, fence }: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, updatedAt: number) => ({ ...lane, tags, fence: String(fence), updatedAt });
+
+function ownSource({ key, row, state, inputHash, handlerHash, output, error, job, attempt, tries, tokens, cost, latencyMs, text, input }: ItemWrite) {
   const body: ItemBody = { key, inputHash, handlerHash, output, error };
-  return {
-    ...lane, row, state, job, attempt, tags, fence: String(fence), updatedAt, tries, tokens, cost, latencyMs, text,
-    body: JSON.stringify(body), input: JSON.stringify(item.input),
-  };
+  return { row, state, job, attempt, tries, tokens, cost, latencyMs, text, body: JSON.stringify(body), input: JSON.stringify(input) };
 }
 
-const itemWrite = (commit: RowsCommit, item: ItemWrite, updatedAt: number): BulkWrite => ({
-  kind: 'items', tenant: commit.lane.tenant, id: itemId(commit.lane, item.key), fence: commit.fence, source: JSON.stringify(itemSource(commit, item, updatedAt)),
-});
+/** The text of an item's document, of a commit whose items have `shared` in common: that is put into words once a commit. */
+const itemText = (shared: string, item: ItemWrite): string => `${shared.slice(0, -1)},${JSON.stringify(ownSource(item)).slice(1)}`;
+
+/** The document of an item: an `ItemSource`, and what is kept for people and reports. */
+export const itemSource = (commit: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, item: ItemWrite, updatedAt: number): ItemSource & Pick<ItemWrite, 'tries' | 'tokens' | 'cost' | 'latencyMs' | 'text'> =>
+  ({ ...sharedSource(commit, updatedAt), ...ownSource(item) });
+
+function itemWrites(commit: RowsCommit, items: ItemWrite[], updatedAt: number): BulkWrite[] {
+  const shared = JSON.stringify(sharedSource(commit, updatedAt));
+  const { lane, fence } = commit;
+  return items.map((item) => ({ kind: 'items', tenant: lane.tenant, id: itemId(lane, item.key), fence, source: itemText(shared, item) }));
+}
 
 function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
   return {
@@ -114,7 +122,7 @@ export function rowMethods(cluster: Cluster): RowMethods {
       ...emptied.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
       ...commit.failed.filter(({ row }) => failures.has(row) && !items.has(row)).map((row): FailedRow => ({ ...row, input: {} })),
     ];
-    const outcomes = await bulk(cluster, [...emptied.map((item) => itemWrite(commit, item, now)), ...failed.map((row) => failedRowWrite(commit, row))]);
+    const outcomes = await bulk(cluster, [...itemWrites(commit, emptied, now), ...failed.map((row) => failedRowWrite(commit, row))]);
     const [row] = refusedRows(outcomes, [...emptied, ...failed]).keys();
     if (row !== undefined) throw new SheafError('store_refused', 'Elasticsearch refuses a row, even without its content.', { place: { row } });
   };
@@ -133,7 +141,7 @@ export function rowMethods(cluster: Cluster): RowMethods {
       const { lane: { tenant }, job, fence } = commit;
       const now = Date.now();
       // All is put into words first: a row that cannot be stops the whole commit.
-      const items = commit.items.map((item) => itemWrite(commit, item, now));
+      const items = itemWrites(commit, commit.items, now);
       const failed = commit.failed.map((row) => failedRowWrite(commit, row));
       const refused = refusedRows(await bulk(cluster, items), commit.items);
       const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
