@@ -36,10 +36,13 @@ export class PageCommits {
   /** The whole attempt, all pages, as of the last commit and with the rows that have finished here since. */
   #attempt = { tried: 0, faults: 0 };
   #waiting: FinishedRow[] = [];
-  /** Those waiting, and those in the commit that is under way. */
+  /** Rows waiting, and those in commits that are under way; and those of them that a breaker counts. */
   #uncommitted = 0;
+  #uncommittedFaults = 0;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  readonly #underWay = new Set<Promise<void>>();
+  /** Counts are written one after the other, so that the newest stand. */
+  #counting: Promise<void> = Promise.resolve();
   #failure: unknown;
 
   readonly #store: Store;
@@ -100,60 +103,63 @@ export class PageCommits {
   /** Pending while too many rows are not committed: a kill costs those and the rows in flight. Rejects when a commit failed. */
   async add(rows: FinishedRow[]): Promise<void> {
     this.#waiting.push(...rows);
+    const faults = faultsOf(rows);
     this.#uncommitted += rows.length;
-    for (const { outcome } of rows) {
-      if ('error' in outcome && isFault(outcome.error)) this.#attempt.faults++;
-      this.#attempt.tried++;
-    }
+    this.#uncommittedFaults += faults;
+    this.#attempt.tried += rows.length;
+    this.#attempt.faults += faults;
     // Checked with every row, so that the overshoot is what is in flight and no more.
     this.#checkBreaker(this.#attempt);
-    if (this.#waiting.length >= this.#batchRows) void this.flush();
-    else this.#timer ??= setTimeout(() => void this.flush(), MAX_WAIT_MS);
-    if (this.#uncommitted >= this.#maxUncommitted) await this.#running;
+    if (this.#waiting.length >= this.#batchRows) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), MAX_WAIT_MS);
+    while (this.#uncommitted >= this.#maxUncommitted && this.#failure === undefined && this.#underWay.size > 0) await Promise.race(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Commits all that waits. Rejects when any commit of this page has failed. */
   async close(): Promise<void> {
-    await this.flush();
+    this.#flush();
+    await Promise.all(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  flush(): Promise<void> {
+  #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#running = this.#running.then(() => this.#commit()).catch((error: unknown) => {
-      this.#failure ??= error;
-      this.#stop();
-    });
-    return this.#running;
+    while (this.#waiting.length > 0 && this.#failure === undefined) {
+      const commit = this.#commit(this.#waiting.splice(0, this.#batchRows))
+        .catch((error: unknown) => {
+          this.#failure ??= error;
+          this.#stop();
+        })
+        .finally(() => this.#underWay.delete(commit));
+      this.#underWay.add(commit);
+    }
   }
 
-  async #commit(): Promise<void> {
-    while (this.#waiting.length > 0 && this.#failure === undefined) {
-      const batch = this.#waiting.splice(0, this.#batchRows);
-      const items: ItemWrite[] = [];
-      const failed: FailedRow[] = [];
-      for (const finished of batch) {
-        const { row, outcome } = finished;
-        items.push(this.#item(finished));
-        if ('error' in outcome) failed.push({ row: row.row, key: row.key, error: outcome.error, input: row.input });
-      }
-      const cleared = this.#page.attempt > 1 ? batch.filter(({ outcome }) => !('error' in outcome)).map(({ row }) => row.row) : [];
-      const refused = await this.#writeRows(items, failed, cleared);
-      this.#uncommitted -= batch.length;
-      for (const { row, outcome } of batch) {
-        const error = refused.get(row.row) ?? ('error' in outcome ? outcome.error : null);
-        this.lines.set(row.row, resultLine(error === null && 'output' in outcome
-          ? { row: row.row, state: 'done', output: outcome.output }
-          : { row: row.row, state: 'failed', output: null, ...(error !== null && { error }) }));
-        this.#counts[error === null ? 'done' : 'failed']++;
-        this.#tried++;
-        if (error !== null && isFault(error)) this.#faults++;
-      }
-      if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
-      else this.#heartbeat();
+  async #commit(batch: FinishedRow[]): Promise<void> {
+    const items: ItemWrite[] = [];
+    const failed: FailedRow[] = [];
+    for (const finished of batch) {
+      const { row, outcome } = finished;
+      items.push(this.#item(finished));
+      if ('error' in outcome) failed.push({ row: row.row, key: row.key, error: outcome.error, input: row.input });
     }
+    const cleared = this.#page.attempt > 1 ? batch.filter(({ outcome }) => !('error' in outcome)).map(({ row }) => row.row) : [];
+    const refused = await this.#writeRows(items, failed, cleared);
+    this.#uncommitted -= batch.length;
+    this.#uncommittedFaults -= faultsOf(batch);
+    for (const { row, outcome } of batch) {
+      const error = refused.get(row.row) ?? ('error' in outcome ? outcome.error : null);
+      this.lines.set(row.row, resultLine(error === null && 'output' in outcome
+        ? { row: row.row, state: 'done', output: outcome.output }
+        : { row: row.row, state: 'failed', output: null, ...(error !== null && { error }) }));
+      this.#counts[error === null ? 'done' : 'failed']++;
+      this.#tried++;
+      if (error !== null && isFault(error)) this.#faults++;
+    }
+    if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
+    else this.#heartbeat();
   }
 
   #item({ row, outcome, tries, latencyMs }: FinishedRow): ItemWrite {
@@ -173,21 +179,24 @@ export class PageCommits {
     return this.#store.commitRows({ lane, job: jobId, tags, fence, items, failed, cleared });
   }
 
-  async #writeCounts(): Promise<void> {
-    const { lane, jobId, page, attempt, fence } = this.#page;
-    this.#countsWrittenAt = performance.now();
-    const mine = await this.#store.writePage(lane.tenant, jobId, {
-      page, attempt, fence, counts: this.counts, ...this.tally, complete: false, result: null,
-    });
-    if (!mine) throw new Error(`Page ${page} is in other hands: a newer try has taken it over.`);
-    this.#heartbeat();
-    if (!this.#breaker) return;
-    const totals = await this.#store.jobTotals(lane.tenant, jobId, attempt);
-    const uncommitted = this.#waiting.reduce((sum, { outcome }) => ({
-      tried: sum.tried + 1, faults: sum.faults + ('error' in outcome && isFault(outcome.error) ? 1 : 0),
-    }), { tried: 0, faults: 0 });
-    this.#attempt = { tried: totals.tried + uncommitted.tried, faults: totals.faults + uncommitted.faults };
-    this.#checkBreaker(this.#attempt);
+  #writeCounts(): Promise<void> {
+    return (this.#counting = this.#counting.then(async () => {
+      const { lane, jobId, page, attempt, fence } = this.#page;
+      this.#countsWrittenAt = performance.now();
+      const written = this.tally;
+      const mine = await this.#store.writePage(lane.tenant, jobId, {
+        page, attempt, fence, counts: this.counts, ...written, complete: false, result: null,
+      });
+      if (!mine) throw new Error(`Page ${page} is in other hands: a newer try has taken it over.`);
+      this.#heartbeat();
+      if (!this.#breaker) return;
+      const totals = await this.#store.jobTotals(lane.tenant, jobId, attempt);
+      this.#attempt = {
+        tried: totals.tried + this.#tried - written.tried + this.#uncommitted,
+        faults: totals.faults + this.#faults - written.faults + this.#uncommittedFaults,
+      };
+      this.#checkBreaker(this.#attempt);
+    }));
   }
 
   #checkBreaker(totals: { tried: number; faults: number }): void {
@@ -196,3 +205,6 @@ export class PageCommits {
     this.#stop();
   }
 }
+
+const faultsOf = (rows: readonly FinishedRow[]): number =>
+  rows.reduce((faults, { outcome }) => faults + ('error' in outcome && isFault(outcome.error) ? 1 : 0), 0);

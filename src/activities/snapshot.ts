@@ -141,19 +141,29 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
   let width = sheet.columns.length;
   let rows = 0;
   let bytes = 0;
-  let page = { number: 1, rows: 0, bytes: 0, lines: '', rowHashes: '' };
+  let page = { number: 1, rows: 0, bytes: 0 };
+  // Text of the page goes out of the heap a batch at a time: what lives for a page is copied by the collector again and again.
+  let packed: Buffer[] = [];
+  let lines = '';
+  let rowHashes = '';
+  const pack = (): void => {
+    packed.push(Buffer.from(lines));
+    contentHash.update(rowHashes);
+    lines = rowHashes = '';
+  };
 
   // Pages are written while the next are read: packing them and the disk take as long as reading does.
   const writes = new Set<Promise<void>>();
   const writePage = async (): Promise<void> => {
     if (writes.size >= WRITES_AT_ONCE) await Promise.race(writes);
-    const write = writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), page.lines);
+    pack();
+    const write = writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), Buffer.concat(packed));
+    packed = [];
     writes.add(write);
     write.then(() => writes.delete(write), () => {}); // a failed one stays, and rejects what waits for it
     if (keyed) keys.endPage();
     bytes += page.bytes;
-    contentHash.update(page.rowHashes);
-    page = { number: page.number + 1, rows: 0, bytes: 0, lines: '', rowHashes: '' };
+    page = { number: page.number + 1, rows: 0, bytes: 0 };
     heartbeat({ pages: page.number - 1, rows });
   };
 
@@ -168,14 +178,15 @@ async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): P
       const key = blank ? null : keyed ? itemKey(keyIndexes.map((index) => cells[index])) : String(row);
       const rowHash = hashRow(cells);
       if (keyed) keys.add(key);
-      page.rowHashes += rowHash;
+      rowHashes += rowHash;
       const line = pageLine({ row, key, rowHash, cells });
-      page.lines += line;
+      lines += line;
       page.bytes += line.length;
       page.rows++;
       rows++;
       if (pageIsFull(size, page.rows, page.bytes)) await writePage();
     }
+    pack();
     heartbeat({ pages: page.number - 1, rows });
   }
   if (page.rows > 0) await writePage();

@@ -10,16 +10,18 @@ import type { Blobs } from './blobs.ts';
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
-const FASTEST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+/** Chunks of some of a page's size: with the default of 16 KB a page would go back and forth between threads dozens of times. */
+const FASTEST = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: 1 << 18 };
+const UNPACKED = { chunkSize: 1 << 20 };
 
-async function writeLines(blobs: Blobs, key: string, lines: string): Promise<void> {
+async function writeLines(blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> {
   await blobs.put(key, await compress(lines, FASTEST));
 }
 
 async function readText(blobs: Blobs, key: string): Promise<string> {
   const packed = await blobs.get(key);
   try {
-    return (await decompress(packed)).toString();
+    return (await decompress(packed, UNPACKED)).toString();
   } catch (error) {
     throw damaged(key, error);
   }
@@ -41,7 +43,8 @@ type PageHead = [row: number, key: string | null, rowHash: string];
 export const pageLine = ({ row, key, rowHash, cells }: PageRow): string =>
   `${JSON.stringify([row, key, rowHash] satisfies PageHead)}\t${JSON.stringify(cells)}\n`;
 
-export const writePageFile = (blobs: Blobs, key: string, lines: string): Promise<void> => writeLines(blobs, key, lines);
+/** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
+export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeLines(blobs, key, lines);
 
 /** A row whose cells stay text until somebody asks: of a page that is unchanged nobody does, and text costs the collector nothing. */
 class StoredRow implements PageRow {

@@ -84,8 +84,8 @@ export class SqliteFile {
     // FULL: a commit is on the disk when it returns. A power cut loses nothing that was acknowledged, and the two files agree.
     this.db.pragma('synchronous = FULL');
     this.db.pragma(`cache_size = -${cacheKib}`);
-    // 16 MB of log before it is folded in: pages that bulk writes touch again and again are then copied once.
-    this.db.pragma('wal_autocheckpoint = 4000');
+    // 64 MB of log before it is folded in: pages that bulk writes touch again and again are then copied once.
+    this.db.pragma('wal_autocheckpoint = 16000');
     // Only an older file is written, so that opening waits for no writer.
     if (await this.read(() => this.#knownVersion(migrations)) === migrations.length) return;
     await this.write(() => {
