@@ -7,6 +7,7 @@ import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../
 import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, readOf } from './documents.ts';
+import { gathering } from './gathering.ts';
 import type { Kind } from './schema.ts';
 
 type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows'>;
@@ -79,6 +80,7 @@ function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key
 
 export function rowMethods(cluster: Cluster): RowMethods {
   const { client, names } = cluster;
+  const gather = gathering(cluster);
 
   /** Those that are there, by id. Read where they are written, so that nothing acknowledged is missed. */
   const readByIds = async <Source extends { tenant: string }>(kind: Kind, tenant: string, ids: string[], fields: (keyof Source & string)[]): Promise<Map<string, Source>> => {
@@ -141,9 +143,8 @@ export function rowMethods(cluster: Cluster): RowMethods {
       const { lane: { tenant }, job, fence } = commit;
       const now = Date.now();
       // All is put into words first: a row that cannot be stops the whole commit.
-      const items = itemWrites(commit, commit.items, now);
       const failed = commit.failed.map((row) => failedRowWrite(commit, row));
-      const refused = refusedRows(await bulk(cluster, items), commit.items);
+      const refused = refusedRows(await gather(commit.items.length, () => itemWrites(commit, commit.items, now)), commit.items);
       const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
       if (failed.length > 0) await takeBackLate(commit);
       if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
