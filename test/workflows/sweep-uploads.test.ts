@@ -38,6 +38,8 @@ test('what began more than a day ago is aborted, what is younger stays, and the 
   await Promise.all([keep(), keep()]);
   const schedule = client.schedule.getHandle('sheaf-sweep-uploads');
   await schedule.pause('An operator looks.');
+  // The server has heard of it, and carries it out in a moment.
+  await eventually(async () => (await schedule.describe()).state.paused);
   await keep();
   expect((await schedule.describe()).state).toMatchObject({ paused: true, note: 'An operator looks.' });
 
