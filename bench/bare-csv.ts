@@ -6,10 +6,9 @@
 import { createReadStream } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { parse } from 'csv-parse';
-import type { Json, RowInput } from '../src/contracts/row.ts';
-import { typedCell } from '../src/domain/infer.ts';
 import { searchText } from '../src/domain/search-text.ts';
 import { LEDGER_MIGRATIONS } from '../src/store/sqlite/schema.ts';
+import { bareRow } from './bare-row.ts';
 
 const ROWS_IN_TRANSACTION = 5_000;
 
@@ -38,13 +37,7 @@ for await (const cells of createReadStream(file, { highWaterMark: 1 << 20 }).pip
     columns = cells;
     continue;
   }
-  const input: RowInput = {};
-  const output: Record<string, Json> = {};
-  for (let index = 0; index < columns.length; index++) {
-    const cell = cells[index] === '' ? null : (cells[index] ?? null);
-    input[columns[index]!] = cell;
-    output[columns[index]!] = typedCell(cell);
-  }
+  const { input, output } = bareRow(columns, cells);
   const { lastInsertRowid } = insertItem.run(cells[0], row, Date.now(), JSON.stringify(output), JSON.stringify(input));
   insertText.run(lastInsertRowid, searchText(input, output));
   if (row % ROWS_IN_TRANSACTION === 0) {

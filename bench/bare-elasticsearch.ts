@@ -6,12 +6,11 @@
 import { createReadStream } from 'node:fs';
 import { Client } from '@elastic/elasticsearch';
 import { parse } from 'csv-parse';
-import type { Json, RowInput } from '../src/contracts/row.ts';
-import { typedCell } from '../src/domain/infer.ts';
 import { searchText } from '../src/domain/search-text.ts';
 import { itemId, itemSource } from '../src/store/elasticsearch/rows.ts';
 import { Names } from '../src/store/elasticsearch/schema.ts';
 import type { ItemWrite, LaneRef } from '../src/store/store.ts';
+import { bareRow } from './bare-row.ts';
 
 const lane: LaneRef = { tenant: 'default', source: 'bench', lane: 'store' };
 const commit = { lane, tags: [], fence: 1n };
@@ -28,13 +27,7 @@ async function* items(path: string): AsyncGenerator<ItemWrite> {
       columns = cells;
       continue;
     }
-    const input: RowInput = {};
-    const output: Record<string, Json> = {};
-    for (let index = 0; index < columns.length; index++) {
-      const cell = cells[index] === '' ? null : (cells[index] ?? null);
-      input[columns[index]!] = cell;
-      output[columns[index]!] = typedCell(cell);
-    }
+    const { input, output } = bareRow(columns, cells);
     yield {
       key: cells[0]!, row, inputHash: 'i'.repeat(22), handlerHash: 'h'.repeat(22), state: 'done', output, error: null, job: 'j'.repeat(26), attempt: 1,
       input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0,
