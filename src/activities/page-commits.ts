@@ -5,7 +5,7 @@
 import { resultLine } from '../blobs/pages.ts';
 import type { BreakerOptions, Counts } from '../contracts/job.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { PageRow } from '../contracts/row.ts';
+import type { PageRow, RowFailure, RowResult } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
 import { searchText } from '../domain/search-text.ts';
@@ -137,23 +137,34 @@ export class PageCommits {
     }
   }
 
-  async #commit(batch: FinishedRow[]): Promise<void> {
+  /** What waits for the disk is text: rows, inputs and outputs die young, before the collector copies them. */
+  #commit(batch: FinishedRow[]): Promise<void> {
     const items: ItemWrite[] = [];
     const failed: FailedRow[] = [];
+    const cleared: number[] = [];
+    const results: FinishedLine[] = [];
     for (const finished of batch) {
       const { row, outcome } = finished;
+      const error = 'error' in outcome ? outcome.error : null;
       items.push(this.#item(finished));
-      if ('error' in outcome) failed.push({ row: row.row, key: row.key, error: outcome.error, input: row.input });
+      if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
+      else if (this.#page.attempt > 1) cleared.push(row.row);
+      results.push({
+        row: row.row, error,
+        line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output } : failedResult(row.row, outcome.error)),
+      });
     }
-    const cleared = this.#page.attempt > 1 ? batch.filter(({ outcome }) => !('error' in outcome)).map(({ row }) => row.row) : [];
-    const refused = await this.#writeRows(items, failed, cleared);
-    this.#uncommitted -= batch.length;
-    this.#uncommittedFaults -= faultsOf(batch);
-    for (const { row, outcome } of batch) {
-      const error = refused.get(row.row) ?? ('error' in outcome ? outcome.error : null);
-      this.lines.set(row.row, resultLine(error === null && 'output' in outcome
-        ? { row: row.row, state: 'done', output: outcome.output }
-        : { row: row.row, state: 'failed', output: null, ...(error !== null && { error }) }));
+    return this.#settle(results, faultsOf(batch), this.#writeRows(items, failed, cleared));
+  }
+
+  async #settle(results: FinishedLine[], faults: number, written: ReturnType<Store['commitRows']>): Promise<void> {
+    const refused = await written;
+    this.#uncommitted -= results.length;
+    this.#uncommittedFaults -= faults;
+    for (const { row, line, error: own } of results) {
+      const refusal = refused.get(row);
+      const error = refusal ?? own;
+      this.lines.set(row, refusal ? resultLine(failedResult(row, refusal)) : line);
       this.#counts[error === null ? 'done' : 'failed']++;
       this.#tried++;
       if (error !== null && isFault(error)) this.#faults++;
@@ -208,3 +219,12 @@ export class PageCommits {
 
 const faultsOf = (rows: readonly FinishedRow[]): number =>
   rows.reduce((faults, { outcome }) => faults + ('error' in outcome && isFault(outcome.error) ? 1 : 0), 0);
+
+/** A row on its way to the store, as its line in the page's result. */
+interface FinishedLine {
+  row: number;
+  line: string;
+  error: RowFailure | null;
+}
+
+const failedResult = (row: number, error: RowFailure): RowResult => ({ row, state: 'failed', output: null, error });
