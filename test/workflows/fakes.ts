@@ -28,7 +28,7 @@ type FakeActivities = JobActivities & Omit<RowActivities, 'checkStores'>;
 
 export interface Stage {
   /** Starts a job of so many pages; `acts` replace activities, and may call what they replace. */
-  start(pages: number, window: number, acts?: (before: FakeActivities, job: FakeJob) => Partial<FakeActivities>): Promise<FakeJob>;
+  start(pages: number, window: number, acts?: (before: FakeActivities, job: FakeJob) => Partial<FakeActivities>, more?: Partial<SheetJobInput>): Promise<FakeJob>;
   stop(): Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
   const running = Promise.all([worker.run(), rows.run()]);
 
   return {
-    async start(pages, window, acts = () => ({})) {
+    async start(pages, window, acts = () => ({}), more = {}) {
       const id = `job_${randomUUID()}`;
       const job: FakeJob = {
         id, records: [], pages: [], firstRun: '', handle: env.client.workflow.getHandle(`${id}/1`),
@@ -84,7 +84,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
         finishJob: async () => ({ counts: counts() }),
       };
       jobs.set(id, { ...plain, ...acts(plain, job) });
-      const input: SheetJobInput = { tenant: 'default', jobId: id, attempt: 1, sequence: 0, priority: 'normal', concurrency: null };
+      const input: SheetJobInput = { tenant: 'default', jobId: id, attempt: 1, sequence: 0, priority: 'normal', concurrency: null, ...more };
       const started = await env.client.workflow.start(WORKFLOWS.sheetJob, { workflowId: `${id}/1`, taskQueue: TASK_QUEUES.jobs, args: [input] });
       job.firstRun = started.firstExecutionRunId;
       return job;
