@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { JobRecord } from '../../src/contracts/job.ts';
 import { timeSkippingEnv } from '../servers/temporal.ts';
-import { door, openStage } from './fakes.ts';
+import { door, openStage, type FakeJob } from './fakes.ts';
 import { historiesOf, replay } from './replay.ts';
 import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
@@ -67,12 +67,30 @@ test("a running job's pages are dispatched as normal once its low priority has a
     await env.sleep(2 * HOUR);
     first.open();
     expect(await job.result()).toMatchObject({ state: 'completed' });
-    const histories = await historiesOf(env.client, job.handle.workflowId, job.firstRun);
-    const pages = histories.flatMap(({ history }) => history.events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
-      (scheduled?.activityType?.name === 'processPage' ? [scheduled.priority?.priorityKey] : []));
-    expect(pages).toEqual([4, 3, 3]);
-    await replay(histories);
+    expect(await prioritiesOf(job, 'processPage')).toEqual([4, 3, 3]);
   } finally {
     await stage.stop();
   }
 });
+
+test('work of low priority that no worker took is offered again as normal once it has aged', async () => {
+  const stage = await openStage(env, { rowsLater: true });
+  try {
+    const start = await env.currentTimeMs();
+    const job = await stage.start(1, 1, (before) => ({ admit: async (input) => ({ ...(await before.admit(input)), agesAt: start + HOUR }) }), { priority: 'low' });
+    await env.sleep(2 * HOUR);
+    stage.startRows();
+    expect(await job.result()).toMatchObject({ state: 'completed' });
+    expect(await prioritiesOf(job, 'openSheet')).toEqual([4, 3]);
+  } finally {
+    await stage.stop();
+  }
+});
+
+/** Temporal's priority keys with which an activity of the job was scheduled, one by one. */
+async function prioritiesOf(job: FakeJob, activity: string): Promise<(number | null | undefined)[]> {
+  const histories = await historiesOf(env.client, job.handle.workflowId, job.firstRun);
+  await replay(histories);
+  return histories.flatMap(({ history }) => history.events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+    (scheduled?.activityType?.name === activity ? [scheduled.priority?.priorityKey] : []));
+}

@@ -29,13 +29,15 @@ type FakeActivities = JobActivities & Omit<RowActivities, 'checkStores'>;
 export interface Stage {
   /** Starts a job of so many pages; `acts` replace activities, and may call what they replace. */
   start(pages: number, window: number, acts?: (before: FakeActivities, job: FakeJob) => Partial<FakeActivities>, more?: Partial<SheetJobInput>): Promise<FakeJob>;
+  /** Where the stage was opened without them. */
+  startRows(): void;
   stop(): Promise<void>;
 }
 
 const one = { done: 1, unchanged: 0, failed: 0, skipped: 0 };
 
 /** One worker for all jobs of a file; each job has its own activities, found by its id. */
-export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
+export async function openStage(env: TestWorkflowEnvironment, { rowsLater = false } = {}): Promise<Stage> {
   const jobs = new Map<string, FakeActivities>();
   const of = (ref: { jobId: string }): FakeActivities => jobs.get(ref.jobId)!;
   const worker = await Worker.create({
@@ -62,9 +64,12 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
       checkStores: async () => {},
     } satisfies RowActivities,
   });
-  const running = Promise.all([worker.run(), rows.run()]);
+  const running = [worker.run()];
+  const startRows = (): void => void running.push(rows.run());
+  if (!rowsLater) startRows();
 
   return {
+    startRows,
     async start(pages, window, acts = () => ({}), more = {}) {
       const id = `job_${randomUUID()}`;
       const job: FakeJob = {
@@ -92,7 +97,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
     async stop() {
       worker.shutdown();
       rows.shutdown();
-      await running;
+      await Promise.all(running);
     },
   };
 }
