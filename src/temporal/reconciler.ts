@@ -69,7 +69,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
   const reconcileResting = async (job: JobRecord): Promise<void> => {
     await reconcile(job);
     // Where the store was put back from a backup, say: it enters the queue again.
-    if (job.state === 'queued' && (await store.queueStanding(job.tenant, job.id, queue.limits, Date.now())) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
+    if (job.state === 'queued' && (await store.queueEntry(job.tenant, job.id)) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
   };
 
   /** Workflows that were terminated while their jobs rested. */
