@@ -4,6 +4,8 @@ import type { JobAnswer } from '../contracts/api.ts';
 import type { JobRecord, Manifest } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
+import type { ApiContext } from './app.ts';
+import { queueAnswer } from './job-queue.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 
@@ -50,11 +52,12 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
   };
 }
 
-/** With the failed rows by code, which a list leaves out. */
-export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobAnswer> {
-  const answer = await jobAnswerOf(store, job);
+/** With the failed rows by code and the place in the queue, which a list leaves out. */
+export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
+  const [queue, answer] = await Promise.all([queueAnswer(store, config, job), jobAnswerOf(store, job)]);
   // Asked for only where there are any: on Elasticsearch it is a search, and people look at jobs often.
-  return { ...answer, errors: answer.progress.failed === 0 ? [] : await store.countFailedRows(job.tenant, job.id) };
+  const errors = answer.progress.failed === 0 ? [] : await store.countFailedRows(job.tenant, job.id);
+  return { ...answer, ...queue, errors };
 }
 
 const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({
