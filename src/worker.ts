@@ -5,8 +5,9 @@ import { createActivities } from './activities/index.ts';
 import { readConfig } from './config.ts';
 import { createContainer, temporalAddress, type Container } from './container.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
-import { localLimits } from './limits/local.ts';
+import { brokeredLimits } from './limits/brokered.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
+import { lease } from './temporal/limit-brokers.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 
@@ -33,8 +34,9 @@ Runtime.install({
 });
 
 const connection = await connect(container);
+const limits = brokeredLimits({ rules: container.limitRules, brokers: { lease: (key, request) => lease(container.temporal, key, request) } });
 const activities = createActivities({
-  store: container.store, blobs: container.blobs, limits: localLimits(), log,
+  store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
 }, container.temporal);
 
@@ -82,6 +84,7 @@ try {
   await reconciler.stop();
   await scheduling;
   await activities.close();
+  await limits.close();
   await connection.close();
   await container.close();
 }
