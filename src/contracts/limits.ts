@@ -45,6 +45,8 @@ export interface LeaseRequest {
   waiting: number;
   /** A server said to hold back for so long; 0: none did. */
   backOffMs: number;
+  /** By user: whose calls were too long in coming, and who will come again after so long. */
+  away: Record<string, number>;
 }
 
 export interface LeaseAnswer {
@@ -90,6 +92,8 @@ export interface LimitWorker {
   running: number;
   waiting: number;
   places: number;
+  /** By user: until when those who made room for others stay away. */
+  away: Record<string, number>;
 }
 
 /** All that the broker of a limit knows. Plain JSON, bounded by users and workers of the last window. */
@@ -125,8 +129,8 @@ export interface LimitStatus {
   project: LimitUse | null;
   tokens: LimitUse | null;
   concurrency: LimitUse | null;
-  /** Those who have called in the last window, or wait. */
-  users: { user: string; used: number; most: number | null; left: number | null; waiting: number }[];
+  /** Those who have called in the last window, wait, or stay away for so long because there was nothing for them. */
+  users: { user: string; used: number; most: number | null; left: number | null; waiting: number; awayMs: number }[];
   /** Calls that wait. */
   waiting: number;
   workers: number;

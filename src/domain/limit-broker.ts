@@ -64,16 +64,17 @@ export class LimitBroker {
     const inWindow = (uses: LimitState['tokens']): number => sumOf(uses.filter(([step]) => (step + 1) * stepOf(rule) + rule.perMs > now));
     const grants = this.#grants();
     const granted = (of: readonly Grant[]): number => of.reduce((sum, { calls }) => sum + calls, 0);
-    const use = (used: number, most: number): LimitUse => ({ used, most, left: Math.max(0, Math.floor(most - used)) });
+    const use = (used: number, most: number): LimitUse => ({ used: Math.max(0, used), most, left: Math.max(0, most - used) });
     const waits = (user: string): number => Object.values(state.workers).reduce((sum, { wants }) => sum + (wants[user] ?? 0), 0);
     const used = inWindow(state.project.uses) + granted(grants);
     const inBucket = rule.perProject === null ? Infinity : rule.perProject.capacity - bucketLevel(state.project, rule, now) - granted(grants);
     const project = rule.perProject === null ? null : use(used, projectMost(rule));
-    const names = new Set([...Object.keys(state.users), ...Object.values(state.workers).flatMap(({ wants }) => Object.keys(wants))]);
+    const awayMs = (user: string): number => Math.max(0, ...Object.values(state.workers).map(({ away }) => (away[user] ?? 0) - now));
+    const names = new Set([...Object.keys(state.users), ...Object.values(state.workers).flatMap(({ wants, away }) => [...Object.keys(wants), ...Object.keys(away)])]);
     const users = [...names].map((user) => {
       const mine = inWindow(state.users[user]?.uses ?? []) + granted(grants.filter((grant) => grant.user === user));
-      return { user, used: mine, most: rule.perUser, left: rule.perUser === null ? null : Math.max(0, rule.perUser - mine), waiting: waits(user) };
-    }).filter((user) => user.used > 0 || user.waiting > 0).sort((a, b) => (a.user < b.user ? -1 : 1));
+      return { user, used: mine, most: rule.perUser, left: rule.perUser === null ? null : Math.max(0, rule.perUser - mine), waiting: waits(user), awayMs: awayMs(user) };
+    }).filter((user) => user.used > 0 || user.waiting > 0 || user.awayMs > 0).sort((a, b) => (a.user < b.user ? -1 : 1));
     return {
       rule,
       project: project && { ...project, left: Math.max(0, Math.floor(Math.min(project.left, inBucket))) },
@@ -87,7 +88,7 @@ export class LimitBroker {
   }
 
   #worker(id: string): LimitWorker {
-    return (this.state.workers[id] ??= { seq: 0, seenAt: 0, wants: {}, tokensPerCall: 0, grants: [], running: 0, waiting: 0, places: 0 });
+    return (this.state.workers[id] ??= { seq: 0, seenAt: 0, wants: {}, tokensPerCall: 0, grants: [], running: 0, waiting: 0, places: 0, away: {} });
   }
 
   #grants(): Grant[] {
@@ -127,6 +128,7 @@ export class LimitBroker {
     worker.running = request.running;
     worker.waiting = request.waiting;
     worker.tokensPerCall = request.tokensPerCall;
+    worker.away = Object.fromEntries(Object.entries(request.away).map(([user, forMs]) => [user, now + forMs]));
     worker.wants = {};
     for (const [user, wanted] of Object.entries(request.wants)) {
       const coming = worker.grants.reduce((sum, grant) => sum + (grant.sentIn === null && grant.user === user ? grant.calls : 0), 0);
@@ -155,7 +157,7 @@ export class LimitBroker {
         this.#count(grant.user, grant.until + ARRIVAL_MS, grant.calls, grant.calls * grant.tokensPerCall);
         return false;
       });
-      if (worker.grants.length === 0 && worker.seenAt < now - LOST_MS) delete state.workers[id];
+      if (worker.grants.length === 0 && worker.seenAt < now - LOST_MS && Object.values(worker.away).every((until) => until < now)) delete state.workers[id];
     }
     dropOldCalls(state.project, state.rule, now);
     dropOld(state.tokens, state.rule, now);

@@ -50,6 +50,7 @@ export function brokeredLimits({ rules, brokers }: { rules: LimitRules; brokers:
       const [scarce, at] = claim.pools.map((pool): [LimitPool, number] => [pool, pool.readyAt(claim.user) ?? now]).reduce((a, b) => (b[1] > a[1] ? b : a));
       if (at - now > PATIENCE_MS || now - claim.since > MOST_PATIENCE_MS) {
         waiting.delete(claim);
+        scarce.left(claim.user, Math.max(0, at - now));
         claim.reject(new LimitReached(scarce.key, Math.max(0, at - now), scarce.answers ? `Limit ${scarce.key} has no call left for now.` : `The broker of limit ${scarce.key} does not answer.`));
         continue;
       }

@@ -70,6 +70,9 @@ export class LimitPool {
   #backOffUntil = 0;
   #backOffTold = true;
   #nextAt = new Map<string, number>();
+  /** Until when those who made room for others stay away, by user. */
+  #away = new Map<string, number>();
+  #awayTold = true;
   #askedAt = 0;
   #intervalMs = 0;
   #answers = true;
@@ -138,6 +141,13 @@ export class LimitPool {
     this.#options.changed();
   }
 
+  /** The user's calls were too long in coming: it will come again after so long. */
+  left(user: string, milliseconds: number): void {
+    this.#away.set(user, performance.now() + milliseconds);
+    this.#awayTold = false;
+    this.ask();
+  }
+
   /** Makes sure that the broker is asked soon. */
   ask(): void {
     this.#loop ??= this.#run().finally(() => { this.#loop = null; });
@@ -180,7 +190,7 @@ export class LimitPool {
     if (this.#closed) return null;
     const due = this.#askedAt + (this.#backOffTold ? this.#intervalMs : 0) - performance.now();
     const busy = this.#options.waiting().size > 0 || this.#inHand.length > 0 || this.#used.length + this.#returned.length > 0
-      || this.#told !== null || !this.#backOffTold || [...this.#open].some(({ counted }) => !counted);
+      || this.#told !== null || !this.#backOffTold || !this.#awayTold || [...this.#open].some(({ counted }) => !counted);
     if (busy) return Math.max(0, due);
     const holds = this.#places !== null && (this.#running > 0 || this.#places > 0);
     return holds ? Math.max(0, this.#running > 0 ? this.#askedAt + RENEW_MS - performance.now() : due) : null;
@@ -219,13 +229,15 @@ export class LimitPool {
     }
     const backOffMs = Math.max(0, this.#backOffUntil - now);
     this.#backOffTold = true;
+    this.#awayTold = true;
+    for (const [user, until] of this.#away) if (until <= now || waiting.has(user)) this.#away.delete(user);
     return {
       worker: this.#options.worker, seq: this.#told.seq, rule: this.#options.rule, configuredAt: this.#options.configuredAt,
       wants, tokensPerCall: this.#estimate(),
       used: this.#told.used.map(({ grant, at, calls, tokens }) => ({ grant, agoMs: Math.max(0, Math.floor(now - at)), calls, tokens })),
       returned: this.#told.returned,
       running: this.#running, waiting: [...waiting.values()].reduce((sum, calls) => sum + calls, 0),
-      backOffMs: Math.ceil(backOffMs),
+      backOffMs: Math.ceil(backOffMs), away: Object.fromEntries([...this.#away].map(([user, until]) => [user, Math.ceil(until - now)])),
     };
   }
 

@@ -2,9 +2,11 @@
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import {
   LEASE_UPDATE, LIMIT_STATUS_QUERY,
-  type LeaseAnswer, type LeaseRequest, type LimitBrokerInput, type LimitStatus,
+  type LeaseAnswer, type LeaseRequest, type LimitBrokerInput, type LimitRule, type LimitStatus,
 } from '../contracts/limits.ts';
+import { SheafError } from '../contracts/errors.ts';
 import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
+import { LimitBroker } from '../domain/limit-broker.ts';
 import { limitWorkflowId } from './workflow-ids.ts';
 
 const PATIENCE_MS = 5_000;
@@ -30,8 +32,29 @@ export function lease(client: Client, key: string, request: LeaseRequest): Promi
   });
 }
 
-/** What a broker says of its limit; null where nobody has used the limit yet. Rejects as `lease` does. */
-export async function limitStatus(client: Client, key: string): Promise<LimitStatus | null> {
+export interface KnownLimit {
+  name: string;
+  configured: boolean;
+  status: LimitStatus;
+}
+
+/** Every limit that is configured or has a broker, by name; one that began just now may be missing. Rejects with `temporal_unavailable`. */
+export async function knownLimits(client: Client, rules: { names: readonly string[]; of(name: string): LimitRule }): Promise<KnownLimit[]> {
+  try {
+    const names = [...new Set([...rules.names, ...(await limitsInUse(client))])].sort();
+    return await Promise.all(names.map(async (name) => ({
+      name, configured: rules.names.includes(name),
+      status: (await limitStatus(client, name)) ?? new LimitBroker(rules.of(name)).status(Date.now()),
+    })));
+  } catch (error) {
+    throw new SheafError('temporal_unavailable', 'The brokers of the limits do not answer.', {
+      remedy: 'They are workflows: look whether Temporal and a worker run; `sheaf system check` tells.', cause: error,
+    });
+  }
+}
+
+/** Null where nobody has used the limit yet. */
+async function limitStatus(client: Client, key: string): Promise<LimitStatus | null> {
   try {
     return await client.withDeadline(Date.now() + PATIENCE_MS, () =>
       client.workflow.getHandle(limitWorkflowId(key)).query<LimitStatus, [number]>(LIMIT_STATUS_QUERY, Date.now()));
@@ -41,8 +64,7 @@ export async function limitStatus(client: Client, key: string): Promise<LimitSta
   }
 }
 
-/** Names of the limits that have a broker; one that began just now may be missing. */
-export async function limitsInUse(client: Client): Promise<string[]> {
+async function limitsInUse(client: Client): Promise<string[]> {
   const names: string[] = [];
   const query = `WorkflowType = '${WORKFLOWS.limitBroker}' AND ExecutionStatus = 'Running'`;
   await client.withDeadline(Date.now() + PATIENCE_MS, async () => {

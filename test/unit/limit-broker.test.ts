@@ -29,7 +29,7 @@ function open(of: LimitRule) {
       seqs.set(worker, seq);
       return step((broker) => broker.lease({
         worker, seq, rule: of, configuredAt: START, wants, tokensPerCall: 0, used: [], returned: [],
-        running: 0, waiting: Object.values(wants).reduce((sum, calls) => sum + calls, 0), backOffMs: 0, ...more,
+        running: 0, waiting: Object.values(wants).reduce((sum, calls) => sum + calls, 0), backOffMs: 0, away: {}, ...more,
       }, now));
     },
   };

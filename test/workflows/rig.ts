@@ -18,11 +18,13 @@ import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
-import { localLimits } from '../../src/limits/local.ts';
+import { brokeredLimits } from '../../src/limits/brokered.ts';
+import { readLimitRules } from '../../src/limits/rules.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import { lease } from '../../src/temporal/limit-brokers.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { realEnv } from '../servers/temporal.ts';
@@ -80,7 +82,14 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
   }
 }
 
-export async function openRig(): Promise<Rig> {
+export interface RigOptions {
+  /** As SHEAF_LIMITS. */
+  limits?: string;
+  /** Pages at once. */
+  rowSlots?: number;
+}
+
+export async function openRig({ limits: given, rowSlots = 100 }: RigOptions = {}): Promise<Rig> {
   const env = await realEnv();
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -92,9 +101,10 @@ export async function openRig(): Promise<Rig> {
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
+  const limits = brokeredLimits({ rules: readLimitRules(given), brokers: { lease: (key, request) => lease(env.client, key, request) } });
   const activities = createActivities({
     store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits, log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
   }, env.client);
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -117,7 +127,7 @@ export async function openRig(): Promise<Rig> {
       };
       const workers = await Promise.all([
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.jobs } }),
-        Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: rowSlots }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
       ]);
       const running = Promise.all(workers.map((worker) => worker.run()));
@@ -190,6 +200,7 @@ export async function openRig(): Promise<Rig> {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
+      await limits.close();
       await gate.close();
       await env.teardown();
       await store.close();
