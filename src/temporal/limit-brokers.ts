@@ -9,13 +9,15 @@ import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
 import { LimitBroker } from '../domain/limit-broker.ts';
 import { limitWorkflowId } from './workflow-ids.ts';
 
-const PATIENCE_MS = 5_000;
+/** What a worker waits for; longer, since it has nothing better to do. */
+const LEASE_MS = 5_000;
+const STATUS_MS = 2_000;
 /** As its tasks are short and everybody waits for them. */
 const PRIORITY = { priorityKey: 1 };
 
 /** Rejects where Temporal, or a worker for the broker's workflow, does not answer in time. */
 export function lease(client: Client, key: string, request: LeaseRequest): Promise<LeaseAnswer> {
-  return client.withDeadline(Date.now() + PATIENCE_MS, async () => {
+  return client.withDeadline(Date.now() + LEASE_MS, async () => {
     try {
       return await client.workflow.getHandle(limitWorkflowId(key)).executeUpdate<LeaseAnswer, [LeaseRequest]>(LEASE_UPDATE, { args: [request] });
     } catch (error) {
@@ -56,7 +58,7 @@ export async function knownLimits(client: Client, rules: { names: readonly strin
 /** Null where nobody has used the limit yet. */
 async function limitStatus(client: Client, key: string): Promise<LimitStatus | null> {
   try {
-    return await client.withDeadline(Date.now() + PATIENCE_MS, () =>
+    return await client.withDeadline(Date.now() + STATUS_MS, () =>
       client.workflow.getHandle(limitWorkflowId(key)).query<LimitStatus, [number]>(LIMIT_STATUS_QUERY, Date.now()));
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
@@ -67,7 +69,7 @@ async function limitStatus(client: Client, key: string): Promise<LimitStatus | n
 async function limitsInUse(client: Client): Promise<string[]> {
   const names: string[] = [];
   const query = `WorkflowType = '${WORKFLOWS.limitBroker}' AND ExecutionStatus = 'Running'`;
-  await client.withDeadline(Date.now() + PATIENCE_MS, async () => {
+  await client.withDeadline(Date.now() + STATUS_MS, async () => {
     for await (const { workflowId } of client.workflow.list({ query })) names.push(workflowId.slice(limitWorkflowId('').length));
   });
   return names;

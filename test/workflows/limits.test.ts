@@ -48,10 +48,10 @@ describe('a job whose limit is used up', () => {
     expect(other.state).toBe('completed');
     expect(await rig.job(job.id)).toMatchObject({ state: 'waiting', cause: 'rate_limit' });
 
-    const [limit] = (await knownLimits(rig.env.client, readLimitRules(LIMITS))).filter(({ name }) => name === 'narrow');
+    const limit = await eventually(async () =>
+      (await knownLimits(rig.env.client, readLimitRules(LIMITS))).find(({ name, status }) => name === 'narrow' && status.users.some(({ awayMs }) => awayMs > 0)));
     expect(limit).toMatchObject({ configured: true, status: { project: { used: 4, most: 160 }, waiting: 0, workers: 1 } });
-    expect(limit!.status.users).toEqual([{ user: 'default/tester', used: 4, most: 4, left: 0, waiting: 0, awayMs: expect.any(Number) }]);
-    expect(limit!.status.users[0]!.awayMs).toBeGreaterThan(0);
+    expect(limit.status.users).toEqual([{ user: 'default/tester', used: 4, most: 4, left: 0, waiting: 0, awayMs: expect.any(Number) }]);
 
     expect(await rig.ended(job.id)).toMatchObject({ state: 'completed', cause: null, until: null });
     expect(api.arrivals.map(({ key }) => key)).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6']);
@@ -99,6 +99,15 @@ describe('a server that says Retry-After', () => {
 });
 
 describe('a broker', () => {
+  test('refuses what is no question of a worker, and goes on', async () => {
+    const job = await rig.create('sound', rowsOf(2), { owner: 'lou', request: calling('narrow', 'lou') });
+    await rig.ended(job.id);
+    const handle = rig.env.client.workflow.getHandle(limitWorkflowId('narrow'));
+    await expect(handle.executeUpdate('lease', { args: ['hello'] })).rejects.toMatchObject({ cause: { type: 'invalid_request' } });
+    await rig.ended((await rig.create('sound', rowsOf(4), { owner: 'lou', request: calling('narrow', 'lou') })).id);
+    expect(api.arrivals).toHaveLength(4);
+  });
+
   test('continues as new with all that it knows, keeps its histories short, and replays', async () => {
     const rule = readLimitRules('{"many": {"perUser": false, "perProject": {"capacity": 1000, "refill": 10}}}').of('many');
     let seq = 0;
