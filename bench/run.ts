@@ -15,6 +15,8 @@ import { limitUse } from './limit-use.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
+import { queue } from './queue.ts';
+import { queuedJobs } from './queued-jobs.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -22,6 +24,8 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'unchanged-rows': unchangedRows,
   'large-file': largeFile,
   latency,
+  queue,
+  'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,
   'limit-use': limitUse,
 };

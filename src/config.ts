@@ -7,6 +7,8 @@ import { readLimitRules } from './limits/rules.ts';
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
 const bytes = z.coerce.number().int().positive();
+const amount = z.coerce.number().int().min(1);
+const share = z.coerce.number().gt(0).max(1);
 const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
 /** Where Elasticsearch answers. A password in an address would be shown wherever the address is. */
 const nodes = z.string()
@@ -38,6 +40,11 @@ export const environmentSchema = z.object({
     }
   }).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
+  SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
+  SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),
+  SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).max(30 * 86_400).default(900).describe('After so long in the queue a job of priority low counts as normal'),
+  SHEAF_WORKER_TARGET_CPU: share.default(0.9).describe('Share of the CPU, 0 to 1, above which a worker takes no further work'),
+  SHEAF_WORKER_TARGET_MEMORY: share.default(0.9).describe('Share of the memory, 0 to 1, above which a worker takes no further work'),
   SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet file that can be uploaded'),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
@@ -68,6 +75,10 @@ export const environmentSchema = z.object({
 });
 
 export type Config = z.infer<typeof environmentSchema>;
+
+export const queueLimits = (config: Config): { perTenant: number; all: number; ageAfterMs: number } => ({
+  perTenant: config.SHEAF_MAX_RUNNING_JOBS_PER_TENANT, all: config.SHEAF_MAX_RUNNING_JOBS, ageAfterMs: config.SHEAF_LOW_PRIORITY_WAIT_SECONDS * 1000,
+});
 
 /** What one setting needs others for. */
 const consistent = environmentSchema.superRefine((config, { addIssue }) => {

@@ -31,12 +31,15 @@ afterAll(async () => {
 
 /** A job of the user's, whose rows call the API under the limit. */
 async function job(limit: keyof typeof LIMITS, user: string, rows: number, more: object = {}): Promise<JobAnswer> {
-  const headers = { 'x-sheaf-owner': user };
-  const upload = await stack.upload(`${user}.csv`, sheetOf(rows), headers);
-  return stack.create({
-    source: { upload }, keyColumns: ['id'],
+  const body = {
+    source: { upload: await stack.upload(`${user}.csv`, sheetOf(rows)) }, keyColumns: ['id'],
     handler: { name: 'module', options: { file: path.join(stack.folder, `${limit}.mjs`), options: { url: api.url, user } } }, ...more,
-  }, headers);
+  };
+  const response = await fetch(`${stack.url}/api/v1/jobs`, {
+    method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json', 'x-sheaf-owner': user },
+  });
+  expect(response.status).toBe(201);
+  return (await response.json()) as JobAnswer;
 }
 const completed = async ({ id }: JobAnswer, rows: number): Promise<void> =>
   expect(await ended(stack, id)).toMatchObject({ state: 'completed', progress: { done: rows, failed: 0 } });
@@ -92,7 +95,7 @@ test('places: never more calls at once; those of a worker that is killed come ba
   api.answerMs = 400;
   const jobs = await Promise.all([1, 2].map((index) => job('places', `place${index}`, 120)));
   await until('both workers to call', async () => callers(api.arrivals).size === 2);
-  await stack.kill('worker2');
+  await stack.kill('worker-2');
   const killed = api.arrivals.length;
   await until('the killed place to be given to the other', async () => (await statusOf('places')).concurrency!.used === 4, 60_000);
   for (const one of jobs) await completed(one, 120);
@@ -110,8 +113,8 @@ test('kill -9 of Temporal and of the worker that has the broker: the limit holds
   // One of them has the broker in its cache.
   await stack.kill('worker');
   await stack.start('worker');
-  await stack.kill('worker2');
-  await stack.start('worker2');
+  await stack.kill('worker-2');
+  await stack.start('worker-2');
   for (const one of jobs) await completed(one, 200);
   expect(mostInWindow(api.arrivals, WINDOW_MS)).toBeLessThanOrEqual(60);
   expect(new Set(api.arrivals.map(({ user, key }) => `${user} ${key}`)).size).toBe(400);

@@ -11,7 +11,7 @@ import { commitHistory } from './histories.ts';
 
 let rig: Rig;
 beforeAll(async () => {
-  rig = await openRig({ limits: JSON.stringify({ gate: { per: 4, perUser: 3 } }) });
+  rig = await openRig({ namedLimits: JSON.stringify({ gate: { per: 4, perUser: 3 } }) });
   await rig.startWorkers();
 });
 afterEach(() => rig.gate.reset());

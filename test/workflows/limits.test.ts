@@ -20,7 +20,7 @@ let rig: Rig;
 let api: MeteredApi;
 beforeAll(async () => {
   // One page at a time: whoever holds the slot holds everybody up.
-  [rig, api] = await Promise.all([openRig({ limits: LIMITS, rowSlots: 1 }), startMeteredApi()]);
+  [rig, api] = await Promise.all([openRig({ namedLimits: LIMITS, rowSlots: 1 }), startMeteredApi()]);
   await Promise.all(['narrow', 'refusing'].map((limit) => writeLimitedHandler(path.join(rig.folder, `${limit}.mjs`), [limit])));
   await writeLimitedHandler(path.join(rig.folder, 'both.mjs'), ['narrow', 'other']);
   await rig.startWorkers();

@@ -17,6 +17,7 @@ import { readResultFile } from '../../src/blobs/pages.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
+import type { QueueLimits } from '../../src/contracts/queue.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { brokeredLimits } from '../../src/limits/brokered.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
@@ -25,6 +26,7 @@ import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
 import { lease } from '../../src/temporal/limit-brokers.ts';
+import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { realEnv } from '../servers/temporal.ts';
@@ -66,7 +68,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(): Promise<void>;
+  close(more?: { keepEnv?: boolean }): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -82,15 +84,21 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
   }
 }
 
+/** Jobs are admitted at once unless a test says otherwise. */
+export const NO_QUEUE: QueueLimits = { perTenant: 1_000, all: 1_000, ageAfterMs: 900_000 };
+
 export interface RigOptions {
+  limits?: QueueLimits;
+  env?: TestWorkflowEnvironment;
+  now?: () => number;
   /** As SHEAF_LIMITS. */
-  limits?: string;
+  namedLimits?: string;
   /** Pages at once. */
   rowSlots?: number;
 }
 
-export async function openRig({ limits: given, rowSlots = 100 }: RigOptions = {}): Promise<Rig> {
-  const env = await realEnv();
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100 }: RigOptions = {}): Promise<Rig> {
+  const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
   const gate = await openGate();
@@ -101,12 +109,14 @@ export async function openRig({ limits: given, rowSlots = 100 }: RigOptions = {}
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
-  const limits = brokeredLimits({ rules: readLimitRules(given), brokers: { lease: (key, request) => lease(env.client, key, request) } });
+  const named = brokeredLimits({ rules: readLimitRules(namedLimits), brokers: { lease: (key, request) => lease(env.client, key, request) } });
+  const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
+  const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const activities = createActivities({
-    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits, log, inputDirs: [folder], handlerDirs: [folder],
+    store: activitiesStore,
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-  }, env.client);
+  }, env.client, queueOf(activitiesStore));
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
 
@@ -143,7 +153,7 @@ export async function openRig({ limits: given, rowSlots = 100 }: RigOptions = {}
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, log });
+      const reconciler = startReconciler({ store, client: env.client, queue: queueOf(store), log });
       try {
         return await work();
       } finally {
@@ -196,13 +206,13 @@ export async function openRig({ limits: given, rowSlots = 100 }: RigOptions = {}
       }
     },
 
-    async close() {
+    async close({ keepEnv = false } = {}) {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
-      await limits.close();
+      await named.close();
       await gate.close();
-      await env.teardown();
+      if (!keepEnv) await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },
