@@ -23,8 +23,9 @@ export async function limitUse({ folder, rounds, scale, say }: Setting): Promise
   const handler = path.join(folder, 'limited.mjs');
   await writeLimitedHandler(handler, ['bench']);
   const sheet = await makeSheet(folder, 2_000);
-  process.env['SHEAF_LIMITS'] = JSON.stringify({ bench: LIMIT });
-  const stack = await benchStack(folder, 'stack', folder);
+  const stack = await benchStack(folder, 'stack', folder, {
+    SHEAF_LIMITS: JSON.stringify({ bench: LIMIT }), SHEAF_MAX_RUNNING_JOBS: String(USERS), SHEAF_MAX_RUNNING_JOBS_PER_TENANT: String(USERS),
+  });
   let second: ChildProcess | undefined;
   const runs: { use: number; most: number; mostOfUser: number; least: number }[] = [];
   try {
@@ -46,7 +47,7 @@ export async function limitUse({ folder, rounds, scale, say }: Setting): Promise
       });
       say(`${Math.round(runs.at(-1)!.use * 1000) / 10} % used, ${runs.at(-1)!.most} in one window`);
       for (const { id } of jobs) await stack.client.call('POST', `/jobs/${id}/cancel`);
-      await new Promise((resolve) => setTimeout(resolve, WINDOW_MS));
+      if (round < rounds - 1) await new Promise((resolve) => setTimeout(resolve, WINDOW_MS));
     }
   } finally {
     second?.kill();

@@ -118,7 +118,15 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     } catch (error) {
       if (!(error instanceof LimitReached)) return false; // stopped while waiting for a place
       again.push(...batch);
-      hold = { until: Date.now() + error.waitMs, leave: true, reason: error.message, refused: false };
+      const until = Date.now() + error.waitMs;
+      // Where a server has refused meanwhile, that is why.
+      hold = hold?.refused ? { ...hold, until: Math.max(until, hold.until), leave: true } : { until, leave: true, reason: error.message, refused: false };
+      return true;
+    }
+    // A server that nobody else knows of has refused while the place was waited for.
+    if (hold && limits.length === 0) {
+      run.limits.settle(lease);
+      again.push(...batch);
       return true;
     }
     let tokens: number | undefined;

@@ -36,7 +36,7 @@ export interface LeaseRequest {
   wants: Record<string, number>;
   /** What a call is expected to take. */
   tokensPerCall: number;
-  /** Calls that were made: of which grant, how many ms ago at the latest, how many, and their tokens. */
+  /** Calls that were made: of which grant, how many ms ago at the latest, how many, and their tokens. No calls: what calls took beside what was told before. */
   used: { grant: number; agoMs: number; calls: number; tokens: number }[];
   /** Calls that will not be made. */
   returned: { grant: number; calls: number }[];

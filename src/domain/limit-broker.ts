@@ -109,8 +109,9 @@ export class LimitBroker {
     const { state } = this;
     const byId = new Map(worker.grants.map((grant) => [grant.id, grant]));
     for (const { grant: id, agoMs, calls, tokens } of request.used) {
+      if (calls === 0) addUse(state.tokens, now - agoMs, tokens, stepOf(state.rule));
       const grant = byId.get(id);
-      if (!grant) continue; // counted already, at the latest that it could have been
+      if (!grant || calls === 0) continue; // counted already, at the latest that it could have been
       const taken = Math.min(calls, grant.calls);
       grant.calls -= taken;
       this.#count(grant.user, now - agoMs, taken, tokens);

@@ -51,7 +51,7 @@ export function brokeredLimits({ rules, brokers }: { rules: LimitRules; brokers:
       if (at - now > PATIENCE_MS || now - claim.since > MOST_PATIENCE_MS) {
         waiting.delete(claim);
         scarce.left(claim.user, Math.max(0, at - now));
-        claim.reject(new LimitReached(scarce.key, Math.max(0, at - now), scarce.answers ? `Limit ${scarce.key} has no call left for now.` : `The broker of limit ${scarce.key} does not answer.`));
+        claim.reject(new LimitReached(scarce.key, Math.max(0, at - now), scarce.reason));
         continue;
       }
       nextAt = Math.min(nextAt, at > now ? at : Infinity, claim.since + MOST_PATIENCE_MS + 1);

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeaseAnswer, LeaseRequest, LimitRule } from '../contracts/limits.ts';
 import { ARRIVAL_MS } from '../domain/limit-broker.ts';
 import type { LimitBrokers } from './limits.ts';
+import { together, type Report } from './report.ts';
 
 /** How often a worker with calls under way, and nothing else to say, tells that it lives. */
 const RENEW_MS = 5_000;
@@ -34,12 +35,6 @@ export interface Call {
   counted: boolean;
 }
 
-interface Told {
-  seq: number;
-  used: { grant: number; at: number; calls: number; tokens: number }[];
-  returned: { grant: number; calls: number }[];
-}
-
 export interface PoolOptions {
   key: string;
   rule: LimitRule;
@@ -57,10 +52,10 @@ export class LimitPool {
   readonly #options: PoolOptions;
   #inHand: InHand[] = [];
   #open = new Set<Call>();
-  #used: Told['used'] = [];
-  #returned: Told['returned'] = [];
+  #used: Report['used'] = [];
+  #returned: Report['returned'] = [];
   /** Sent, and not answered yet. */
-  #told: Told | null = null;
+  #told: Report | null = null;
   #seq = 0;
   /** Calls begun since the last request, by user. */
   #taken = new Map<string, number>();
@@ -86,9 +81,10 @@ export class LimitPool {
     if (options.rule.concurrency !== null) this.#places = 0;
   }
 
-  /** Whether the broker answered when it was asked last. */
-  get answers(): boolean {
-    return this.#answers;
+  /** Why there is no call, for people. */
+  get reason(): string {
+    if (!this.#answers) return `The broker of limit ${this.key} does not answer.`;
+    return this.#backOffUntil > performance.now() ? `The server behind limit ${this.key} asked to be left alone for a while.` : `Limit ${this.key} has no call left for now.`;
   }
 
   /** When the user can call: a moment that has come, one that will, or null where nothing is known. */
@@ -282,20 +278,3 @@ export class LimitPool {
     return this.#options.rule.tokens === null ? 0 : this.#tokensPerCall;
   }
 }
-
-/** Calls of one grant that are told at the same time are told as one, at the latest of their moments within a few milliseconds. */
-function together(used: Told['used']): Told['used'] {
-  const merged: Told['used'] = [];
-  for (const one of used.toSorted((a, b) => a.grant - b.grant || b.at - a.at)) {
-    const last = merged.at(-1);
-    if (last !== undefined && last.grant === one.grant && last.at - one.at < TOLD_TOGETHER_MS && (last.calls > 0) === (one.calls > 0)) {
-      last.calls += one.calls;
-      last.tokens += one.tokens;
-    } else {
-      merged.push({ ...one });
-    }
-  }
-  return merged;
-}
-
-const TOLD_TOGETHER_MS = 5;

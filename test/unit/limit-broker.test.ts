@@ -203,6 +203,9 @@ test('tokens: what calls are expected to take, then what they took', () => {
   const second = broker.lease('w', { a: 10 }, { tokensPerCall: 100, used: [{ grant, agoMs: 0, calls: 3, tokens: 300 }] });
   expect(granted(second)).toBe(7);
   expect(broker.status().tokens).toEqual({ used: 1_000, most: 1_000, left: 0 });
+  // A call took less than was expected when it was counted.
+  broker.lease('w', {}, { tokensPerCall: 100, used: [{ grant, agoMs: 0, calls: 0, tokens: -200 }] });
+  expect(broker.status().tokens).toEqual({ used: 800, most: 1_000, left: 200 });
 });
 
 test('the newest configuration is in force', () => {

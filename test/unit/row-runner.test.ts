@@ -316,6 +316,26 @@ describe('a limit', () => {
     expect(finished.map(({ row }) => row.key)).toEqual(['k1']);
   });
 
+  test('a Retry-After is the reason also where another row has waited for the limit meanwhile', async () => {
+    const { limits } = scarce(1, 20_000);
+    const { wait } = running(async () => {
+      await settle(); // the next row is told that there is no call left
+      return [busy(30)];
+    }, limits);
+    expect(await wait).toMatchObject({ ms: 30_000, refused: true });
+  });
+
+  test('a Retry-After of a handler without limits holds its own page back', async () => {
+    const tries: string[] = [];
+    const handle: Handle = async ([row]) => {
+      tries.push(row!.key);
+      return [busy(30)];
+    };
+    const { wait } = running(handle, localLimits(), { handler: { reads: null, identity: null, batchSize: 1, concurrency: 1, handle, close: async () => {} }, concurrency: 1 });
+    expect(await wait).toMatchObject({ ms: 30_000, refused: true });
+    expect(tries).toEqual(['k1']);
+  });
+
   test('a short Retry-After is waited for inside the page, and the row tried again', async () => {
     const { limits } = scarce(10, 0);
     const tries: string[] = [];
