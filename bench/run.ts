@@ -11,6 +11,7 @@ import Table from 'cli-table3';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
+import { limitUse } from './limit-use.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
@@ -28,6 +29,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,
   stores,
+  'limit-use': limitUse,
 };
 
 const { values } = parseArgs({ options: {

@@ -19,6 +19,9 @@ export const columns = ['received', 'channel', 'product', 'subject', 'message'];
 /** Rows handled at once: as many as the service that you call can take. */
 export const concurrency = 8;
 
+// Names of limits that the service has, held across all jobs and workers; see docs/operations.md:
+//   export const limits = ['my-service'];
+
 /** Goes with the output. Change it (or this file) and every row is handled anew. */
 export const version = 1;
 
@@ -32,7 +35,7 @@ const handle: RowHandler<Options> = async (row, { options, log, signal }) => {
 
   // This is where you would call a model or a service. Pass the signal on, so that pause and cancel reach the call:
   //   const response = await fetch('https://…', { method: 'POST', body: JSON.stringify(row), signal });
-  //   if (response.status === 429) throw new RowError('busy', 'The service is busy', { retryable: true });
+  //   if (response.status === 429) throw new RowError('busy', 'The service is busy', { retryAfterSeconds: Number(response.headers.get('retry-after')) || 5 });
   signal.throwIfAborted();
 
   const urgent = row['channel'] === 'phone' || URGENT.test(`${row['subject'] ?? ''} ${row['message']}`);

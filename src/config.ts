@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { readLimitRules } from './limits/rules.ts';
 
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
@@ -31,6 +32,13 @@ export const environmentSchema = z.object({
   SHEAF_BLOBS: z.enum(['filesystem', 's3']).default('filesystem').describe('Where files live'),
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
+  SHEAF_LIMITS: z.string().superRefine((given, { addIssue }) => {
+    try {
+      readLimitRules(given);
+    } catch (error) {
+      addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    }
+  }).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
   SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
   SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),

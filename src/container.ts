@@ -6,6 +6,7 @@ import type { Blobs } from './blobs/blobs.ts';
 import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
+import { readLimitRules, type LimitRules } from './limits/rules.ts';
 import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
@@ -25,6 +26,7 @@ export interface Container {
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
   sheetLimits: SheetLimits;
+  limitRules: LimitRules;
   close(): Promise<void>;
 }
 
@@ -47,6 +49,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },
+    limitRules: readLimitRules(config.SHEAF_LIMITS),
     async close() {
       await temporal.close();
       await store.close();

@@ -7,6 +7,7 @@ import { readConfig } from './config.ts';
 import { createContainer } from './container.ts';
 import { diagnose } from './diagnosis.ts';
 import { temporalHealth } from './temporal/health.ts';
+import { knownLimits } from './temporal/limit-brokers.ts';
 
 /** How long requests in flight, uploads and downloads among them, may take once the process was told to stop. */
 const DRAIN_MS = 30_000;
@@ -17,7 +18,7 @@ const config = readConfig();
 const container = await createContainer(config, 'api');
 const { log } = container;
 
-const app = createApp({ ...container, temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE), diagnose: () => diagnose(config, container) });
+const app = createApp({ ...container, temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE), diagnose: () => diagnose(config, container), limits: () => knownLimits(container.temporal, container.limitRules) });
 const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, app);
 server.timeout = IDLE_MS;
 

@@ -6,9 +6,10 @@ import { queueLimits, readConfig } from './config.ts';
 import { createContainer, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
-import { localLimits } from './limits/local.ts';
+import { brokeredLimits } from './limits/brokered.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
+import { lease } from './temporal/limit-brokers.ts';
 import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
@@ -36,9 +37,10 @@ Runtime.install({
 
 const connection = await connect(container);
 await keepSchedules({ client: container.temporal, log, storage: container.storage }).catch(refusedNamespace);
+const limits = brokeredLimits({ rules: container.limitRules, brokers: { lease: (key, request) => lease(container.temporal, key, request) } });
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 const activities = createActivities({
-  store: container.store, blobs: container.blobs, limits: localLimits(), log,
+  store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
 }, container.temporal, queue);
 
@@ -92,6 +94,7 @@ try {
   load.stop();
   await reconciler.stop();
   await activities.close();
+  await limits.close();
   await connection.close();
   await container.close();
 }

@@ -1,6 +1,7 @@
 /** Runs one page's open rows through a handler: bounded concurrency, retries of rows, a stop that drains. */
-import type { Limits } from '../limits/limits.ts';
+import type { LimitWait } from '../contracts/messages.ts';
 import type { HandledOutcome, HandledRow, PreparedHandler } from '../handlers/handler.ts';
+import { LimitReached, PATIENCE_MS, type Lease, type Limits } from '../limits/limits.ts';
 
 export interface FinishedRow {
   row: HandledRow;
@@ -15,12 +16,16 @@ export interface RowRun {
   limits: Limits;
   /** Rows under one key share their places, over all pages of the job in this process. */
   limitKey: string;
+  /** Whose calls of the handler's named limits they are: `tenant/owner`. */
+  user: string;
   concurrency: number;
   /** Aborted: no new row starts; rows in flight may finish for `drainMs`, then the handler is aborted. */
   stop: AbortSignal;
   drainMs: number;
   /** Waits before the second, third, … try of a row whose error is retryable. */
   retryDelaysMs: readonly number[];
+  /** Rows that a server refuses for a while (`Retry-After`) fail, instead of being tried again. */
+  lastTry: boolean;
   /** Takes what has finished. A pending promise holds new rows back. */
   finished(rows: FinishedRow[]): Promise<void>;
 }
@@ -37,12 +42,25 @@ interface Waiting {
   readyAt: number;
 }
 
-/** Rows are asked for when their turn comes. Resolves when every row is finished, or nothing is in flight after a stop; rows not reported are untouched or unfinished. */
-export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<void> {
+/** No row starts before `until`; when none is in flight the page ends, if that is far away or `leave` says so. */
+interface Hold {
+  until: number;
+  leave: boolean;
+  reason: string;
+  refused: boolean;
+}
+
+/**
+ * Rows are asked for when their turn comes. Resolves when every row is finished, or nothing is in flight after a stop, or a
+ * limit has no calls for a while, with how long; rows not reported are untouched or unfinished.
+ */
+export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<LimitWait | null> {
   const untried = rows[Symbol.iterator]();
   const abort = new AbortController();
   const inFlight = new Set<Promise<void>>();
   const again: Waiting[] = [];
+  const limits = run.handler.limits ?? [];
+  let hold: Hold | null = null as Hold | null;
   let failure: unknown;
   let wake: () => void = () => {};
 
@@ -58,46 +76,69 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     return batch;
   };
 
-  const call = async (batch: Waiting[]): Promise<void> => {
+  /** Answers the tokens that it took, where they are known. */
+  const call = async (batch: Waiting[]): Promise<number | undefined> => {
     const startedAt = performance.now();
     let outcomes: HandledOutcome[];
     try {
       outcomes = await run.handler.handle(batch.map(({ row }) => row), abort.signal);
       if (outcomes.length !== batch.length) throw new Error(`The handler gave ${outcomes.length} outcomes for ${batch.length} rows.`);
     } catch (error) {
-      if (abort.signal.aborted) return; // left undone
+      if (abort.signal.aborted) return undefined; // left undone
       const message = error instanceof Error ? error.message : String(error);
       outcomes = batch.map(() => ({ error: { code: 'handler_error', message, retryable: false } }));
     }
     const latencyMs = (performance.now() - startedAt) / batch.length;
+    const refusedMs = Math.max(...outcomes.map(refusedFor));
+    if (refusedMs > 0) holdBack(refusedMs);
     const finished: FinishedRow[] = [];
     batch.forEach(({ row, tries }, index) => {
       const outcome = outcomes[index]!;
-      const delay = run.retryDelaysMs[tries];
+      const delay = run.lastTry && refusedFor(outcome) > 0 ? undefined : run.retryDelaysMs[tries];
       if ('error' in outcome && outcome.error.retryable && delay !== undefined) {
-        again.push({ row, tries: tries + 1, readyAt: Date.now() + delay });
+        again.push({ row, tries: tries + 1, readyAt: Date.now() + Math.max(delay, refusedFor(outcome)) });
       } else {
         finished.push({ row, outcome, tries: tries + 1, latencyMs });
       }
     });
     if (finished.length > 0) await run.finished(finished);
+    return outcomes.reduce((sum: number | undefined, { tokens }) => (tokens === undefined ? sum : (sum ?? 0) + tokens), undefined);
+  };
+
+  const holdBack = (milliseconds: number): void => {
+    run.limits.backOff(limits, milliseconds);
+    const until = Date.now() + milliseconds;
+    if (until > (hold?.until ?? 0)) hold = { until, leave: false, reason: 'The server that is called asked to be left alone for a while.', refused: true };
   };
 
   const launch = async (batch: Waiting[]): Promise<boolean> => {
-    let lease;
+    let lease: Lease;
     try {
-      lease = await run.limits.take(run.limitKey, run.concurrency, run.stop);
-    } catch {
-      return false; // stopped while waiting for a place
+      lease = await run.limits.take(run.limitKey, run.concurrency, run.stop, { keys: limits, user: run.user, room: run.concurrency - inFlight.size });
+    } catch (error) {
+      if (!(error instanceof LimitReached)) return false; // stopped while waiting for a place
+      again.push(...batch);
+      const until = Date.now() + error.waitMs;
+      // Where a server has refused meanwhile, that is why.
+      hold = hold?.refused ? { ...hold, until: Math.max(until, hold.until), leave: true } : { until, leave: true, reason: error.message, refused: false };
+      return true;
     }
+    // A server that nobody else knows of has refused while the place was waited for.
+    if (hold && limits.length === 0) {
+      run.limits.settle(lease);
+      again.push(...batch);
+      return true;
+    }
+    let tokens: number | undefined;
     const running = call(batch)
+      .then((taken) => { tokens = taken; })
       .catch((error: unknown) => {
         failure ??= error;
         // What cannot be kept must not be paid for: the places that this page leaves would go to the job's other pages, which are about to find out as well.
         run.limits.penalise(run.limitKey, FAILED_HOLD_MS);
       })
       .finally(() => {
-        run.limits.settle(lease);
+        run.limits.settle(lease, tokens);
         inFlight.delete(running);
         wake();
       });
@@ -108,7 +149,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   /** Until something finishes, a row's wait is over, or the stop comes. */
   const pause = (): Promise<void> =>
     new Promise((resolve) => {
-      const readyAt = Math.min(...again.map((entry) => entry.readyAt));
+      const readyAt = hold?.until ?? Math.min(...again.map((entry) => entry.readyAt));
       const timer = Number.isFinite(readyAt) ? setTimeout(done, Math.max(0, readyAt - Date.now())) : undefined;
       run.stop.addEventListener('abort', done, { once: true });
       wake = done;
@@ -120,7 +161,11 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     });
 
   while (!run.stop.aborted && failure === undefined) {
-    if (inFlight.size < run.concurrency) {
+    if (hold) {
+      if (inFlight.size === 0 && (hold.leave || hold.until - Date.now() > PATIENCE_MS)) break;
+      if (hold.until <= Date.now()) hold = null;
+    }
+    if (!hold && inFlight.size < run.concurrency) {
       const batch = takeBatch();
       if (batch.length > 0) {
         if (!(await launch(batch))) break;
@@ -140,4 +185,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     clearTimeout(drain);
   }
   if (failure !== undefined) throw failure;
+  return hold && { ms: Math.max(0, hold.until - Date.now()), reason: hold.reason, refused: hold.refused };
 }
+
+const refusedFor = (outcome: HandledOutcome): number => ('error' in outcome ? (outcome.retryAfterSeconds ?? 0) * 1_000 : 0);

@@ -52,18 +52,18 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
         fence: fence({ ...input, activityAttempt: Context.current().info.attempt }),
       };
       return handlers.with(job, columnNames(manifest), (prepared, handler) =>
-        runPage(deps, job, manifest, at, prepared, handler, input.concurrency ?? prepared.concurrency));
+        runPage(deps, job, manifest, at, prepared, handler, { concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
     },
   };
 }
 
 async function runPage(
   deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry,
-  prepared: PreparedHandler, handler: Handler, concurrency: number,
+  prepared: PreparedHandler, handler: Handler, asked: { concurrency: number; lastTry: boolean },
 ): Promise<ProcessPageAnswer> {
   const { store, limits } = deps;
   if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
-    return { counts: await countsOf(deps, job), complete: true, stopped: null };
+    return { counts: await countsOf(deps, job), complete: true, stopped: null, wait: null };
   }
   const page = await readPlan(deps, job, manifest, at, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
@@ -81,14 +81,14 @@ async function runPage(
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
     await commits.begin(page.plan, input);
-    await runRows(page.plan.open.values().map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
-      handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, concurrency,
+    const wait = await runRows(page.plan.open.values().map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
+      handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
       finished: (rows) => commits.add(rows),
     });
     await commits.close();
     const complete = await writeResult(deps, job, at, page.rows, commits);
-    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped };
+    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped, wait: complete ? null : wait };
   } finally {
     clearInterval(pulse);
   }

@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 import type { Jobs } from '../temporal/jobs.ts';
+import type { KnownLimit } from '../temporal/limit-brokers.ts';
 import { serveDocs } from './docs.ts';
 import { mount } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
@@ -28,6 +29,8 @@ export interface ApiDeps {
   temporalHealth(): Promise<{ workers: number }>;
   /** Never rejects. Everything that the configuration stands on. */
   diagnose(): Promise<SystemCheck[]>;
+  /** What the brokers of named limits say; those that nobody has used are among them where they are configured. Rejects with `temporal_unavailable`. */
+  limits(): Promise<KnownLimit[]>;
   sheetLimits: SheetLimits;
   log: Log;
 }

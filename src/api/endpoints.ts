@@ -2,6 +2,7 @@
 import type { Endpoint } from './endpoint.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
 import { jobEndpoints } from './routes/jobs.ts';
+import { limitEndpoints } from './routes/limits.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
 import { searchEndpoints } from './routes/search.ts';
 import { sourceEndpoints } from './routes/sources.ts';
@@ -9,5 +10,5 @@ import { systemEndpoints } from './routes/system.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
-  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints,
+  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
 ];

@@ -1,4 +1,4 @@
-/** `sheaf system status|config|check`: how the installation is, and what would make it better. */
+/** `sheaf system status|config|check|limits`: how the installation is, and what would make it better. */
 import type { Command } from 'commander';
 import type { SystemAnswer, SystemCheck } from '../contracts/api.ts';
 import { environmentSchema, isSecret } from '../config.ts';
@@ -7,6 +7,7 @@ import { CommandFailure, EXIT } from './failure.ts';
 import { duration, printable } from './format.ts';
 import { printFacts, printTable } from './table.ts';
 import { checkSystem } from './system-check.ts';
+import { addSystemLimits } from './system-limits.ts';
 import type { Terminal } from './terminal.ts';
 
 export function addSystemCommands(program: Command): void {
@@ -21,6 +22,8 @@ export function addSystemCommands(program: Command): void {
       else printStatus(context, status);
       process.exitCode = status.status === 'ok' ? EXIT.ok : EXIT.failed;
     });
+
+  addSystemLimits(system);
 
   system.command('config')
     .description('every variable of the environment: what it is here, its default, what it means')

@@ -350,6 +350,37 @@ export type SystemCheck = z.infer<typeof systemCheck>;
 export const systemChecksAnswer = z.strictObject({ checks: z.array(systemCheck) }).meta({ id: 'SystemChecks' });
 export type SystemChecksAnswer = z.infer<typeof systemChecksAnswer>;
 
+const limitUse = z.strictObject({
+  used: count.meta({ description: 'In the window that ends now, calls that were granted and not made yet among them' }),
+  most: count,
+  left: count.meta({ description: 'What could be taken at once' }),
+});
+
+export const limitAnswer = z
+  .strictObject({
+    name: z.string(),
+    configured: z.boolean().meta({ description: 'False: it has the defaults' }),
+    windowSeconds: z.number(),
+    project: limitUse.nullable().meta({ description: 'Calls of all users of all tenants; null: not limited' }),
+    concurrency: limitUse.nullable().meta({ description: 'Calls at the same time' }),
+    tokens: limitUse.nullable(),
+    waiting: count.meta({ description: 'Calls that pages wait for, of all tenants' }),
+    workers: count.meta({ description: 'Workers that have asked of late' }),
+    backOffUntil: time.optional().meta({ description: 'A server asked to be left alone: nobody calls until then' }),
+    users: z.array(z.strictObject({
+      owner: z.string(),
+      used: count,
+      most: count.nullable(),
+      left: count.nullable(),
+      waiting: count,
+      waitsUntil: time.optional().meta({ description: 'Its jobs are `waiting` until then' }),
+    })).meta({ description: "The tenant's, as far as they called in the last window or wait" }),
+  })
+  .meta({ id: 'Limit' });
+export type LimitAnswer = z.infer<typeof limitAnswer>;
+export const limitsAnswer = z.strictObject({ limits: z.array(limitAnswer) }).meta({ id: 'Limits' });
+export type LimitsAnswer = z.infer<typeof limitsAnswer>;
+
 export const healthAnswer = z.strictObject({ status: z.enum(['ok', 'down']) });
 
 /** Every error: RFC 9457, `application/problem+json`. */

@@ -9,7 +9,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', limitBroker: 'limitBroker' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -145,6 +145,16 @@ export interface ProcessPageInput extends JobRef {
   generation: number;
   dispatch: number;
   concurrency: number | null;
+  /** A server has refused again and again, without a row getting through: rows that it refuses fail now. */
+  lastTry: boolean;
+}
+
+/** Why a page stopped before its end, and its job is to wait. */
+export interface LimitWait {
+  ms: number;
+  reason: string;
+  /** A server refused (`Retry-After`), as opposed to a limit that has no call left. */
+  refused: boolean;
 }
 
 export interface ProcessPageAnswer {
@@ -154,6 +164,8 @@ export interface ProcessPageAnswer {
   complete: boolean;
   /** Set when the circuit breaker tripped. */
   stopped: ErrorBody | null;
+  /** Set when a limit left the page without calls. */
+  wait: LimitWait | null;
 }
 
 export interface FinishJobInput extends JobRef {

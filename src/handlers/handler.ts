@@ -29,7 +29,8 @@ export interface HandledRow {
 /** What became of one row: an output, or why there is none. */
 export type HandledOutcome =
   | { output: Json; tokens?: number; cost?: number | null }
-  | { error: RowFailure; tokens?: number; cost?: number | null };
+  /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
+  | { error: RowFailure; tokens?: number; cost?: number | null; retryAfterSeconds?: number };
 
 export interface PreparedHandler {
   /** Columns that it reads, which make the input hash; null: all. */
@@ -40,6 +41,8 @@ export interface PreparedHandler {
   batchSize: number;
   /** Calls at once, unless the job says otherwise. */
   concurrency: number;
+  /** Named limits: each call of `handle` takes one call of every one of them, or waits. */
+  limits?: readonly string[];
   /**
    * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
    * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone).

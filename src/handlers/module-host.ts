@@ -7,6 +7,7 @@ import { registerHooks, stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
+import { LIMIT_NAME } from '../contracts/limits.ts';
 import type { RowFailure } from '../contracts/row.ts';
 import type { HandledRow, HandlerLog } from './handler.ts';
 import { RUNNING, STARTED } from './module-protocol.ts';
@@ -17,6 +18,7 @@ const DEFAULT_CONCURRENCY = 8;
 const MAX_OUTPUT_BYTES = 1_000_000;
 const MAX_MESSAGE_CHARS = 1_000;
 const MAX_STACKS = 100;
+const MAX_RETRY_AFTER_SECONDS = 86_400;
 const CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
 type ModuleFunction = (rows: unknown, context: object) => unknown;
@@ -79,7 +81,7 @@ async function host(data: HostData): Promise<void> {
       answer = await answer;
       outcomes = loaded.batchSize === null ? [outcome(answer, rows)] : batchOutcomes(answer, rows);
     } catch (error) {
-      const failed = { error: failure(error, rows) };
+      const failed = failedOutcome(error, rows);
       outcomes = rows.map(() => failed);
     }
     aborts.delete(id);
@@ -100,7 +102,7 @@ async function host(data: HostData): Promise<void> {
   }
 
   function outcome(output: unknown, rows: HandledRow[]): HostOutcome {
-    if (output instanceof Error) return { error: failure(output, rows) };
+    if (output instanceof Error) return failedOutcome(output, rows);
     let json: string | undefined;
     try {
       json = JSON.stringify(output === undefined ? null : output);
@@ -110,6 +112,11 @@ async function host(data: HostData): Promise<void> {
     if (json === undefined) return invalidOutput(`The output is a ${typeof output}, which JSON does not have`);
     const bytes = Buffer.byteLength(json);
     return bytes > MAX_OUTPUT_BYTES ? invalidOutput(`The output has ${bytes} bytes; at most ${MAX_OUTPUT_BYTES} are kept`) : { json };
+  }
+
+  function failedOutcome(error: unknown, rows: HandledRow[]): HostOutcome {
+    const after = isRowError(error) ? Number(error.retryAfterSeconds) : NaN;
+    return { error: failure(error, rows), ...(after > 0 && { retryAfterSeconds: Math.min(after, MAX_RETRY_AFTER_SECONDS) }) };
   }
 
   function failure(error: unknown, rows: HandledRow[]): RowFailure {
@@ -133,20 +140,21 @@ async function host(data: HostData): Promise<void> {
 
 /** Throws an error whose message says what of the module's exports is wrong. */
 function described(exported: Record<string, unknown>): LoadedModule {
-  const { version = null, columns = null, batchSize = null, concurrency = DEFAULT_CONCURRENCY } = exported;
+  const { version = null, columns = null, batchSize = null, concurrency = DEFAULT_CONCURRENCY, limits = [] } = exported;
   if (!('default' in exported)) throw new Error(`it has no default export; it exports ${Object.keys(exported).join(', ') || 'nothing'}`);
   if (typeof exported['default'] !== 'function') throw new Error('its default export is not a function');
   if (version !== null && typeof version !== 'string' && typeof version !== 'number') throw new Error('its export "version" must be a string or a number');
   if (columns !== null && !(Array.isArray(columns) && columns.every((name): name is string => typeof name === 'string'))) throw new Error('its export "columns" must be an array of column names');
   if (batchSize !== null && !isCount(batchSize)) throw new Error('its export "batchSize" must be a whole number from 1 to 1000');
   if (!isCount(concurrency)) throw new Error('its export "concurrency" must be a whole number from 1 to 1000');
-  return { version, columns, batchSize, concurrency };
+  if (!(Array.isArray(limits) && limits.every((name): name is string => typeof name === 'string' && LIMIT_NAME.test(name)))) throw new Error('its export "limits" must be an array of names of limits');
+  return { version, columns, batchSize, concurrency, limits: [...new Set(limits)] };
 }
 
 const isCount = (value: unknown): value is number => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 1000;
 
 /** By shape too: a module may bring a copy of the class. */
-function isRowError(error: unknown): error is { code: string; message: string; retryable: boolean; column?: unknown } {
+function isRowError(error: unknown): error is { code: string; message: string; retryable: boolean; column?: unknown; retryAfterSeconds?: unknown } {
   if (error instanceof RowError) return CODE.test(error.code);
   if (typeof error !== 'object' || error === null) return false;
   const { code, message, retryable } = error as Record<string, unknown>;

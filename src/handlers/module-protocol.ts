@@ -26,6 +26,8 @@ export interface LoadedModule {
   /** Null: it takes one row a call. */
   batchSize: number | null;
   concurrency: number;
+  /** Names of limits that each call takes from. */
+  limits: string[];
 }
 
 export interface HostCall {
@@ -34,7 +36,7 @@ export interface HostCall {
 }
 
 /** `json` is the output's text. */
-export type HostOutcome = { json: string } | { error: RowFailure };
+export type HostOutcome = { json: string } | { error: RowFailure; retryAfterSeconds?: number };
 
 export type ToHost = { calls: HostCall[] } | { abort: number; reason: string } | { ping: true };
 export type FromHost =

@@ -32,13 +32,14 @@ export const module: Handler<z.output<typeof options>> = {
   prepare: async ({ file, options: own, timeoutSeconds }, { handlerDirs, columns, log }) => {
     const thread = new ModuleThread({ file: await allowedFile(file, handlerDirs), options: own, columns, timeoutSeconds, log });
     try {
-      const { hash, version, columns: reads, batchSize, concurrency } = await thread.load();
+      const { hash, version, columns: reads, batchSize, concurrency, limits } = await thread.load();
       if (reads !== null) requireColumns(reads, columns, 'columns');
       return {
         reads,
         identity: { file: hash, version, options: own },
         batchSize: batchSize ?? 1,
         concurrency,
+        limits,
         handle: (rows, signal) => thread.call(reads === null ? rows : rows.map((row) => ({ ...row, input: only(row.input, reads) })), signal),
         close: () => thread.close(),
       };

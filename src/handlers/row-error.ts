@@ -10,12 +10,15 @@ export class RowError extends Error {
   /** Whether the same row may succeed unchanged, later. A row that may not is left alone until it or the handler changes. */
   readonly retryable: boolean;
   readonly column: string | undefined;
+  /** A server said to leave it alone for so long (`Retry-After`): nobody calls it meanwhile, and the row is tried again then. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: string, message: string, more: { retryable?: boolean; column?: string } = {}) {
+  constructor(code: string, message: string, more: { retryable?: boolean; column?: string; retryAfterSeconds?: number } = {}) {
     super(message);
     this.code = code;
-    this.retryable = more.retryable ?? false;
+    this.retryable = more.retryable ?? more.retryAfterSeconds !== undefined;
     this.column = more.column;
+    this.retryAfterSeconds = more.retryAfterSeconds;
   }
 }
 

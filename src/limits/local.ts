@@ -1,4 +1,4 @@
-/** Limits held inside one process: a counting semaphore a key. */
+/** Places held inside one process: a counting semaphore a key. It knows no named limits; those are `brokered.ts`. */
 import type { Lease, Limits } from './limits.ts';
 
 interface Place {
@@ -71,5 +71,7 @@ export function localLimits(now: () => number = Date.now): Limits {
       places.set(key, place);
       place.heldUntil = Math.max(place.heldUntil, now() + milliseconds);
     },
+
+    backOff() {},
   };
 }

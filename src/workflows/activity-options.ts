@@ -40,5 +40,12 @@ export const STORES: ActivityOptions = {
 /** How long a job waits at least before it asks again what the store or the blobs refused. */
 export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as const;
 
+/** How long a job waits at least for a limit: longer each time, as long as no row gets through. */
+export const LIMIT_WAIT_MS = { first: 250, factor: 2, most: 15_000 } as const;
+/** A page is there so long before a limit has calls again: it takes a moment until its rows ask. */
+export const LIMIT_LEAD_MS = 500;
+/** How often in a row a server may refuse (`Retry-After`), without a row getting through, before rows that it refuses fail. */
+export const MOST_REFUSALS = 10;
+
 /** Events after which a run continues as new; a run stays under 2,000. */
 export const MAX_HISTORY_EVENTS = 1_500;

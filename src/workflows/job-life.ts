@@ -16,6 +16,7 @@ import {
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
+import { LimitPause } from './limit-pause.ts';
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
 /** How long a control Update waits for rows in flight before it answers `pausing` or `cancelling`. */
@@ -40,6 +41,8 @@ export abstract class JobLife {
   protected error: ErrorBody | null = null;
   /** Something that the job stands on refused: wait and try again. */
   protected refused: ErrorBody | null = null;
+  /** A limit that has no calls for a while. */
+  protected readonly limit = new LimitPause();
   protected capacityWaitMs: number = CAPACITY_WAIT_MS.first;
   /** Interrupts the activities of the step that is under way. */
   #step: CancellationScope | null = null;
@@ -118,6 +121,14 @@ export abstract class JobLife {
     if (this.historyIsFull()) await this.continueAsNew();
   }
 
+  /** In the open, and without holding a slot. */
+  protected async waitForLimit(): Promise<void> {
+    const { until, reason } = this.limit.begin();
+    await this.enter('waiting', { cause: 'rate_limit', until: new Date(until).toISOString(), reason });
+    await condition(() => this.wanted !== 'running', Math.max(1, until - Date.now()));
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
   /** Answers the final counts. Throws the error, where there is one, when all is written down. */
   protected async finish(state: EndedState, error: ErrorBody | null): Promise<Counts> {
     const finish = this.activities<JobActivities>({ ...FINISH, summary: `end as ${state}` }, TASK_QUEUES.jobs);
@@ -165,7 +176,7 @@ export abstract class JobLife {
   /** Whether the step under way may start something. One that was interrupted drains, also when a resume came since, and the next step goes on. */
   protected mayGoOn(): boolean {
     const interrupted = this.#step?.consideredCancelled ?? true;
-    return !interrupted && this.wanted === 'running' && !this.error && !this.refused && !this.historyIsFull();
+    return !interrupted && this.wanted === 'running' && !this.error && !this.refused && !this.limit.reached && !this.historyIsFull();
   }
 
   /** Sorts a failed activity: an interruption is none, an absent store is waited for, all else ends the job. */

@@ -57,6 +57,8 @@ class SheetJob extends JobLife {
         if (this.wanted === 'running') await this.#openSheet();
       } else if (this.#pending.length === 0) {
         return this.#end('completed', null);
+      } else if (this.limit.reached) {
+        await this.waitForLimit();
       } else {
         await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
@@ -96,8 +98,11 @@ class SheetJob extends JobLife {
     try {
       const answer = await rows.processPage({
         ...this.ref(), page, generation: this.generation, dispatch: ++this.#dispatches, concurrency: this.concurrency,
+        lastTry: this.limit.lastTry,
       });
+      if (finished(answer.counts) > finished(this.#counts)) this.limit.eased();
       this.#counts = answer.counts;
+      if (answer.wait) this.limit.add(answer.wait);
       if (answer.stopped) this.error ??= answer.stopped;
       if (answer.complete) this.capacityWaitMs = CAPACITY_WAIT_MS.first;
       else this.#pending = returnPage(this.#pending, page);
@@ -109,9 +114,8 @@ class SheetJob extends JobLife {
 
   async #end(state: EndedState, error: ErrorBody | null): Promise<SheetJobResult> {
     this.#counts = await this.finish(state, error);
-    const { done, unchanged, failed, skipped } = this.#counts;
     const total = this.#sheet?.total ?? null;
-    return { state, total, counts: this.#counts, remaining: Math.max(0, (total ?? 0) - done - unchanged - failed - skipped) };
+    return { state, total, counts: this.#counts, remaining: Math.max(0, (total ?? 0) - finished(this.#counts)) };
   }
 
   protected continued(): Promise<never> {
@@ -130,3 +134,5 @@ class SheetJob extends JobLife {
     };
   }
 }
+
+const finished = ({ done, unchanged, failed, skipped }: Counts): number => done + unchanged + failed + skipped;

@@ -21,7 +21,9 @@ import type { Cell, RowResult } from '../../src/contracts/row.ts';
 import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
+import { readLimitRules } from '../../src/limits/rules.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
+import { knownLimits } from '../../src/temporal/limit-brokers.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -61,6 +63,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const logged: string[] = [];
   const given: ApiDeps = {
     config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

@@ -1,16 +1,17 @@
 /** Makes the committed histories: real jobs on the real server, one for each way that a job can go. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { isEnded, type JobRecord } from '../../src/contracts/job.ts';
-import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { closeWorkflowId, deleteWorkflowId, jobWorkflowId, limitWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { door, openStage } from '../workflows/fakes.ts';
+import { gateModule } from '../workflows/gate.ts';
 import { historiesOf } from '../workflows/replay.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from '../workflows/rig.ts';
 import { commitHistory } from './histories.ts';
 
 let rig: Rig;
 beforeAll(async () => {
-  rig = await openRig();
+  rig = await openRig({ namedLimits: JSON.stringify({ gate: { per: 4, perUser: 3 } }) });
   await rig.startWorkers();
 });
 afterEach(() => rig.gate.reset());
@@ -93,6 +94,13 @@ test('waiting for a lane, and deleted in the end', async () => {
   await rig.jobs.remove(TENANT, first.id);
   await eventually(async () => (await rig.store.getJob(TENANT, first.id)) === null);
   await commit('delete-job', deleteWorkflowId(first.id));
+});
+
+test('waiting for a limit, whose broker goes on', async () => {
+  const file = await gateModule(rig.folder, 'limited.mjs', "export const limits = ['gate'];");
+  const job = await rig.ended((await rig.create('limited', rowsOf(5), { request: { ...(await rig.gated()), options: { file, options: { url: rig.gate.url } } } })).id);
+  await commit('waiting-for-a-limit', jobWorkflowId(job.id, 1));
+  await commitHistory('limit-broker', (await historiesOf(rig.env.client, limitWorkflowId('gate'))).at(-1)!.history);
 });
 
 test('terminated, and closed by the reconciler', async () => {

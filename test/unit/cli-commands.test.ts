@@ -251,3 +251,18 @@ describe('usage', () => {
     expect(loud.err).toContain('    at ');
   });
 });
+
+test('limits are listed with what is used, left and waited for', async () => {
+  const limit = {
+    name: 'openai', configured: false, windowSeconds: 60, project: { used: 80, most: 300, left: 220 }, concurrency: { used: 3, most: 10, left: 7 }, tokens: null,
+    waiting: 5, workers: 2, users: [{ owner: 'ann', used: 60, most: 60, left: 0, waiting: 5 }],
+  };
+  await serve(() => ({ status: 200, json: { limits: [limit] } }));
+  const { out, code } = await run(['system', 'limits']);
+  expect(code).toBe(0);
+  expect(out.split('\n').slice(1, 4).map((line) => line.trim().split(/\s{2,}/))).toEqual([
+    ['openai', '60 s', 'all', '80 / 300', '220', '5', 'defaults'], ['all, at once', '3 / 10', '7'], ['ann', '60 / 60', '0', '5'],
+  ]);
+  expect(JSON.parse((await run(['system', 'limits', '--json'])).out)).toEqual({ limits: [limit] });
+  expect(asks()).toEqual(['GET /system/limits', 'GET /system/limits']);
+});

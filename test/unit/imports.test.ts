@@ -24,7 +24,8 @@ const ROOMS: Record<string, string[]> = {
   embedded: ['temporal', 'config', 'container'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'config', 'embedded', 'store', 'container', 'diagnosis'],
-  config: [],
+  // The rules of named limits are part of the configuration.
+  config: ['limits'],
   log: ['config'],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };

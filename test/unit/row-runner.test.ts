@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runRows, type FinishedRow, type RowRun } from '../../src/activities/row-runner.ts';
 import type { HandledOutcome, HandledRow } from '../../src/handlers/handler.ts';
+import { LimitReached, type Claim, type Limits } from '../../src/limits/limits.ts';
 import { localLimits } from '../../src/limits/local.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] }));
@@ -21,7 +22,7 @@ function start(count: number, handle: Handle, more: Partial<RowRun> & { batchSiz
   let state: 'running' | 'ended' | unknown = 'running';
   const run = runRows(rows(count), {
     handler: { reads: null, identity: null, batchSize, concurrency: 1, handle, close: async () => {} },
-    limits: localLimits(), limitKey: 'job', concurrency: 2, stop: stop.signal, drainMs: 30_000, retryDelaysMs: [1_000, 3_000],
+    limits: localLimits(), limitKey: 'job', user: 'default/tester', lastTry: false, concurrency: 2, stop: stop.signal, drainMs: 30_000, retryDelaysMs: [1_000, 3_000],
     finished: async (some) => void finished.push(...some),
     ...given,
   }).then(() => void (state = 'ended'), (error: unknown) => void (state = error));
@@ -239,7 +240,7 @@ describe('commits', () => {
     const stop = new AbortController();
     const run = runRows(source(), {
       handler: { reads: null, identity: null, batchSize: 1, concurrency: 1, handle, close: async () => {} },
-      limits: localLimits(), limitKey: 'job', concurrency: 4, stop: stop.signal, drainMs: 0, retryDelaysMs: [], finished: async () => {},
+      limits: localLimits(), limitKey: 'job', user: 'default/tester', lastTry: false, concurrency: 4, stop: stop.signal, drainMs: 0, retryDelaysMs: [], finished: async () => {},
     });
     await settle();
     expect(asked).toBe(4);
@@ -247,5 +248,112 @@ describe('commits', () => {
     await settle();
     await vi.advanceTimersByTimeAsync(2_000);
     await run;
+  });
+});
+
+describe('a limit', () => {
+  /** Gives so many calls, then says each time how long there will be none. */
+  function scarce(calls: number, waitMs: number) {
+    const places = localLimits();
+    const claims: Claim[] = [];
+    const backedOff: [keys: readonly string[], milliseconds: number][] = [];
+    const limits: Limits = {
+      ...places,
+      take(key, concurrency, signal, claim) {
+        claims.push(claim!);
+        return calls-- > 0 ? places.take(key, concurrency, signal) : Promise.reject(new LimitReached('openai', waitMs, 'Nothing left.'));
+      },
+      backOff: (keys, milliseconds) => void backedOff.push([keys, milliseconds]),
+    };
+    return { limits, claims, backedOff, more: (some: number) => { calls = some; } };
+  }
+
+  const running = (handle: Handle, limits: Limits, more: Partial<RowRun> = {}) => {
+    const finished: FinishedRow[] = [];
+    const wait = runRows(rows(5), {
+      handler: { reads: null, identity: null, batchSize: 1, concurrency: 1, limits: ['openai'], handle, close: async () => {} },
+      limits, limitKey: 'job', user: 'default/ann', concurrency: 2, stop: new AbortController().signal, drainMs: 1_000, retryDelaysMs: [1_000, 3_000],
+      lastTry: false, finished: async (some) => void finished.push(...some), ...more,
+    });
+    return { finished, wait };
+  };
+  const busy = (retryAfterSeconds: number): HandledOutcome => ({ error: { code: 'busy', message: 'Busy.', retryable: true }, retryAfterSeconds });
+
+  test('that has no call left ends the page once its rows in flight have finished, however long they take', async () => {
+    const { limits, claims } = scarce(2, 40_000);
+    const { handle, answer } = slow();
+    const { finished, wait } = running(handle, limits);
+    await settle();
+    await answer('k1');
+    await vi.advanceTimersByTimeAsync(20_000);
+    await answer('k2');
+    expect(await wait).toEqual({ ms: 20_000, reason: 'Nothing left.', refused: false });
+    expect(finished.map(({ row }) => row.key)).toEqual(['k1', 'k2']);
+    expect(claims[0]).toEqual({ keys: ['openai'], user: 'default/ann', room: 2 });
+  });
+
+  test('that has calls again while rows are in flight is used at once', async () => {
+    const { limits, more } = scarce(1, 3_000);
+    const { handle, answer, calls } = slow();
+    const { finished, wait } = running(handle, limits);
+    await settle();
+    more(10);
+    await vi.advanceTimersByTimeAsync(3_000);
+    await settle();
+    expect(calls).toEqual(['k1', 'k2']);
+    await answer('k1', 'k2');
+    await answer('k3', 'k4');
+    await answer('k5');
+    expect(await wait).toBeNull();
+    expect(finished).toHaveLength(5);
+  });
+
+  test('a Retry-After holds everybody back; the page ends with how long, and the row that was refused stays open', async () => {
+    const { limits, backedOff } = scarce(10, 0);
+    const { finished, wait } = running(async ([row]) => [row!.key === 'k2' ? busy(30) : { output: 1 }], limits, { concurrency: 1 });
+    expect(await wait).toMatchObject({ ms: 30_000, refused: true });
+    expect(backedOff).toEqual([[['openai'], 30_000]]);
+    expect(finished.map(({ row }) => row.key)).toEqual(['k1']);
+  });
+
+  test('a Retry-After is the reason also where another row has waited for the limit meanwhile', async () => {
+    const { limits } = scarce(1, 20_000);
+    const { wait } = running(async () => {
+      await settle(); // the next row is told that there is no call left
+      return [busy(30)];
+    }, limits);
+    expect(await wait).toMatchObject({ ms: 30_000, refused: true });
+  });
+
+  test('a Retry-After of a handler without limits holds its own page back', async () => {
+    const tries: string[] = [];
+    const handle: Handle = async ([row]) => {
+      tries.push(row!.key);
+      return [busy(30)];
+    };
+    const { wait } = running(handle, localLimits(), { handler: { reads: null, identity: null, batchSize: 1, concurrency: 1, handle, close: async () => {} }, concurrency: 1 });
+    expect(await wait).toMatchObject({ ms: 30_000, refused: true });
+    expect(tries).toEqual(['k1']);
+  });
+
+  test('a short Retry-After is waited for inside the page, and the row tried again', async () => {
+    const { limits } = scarce(10, 0);
+    const tries: string[] = [];
+    const { finished, wait } = running(async ([row]) => {
+      tries.push(row!.key);
+      return [tries.length === 1 ? busy(1.5) : { output: 1 }];
+    }, limits, { concurrency: 1 });
+    await settle();
+    expect(tries).toEqual(['k1']);
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(await wait).toBeNull();
+    expect(finished).toHaveLength(5);
+  });
+
+  test('a row that is refused in the last try fails', async () => {
+    const { limits } = scarce(10, 0);
+    const { finished, wait } = running(async () => [busy(30)], limits, { concurrency: 1, lastTry: true });
+    expect(await wait).toMatchObject({ refused: true });
+    expect(finished).toMatchObject([{ row: { key: 'k1' }, outcome: { error: { code: 'busy' } } }]);
   });
 });

@@ -84,7 +84,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
         openSheet: async () => ({ total: pages, window, pending: [[1, pages]], counts: { ...one, done: 0 } }),
         processPage: async (input) => {
           job.pages.push(input);
-          return { counts: counts(), complete: true, stopped: null };
+          return { counts: counts(), complete: true, stopped: null, wait: null };
         },
         finishJob: async () => ({ counts: counts() }),
       };

@@ -19,11 +19,13 @@ import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import type { QueueLimits } from '../../src/contracts/queue.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
-import { localLimits } from '../../src/limits/local.ts';
+import { brokeredLimits } from '../../src/limits/brokered.ts';
+import { readLimitRules } from '../../src/limits/rules.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import { lease } from '../../src/temporal/limit-brokers.ts';
 import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
@@ -85,7 +87,17 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
 /** Jobs are admitted at once unless a test says otherwise. */
 export const NO_QUEUE: QueueLimits = { perTenant: 1_000, all: 1_000, ageAfterMs: 900_000 };
 
-export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?: QueueLimits; env?: TestWorkflowEnvironment; now?: () => number } = {}): Promise<Rig> {
+export interface RigOptions {
+  limits?: QueueLimits;
+  env?: TestWorkflowEnvironment;
+  now?: () => number;
+  /** As SHEAF_LIMITS. */
+  namedLimits?: string;
+  /** Pages at once. */
+  rowSlots?: number;
+}
+
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100 }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -97,11 +109,12 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
+  const named = brokeredLimits({ rules: readLimitRules(namedLimits), brokers: { lease: (key, request) => lease(env.client, key, request) } });
   const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
   const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
   }, env.client, queueOf(activitiesStore));
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -124,7 +137,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
       };
       const workers = await Promise.all([
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.jobs } }),
-        Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: rowSlots }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
       ]);
       const running = Promise.all(workers.map((worker) => worker.run()));
@@ -197,6 +210,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
       gate.release();
       await rig.stopWorkers();
       await activities.close();
+      await named.close();
       await gate.close();
       if (!keepEnv) await env.teardown();
       await store.close();
