@@ -1,7 +1,9 @@
 /** Activities by the task queue that serves them. */
 import type { Client } from '@temporalio/client';
 import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
+import type { PlanActivities } from '../contracts/plans.ts';
 import type { ActivityDeps } from './deps.ts';
+import { dependencyActivities } from './dependencies.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
@@ -11,7 +13,7 @@ import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
 
 export interface Activities {
-  jobs: JobActivities;
+  jobs: JobActivities & Pick<PlanActivities, 'checkDependencies'>;
   rows: RowActivities;
   maintenance: MaintenanceActivities;
   /** Ends what was kept between activities. */
@@ -21,7 +23,7 @@ export interface Activities {
 export function createActivities(deps: ActivityDeps, client: Client): Activities {
   const handlers = preparedHandlers(deps);
   return {
-    jobs: jobActivities(deps, handlers),
+    jobs: { ...jobActivities(deps, handlers, client), ...dependencyActivities(deps) },
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
     maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps) },
     close: () => handlers.closeAll(),

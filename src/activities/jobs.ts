@@ -1,5 +1,6 @@
 /** A job's record as its workflow moves: admission, states, the end. */
 import { Context, heartbeat } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobPatch, type JobRecord } from '../contracts/job.ts';
 import type {
@@ -8,13 +9,14 @@ import type {
 import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
+import { tellDependents } from '../temporal/dependents.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
 
 const now = (): string => new Date().toISOString();
 
-export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, client: Client) {
   const { store } = deps;
 
   return {
@@ -57,11 +59,14 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
       });
     },
 
-    /** Settles pages that were left in the middle, writes the end, gives the lane back. May be repeated. */
+    /** Settles pages that were left in the middle, writes the end, gives the lane back, tells who waits for it. May be repeated. */
     async finishJob(input: FinishJobInput): Promise<FinishJobAnswer> {
       const job = await loadJob(deps, input);
       // The workflow wrote its own end in the moment before somebody found it gone.
-      if (input.sequence === null && isEnded(job.state)) return { counts: await countsOf(deps, job) };
+      if (input.sequence === null && isEnded(job.state)) {
+        await tellDependents(store, client, job, heartbeat);
+        return { counts: await countsOf(deps, job) };
+      }
       if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
       const counts = await countsOf(deps, job);
       const { done, unchanged, failed, skipped } = counts;
@@ -80,6 +85,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
           data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
         });
       }
+      await tellDependents(store, client, job, heartbeat);
       return { counts };
     },
   };

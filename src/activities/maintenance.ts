@@ -4,6 +4,7 @@ import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@tempor
 import { blobKeys } from '../blobs/keys.ts';
 import { isEnded } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import { tellDependents } from '../temporal/dependents.ts';
 import { jobWorkflowId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
 
@@ -35,6 +36,7 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client) {
       await deps.blobs.deleteUnder(blobKeys.jobFolder(input.tenant, input.jobId));
       if (job && !isEnded(job.state)) await deps.store.releaseLane({ tenant: job.tenant, source: job.source, lane: job.lane }, job.id);
       while (!(await deps.store.removeJob(input.tenant, input.jobId))) heartbeat();
+      if (job) await tellDependents(deps.store, client, job, heartbeat);
     },
   };
 }

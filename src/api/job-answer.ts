@@ -4,6 +4,7 @@ import type { JobAnswer } from '../contracts/api.ts';
 import type { JobRecord, Manifest } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
+import { waitsForOthers } from '../temporal/dependents.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 
@@ -33,6 +34,11 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
     drainSeconds: request.drainSeconds,
+    ...(job.runAt !== null && { runAt: job.runAt }),
+    dependsOn: job.dependsOn,
+    onFailure: job.onFailure,
+    ...(job.batch !== null && { batch: job.batch }),
+    ...(job.schedule !== null && { schedule: { id: job.schedule.id, at: job.schedule.at } }),
     progress: progressOf(job, totals, Date.now()),
     attempt: job.attempt,
     createdAt: job.createdAt,
@@ -46,14 +52,21 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
       items: `${jobAddress(job.id)}/items`,
       events: `${jobAddress(job.id)}/events`,
       results: `${jobAddress(job.id)}/results`,
+      dependencies: `${jobAddress(job.id)}/dependencies`,
     },
   };
 }
 
-/** With the failed rows by code, which a list leaves out. */
+/** With the failed rows by code and what it waits for, which a list leaves out. */
 export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobAnswer> {
   const errors = await store.countFailedRows(job.tenant, job.id);
-  return { ...(await jobAnswerOf(store, job)), errors };
+  const waitsFor = waitsForOthers(job) ? await unmetOf(store, job) : [];
+  return { ...(await jobAnswerOf(store, job)), errors, ...(waitsFor.length > 0 && { waitsFor }) };
+}
+
+async function unmetOf(store: Store, job: JobRecord): Promise<NonNullable<JobAnswer['waitsFor']>> {
+  const states = await Promise.all(job.dependsOn.map(async (id) => ({ job: id, state: (await store.getJob(job.tenant, id))?.state ?? null })));
+  return states.filter(({ state }) => state !== 'completed');
 }
 
 const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({

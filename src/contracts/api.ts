@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { Json } from './row.ts';
-import { CAUSES, DESIRED_STATES, JOB_STATES, PRIORITIES } from './job.ts';
+import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
 
 export const API_PREFIX = '/api/v1';
 
@@ -89,6 +89,11 @@ export const jobBody = z
       })
       .default({ minRows: 200, maxFailedFraction: 0.3 })
       .meta({ description: 'Stops the job when too many rows fail; false: never' }),
+    runAt: z.iso.datetime({ offset: true }).exactOptional().meta({ description: 'Not before this time (ISO 8601). Default: at once' }),
+    dependsOn: z.array(z.string().regex(ID_PATTERN)).max(100).default([]).meta({ description: 'Jobs that have to complete first' }),
+    onFailure: z.enum(ON_FAILURE).default('cancel').meta({
+      description: 'When one of them fails, is cancelled or deleted: `cancel` this one too, `run` it all the same once all have ended, or `wait` for a retry',
+    }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
   })
   .meta({ id: 'JobRequest' });
@@ -188,6 +193,13 @@ export const jobAnswer = z
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
     breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]),
     drainSeconds: z.number(),
+    runAt: time.optional().meta({ description: 'Not before' }),
+    dependsOn: z.array(z.string()),
+    onFailure: z.enum(ON_FAILURE),
+    waitsFor: z.array(z.strictObject({ job: z.string(), state: z.enum(JOB_STATES).nullable().meta({ description: 'Null: it was deleted' }) })).optional()
+      .meta({ description: 'Those of `dependsOn` that have not completed, until it starts; not in lists' }),
+    batch: z.string().optional(),
+    schedule: z.strictObject({ id: z.string(), at: time }).optional().meta({ description: 'Which run of which schedule made it' }),
     progress: progressAnswer,
     attempt: z.int().min(1),
     createdAt: time,
@@ -207,7 +219,7 @@ export const jobAnswer = z
       })
       .optional()
       .meta({ description: 'What the sheet turned out to be; from the end of the snapshot on' }),
-    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string() }),
+    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string(), dependencies: z.string() }),
   })
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;

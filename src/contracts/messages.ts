@@ -33,8 +33,18 @@ export interface SheetJobInput extends JobRef {
   sequence: number;
   priority: Priority;
   concurrency: number | null;
+  /** What has to come first; left out where nothing has. */
+  plan?: JobPlan;
   /** Only in the input of a run that continues another. */
   carried?: SheetJobState;
+}
+
+/** What a job waits for before it asks to be admitted. */
+export interface JobPlan {
+  /** ISO 8601. */
+  runAt: string | null;
+  /** Dependencies not known to have been met; those that were stay met, whatever becomes of them. */
+  unmet: string[];
 }
 
 /** All that a run must know to go on where another stopped. Plain JSON. */
@@ -46,6 +56,7 @@ export interface SheetJobState {
   generation: number;
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
+  plan: JobPlan | null;
   /** Null until the sheet has been read. */
   sheet: { total: number; window: number } | null;
   /** Pages not started, and those started and left unfinished. */

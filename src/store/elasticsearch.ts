@@ -8,6 +8,7 @@ import { documentId, Documents } from './elasticsearch/documents.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
+import { planMethods } from './elasticsearch/plans.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
@@ -32,6 +33,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...jobMethods(cluster),
     ...pageMethods(cluster),
     ...rowMethods(cluster),
+    ...planMethods(cluster),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
 

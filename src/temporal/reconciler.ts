@@ -8,6 +8,7 @@ import type { EndedState, JobRecord } from '../contracts/job.ts';
 import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messages.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
+import { reminder } from './dependents.ts';
 import { deliverWish, isUnavailable, startDeletion, startJob } from './jobs.ts';
 import { closeWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
@@ -25,6 +26,7 @@ export function startReconciler(deps: { store: Store; client: Client; log: Log }
   const { store, client, log } = deps;
   let stopped = false;
   let wake: () => void = () => {};
+  const reminded = reminder(store, client);
 
   const round = async (): Promise<void> => {
     for (let cursor: string | undefined; !stopped; ) {
@@ -54,6 +56,7 @@ export function startReconciler(deps: { store: Store; client: Client; log: Log }
       if (!(await startJob(client, job))) return;
       log.info({ tenant: job.tenant, job: job.id, attempt: job.attempt }, 'started a job that was accepted before');
     }
+    await reminded.remind(job);
     if (job.desired !== null && (await deliverWish(client, job))) {
       await store.changeJob(job.tenant, job.id, job.revision, { desired: null });
     }

@@ -41,5 +41,8 @@ export const STORES: ActivityOptions = {
 export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as const;
 export const LANE_WAIT_MS = { first: 500, factor: 1.5, most: 10_000 } as const;
 
+/** A wait that is longer is waited for in pieces. */
+export const LONGEST_TIMER_MS = 30 * 24 * 3_600_000;
+
 /** Events after which a run continues as new; a run stays under 2,000. */
 export const MAX_HISTORY_EVENTS = 1_500;

@@ -13,12 +13,13 @@ import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
 import {
   SET_CONCURRENCY, SET_PRIORITY, STATUS_QUERY, TASK_QUEUES,
-  type Control, type ControlAnswer, type JobActivities, type JobStatus, type PageSpan, type RowActivities,
+  type Control, type ControlAnswer, type JobActivities, type JobPlan, type JobStatus, type PageSpan, type RowActivities,
   type SheetJobInput, type SheetJobResult, type SheetJobState,
 } from '../contracts/messages.ts';
+import { DEPENDENCY_ENDED, type PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { countPages, returnPage, takePage } from '../domain/paging.ts';
-import { CAPACITY_WAIT_MS, FINISH, LANE_WAIT_MS, MAX_HISTORY_EVENTS, PAGE, RECORD, SNAPSHOT, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, LANE_WAIT_MS, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, PAGE, RECORD, SNAPSHOT, STORES } from './activity-options.ts';
 
 export const statusQuery = defineQuery<JobStatus>(STATUS_QUERY);
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
@@ -31,6 +32,7 @@ export const priorityUpdate = defineUpdate<ControlAnswer, [Priority]>(SET_PRIORI
 export const concurrencyUpdate = defineUpdate<ControlAnswer, [number]>(SET_CONCURRENCY);
 export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
 export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
+export const dependencySignal = defineSignal<[]>(DEPENDENCY_ENDED);
 
 export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   const job = new SheetJob(input);
@@ -44,6 +46,7 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   setHandler(priorityUpdate, (priority) => job.setPriority(priority), { validator: (priority) => job.maySetPriority(priority) });
   setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
   setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
+  setHandler(dependencySignal, () => job.lookAgain());
   // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
   const root = CancellationScope.current();
   root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
@@ -64,6 +67,12 @@ class SheetJob {
   #reason: string | null = null;
   #wanted: SheetJobState['wanted'] = 'running';
   #sequence: number;
+  /** What has to come before admission; null once it has. */
+  #plan: JobPlan | null;
+  /** Something that the plan waits for may have come about. */
+  #news = false;
+  /** Why nobody's wish cancelled it. */
+  #cancelledFor: ErrorBody | null = null;
   #generation = 0;
   #dispatches = 0;
   #sheet: SheetJobState['sheet'] = null;
@@ -89,11 +98,13 @@ class SheetJob {
     this.#priority = input.priority;
     this.#concurrency = input.concurrency;
     this.#sequence = input.sequence;
+    this.#plan = input.plan ?? null;
     const carried = input.carried;
     if (!carried) return;
     this.#state = carried.state;
     this.#wanted = carried.wanted;
     this.#sequence = carried.sequence;
+    this.#plan = carried.plan;
     this.#generation = carried.generation;
     this.#dispatches = carried.dispatches;
     this.#sheet = carried.sheet;
@@ -103,7 +114,7 @@ class SheetJob {
 
   async run(): Promise<SheetJobResult> {
     for (;;) {
-      if (this.#wanted === 'cancelled') return this.#end('cancelled', null);
+      if (this.#wanted === 'cancelled') return this.#end('cancelled', this.#cancelledFor);
       if (this.#wanted === 'paused') {
         await this.#enter('paused');
         await condition(() => this.#wanted !== 'paused');
@@ -111,6 +122,8 @@ class SheetJob {
         return this.#end('failed', this.#error);
       } else if (this.#refused) {
         await this.#waitForCapacity(this.#refused);
+      } else if (this.#plan) {
+        await this.#awaitPlan(this.#plan);
       } else if (this.#generation === 0) {
         await this.#admit();
       } else if (!this.#sheet) {
@@ -127,6 +140,34 @@ class SheetJob {
   }
 
   // ── the steps ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Its time, and the jobs that it depends on. Until then it asks for no place and holds nothing. */
+  async #awaitPlan(plan: JobPlan): Promise<void> {
+    this.#news = false;
+    const judge = this.#activities<PlanActivities>({ ...RECORD, summary: 'what it depends on' }, TASK_QUEUES.jobs);
+    const { verdict, unmet, error, reason } = plan.unmet.length === 0
+      ? { verdict: 'go', unmet: [], error: null, reason: null }
+      : await judge.checkDependencies({ ...this.#ref(), unmet: plan.unmet });
+    this.#plan = { ...plan, unmet };
+    const due = plan.runAt === null ? 0 : Date.parse(plan.runAt) - Date.now();
+    if (verdict === 'cancel') {
+      this.#wanted = 'cancelled';
+      this.#cancelledFor = error;
+      return;
+    } else if (due > 0) {
+      await this.#enter('queued', { until: plan.runAt, reason: reason === null ? 'It waits for its time.' : `It waits for its time. ${reason}` });
+    } else if (verdict === 'wait') {
+      await this.#enter('waiting', { cause: 'dependency', reason });
+    } else {
+      await this.#enter('queued');
+      this.#plan = null;
+      return;
+    }
+    const woken = (): boolean => this.#news || this.#wanted !== 'running';
+    if (due > 0) await condition(woken, Math.min(due, LONGEST_TIMER_MS));
+    else await condition(woken);
+    if (this.#historyIsFull()) await this.#continueAsNew();
+  }
 
   async #admit(): Promise<void> {
     const answer = await this.#activities<JobActivities>(RECORD, TASK_QUEUES.jobs).admit(this.#ref());
@@ -244,7 +285,7 @@ class SheetJob {
     await condition(allHandlersFinished);
     const finished = counts.done + counts.unchanged + counts.failed + counts.skipped;
     const total = this.#sheet?.total ?? null;
-    if (error) throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
+    if (error && state === 'failed') throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
     return { state, total, counts, remaining: Math.max(0, (total ?? 0) - finished) };
   }
 
@@ -260,7 +301,7 @@ class SheetJob {
       ...this.#input, priority: this.#priority, concurrency: this.#concurrency,
       carried: {
         state: this.#state, wanted: this.#wanted, sequence: this.#sequence, generation: this.#generation,
-        dispatches: this.#dispatches, sheet: this.#sheet, pending: this.#pending, counts: this.#counts,
+        dispatches: this.#dispatches, plan: this.#plan, sheet: this.#sheet, pending: this.#pending, counts: this.#counts,
       },
     });
   }
@@ -281,6 +322,10 @@ class SheetJob {
     await this.#enter(this.#wanted === 'paused' ? 'pausing' : 'cancelling');
   }
 
+  lookAgain(): void {
+    this.#news = true;
+  }
+
   async control(control: Control): Promise<ControlAnswer> {
     await this.heed(control);
     await condition(() => this.#answers(control), ANSWER_WAIT_MS);
@@ -291,7 +336,7 @@ class SheetJob {
   #answers(control: Control): boolean {
     if (this.#recording > 0) return false;
     if (isEnded(this.#state)) return true;
-    if (control === 'resume') return this.#state === 'running' || this.#state === 'waiting';
+    if (control === 'resume') return this.#state === 'running' || this.#state === 'waiting' || this.#state === 'queued';
     return this.#state === CONTROL_MEANS[control];
   }
 
@@ -326,7 +371,7 @@ class SheetJob {
 
   // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  async #enter(state: JobState, why: { cause?: Cause | null; until?: string; reason?: string | null } = {}): Promise<void> {
+  async #enter(state: JobState, why: { cause?: Cause | null; until?: string | null; reason?: string | null } = {}): Promise<void> {
     const cause = why.cause ?? null;
     const reason = why.reason ?? null;
     const until = why.until ?? null;

@@ -20,6 +20,8 @@ export interface JobSource {
   state: string;
   tags: string[];
   open: boolean;
+  batch: string | null;
+  dependsOn: string[];
   record: string;
   /** Id of the document of the key that the job was created under; null without one. */
   idempotency: string | null;
@@ -51,11 +53,15 @@ type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
 export const jobId = (tenant: string, id: string): string => documentId(tenant, id);
 export const laneId = ({ tenant, source, lane }: LaneRef): string => documentId(tenant, source, lane);
 
-const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as JobRecord;
+/** What records of schema version 1 lack. */
+const NO_PLAN: Pick<JobRecord, 'runAt' | 'dependsOn' | 'onFailure' | 'batch' | 'schedule'> = { runAt: null, dependsOn: [], onFailure: 'cancel', batch: null, schedule: null };
+
+export const recordOf = (source: Pick<JobSource, 'record'>): JobRecord => ({ ...NO_PLAN, ...(JSON.parse(source.record) as JobRecord) });
 
 const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
   tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
-  open: !isEnded(job.state) || job.desired === 'deleted', record: JSON.stringify(job), idempotency,
+  open: !isEnded(job.state) || job.desired === 'deleted',
+  batch: job.batch, dependsOn: job.dependsOn, record: JSON.stringify(job), idempotency,
 });
 
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
@@ -135,6 +141,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
       if (filter.kind !== undefined) terms.push({ term: { kind: filter.kind } });
       if (filter.source !== undefined) terms.push({ term: { source: filter.source } });
       if (filter.tag !== undefined) terms.push({ term: { tags: filter.tag } });
+      if (filter.batch !== undefined) terms.push({ term: { batch: filter.batch } });
       return listed(await list(tenant, terms, [{ createdAt: 'desc' }, { id: 'desc' }], after, limit), limit, (job) => [job.createdAt, job.id]);
     },
 

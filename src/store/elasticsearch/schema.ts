@@ -5,7 +5,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 
 /** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 type Property = estypes.MappingProperty;
 
@@ -15,7 +15,8 @@ const number: Property = { type: 'long' };
 const content: Property = { type: 'keyword', index: false, doc_values: false };
 
 export const KINDS = {
-  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, record: content, idempotency: content },
+  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, batch: word, dependsOn: word, record: content, idempotency: content },
+  plans: { tenant: word, kind: word, id: word, createdAt: word, open: { type: 'boolean' }, record: content },
   'idempotency-keys': { tenant: word, requestHash: content, job: content, pending: content },
   lanes: { tenant: word, source: word, lane: word, generation: number, holder: word, attempt: number },
   // Blocks of page records: see pages.ts.
