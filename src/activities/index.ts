@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
+import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import { dependencyActivities } from './dependencies.ts';
 import { jobActivities } from './jobs.ts';
@@ -20,12 +21,12 @@ export interface Activities {
   close(): Promise<void>;
 }
 
-export function createActivities(deps: ActivityDeps, client: Client): Activities {
+export function createActivities(deps: ActivityDeps, client: Client, queue: Queue): Activities {
   const handlers = preparedHandlers(deps);
   return {
-    jobs: { ...jobActivities(deps, handlers, client), ...dependencyActivities(deps) },
+    jobs: { ...jobActivities(deps, handlers, client, queue), ...dependencyActivities(deps) },
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
-    maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps) },
+    maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps) },
     close: () => handlers.closeAll(),
   };
 }

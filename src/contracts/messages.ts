@@ -17,6 +17,8 @@ export type Control = (typeof CONTROLS)[number];
 export const SET_PRIORITY = 'setPriority';
 export const SET_CONCURRENCY = 'setConcurrency';
 export const STATUS_QUERY = 'status';
+/** A Signal: what the queue says of the job has changed. */
+export const QUEUE_SIGNAL = 'queue';
 
 /** Names one job in the store. */
 export interface JobRef {
@@ -27,7 +29,8 @@ export interface JobRef {
 /** A run of pages, both ends included. */
 export type PageSpan = [from: number, to: number];
 
-export interface SheetJobInput extends JobRef {
+/** What the workflow of any kind of job is started with. */
+export interface JobInput extends JobRef {
   attempt: number;
   /** The record's sequence at the start: what the workflow writes is above it. */
   sequence: number;
@@ -35,8 +38,6 @@ export interface SheetJobInput extends JobRef {
   concurrency: number | null;
   /** What has to come first; left out where nothing has. */
   plan?: JobPlan;
-  /** Only in the input of a run that continues another. */
-  carried?: SheetJobState;
 }
 
 /** What a job waits for before it asks to be admitted. */
@@ -47,16 +48,30 @@ export interface JobPlan {
   unmet: string[];
 }
 
-/** All that a run must know to go on where another stopped. Plain JSON. */
-export interface SheetJobState {
+/** What a run of any kind of job must know to go on where another stopped. Plain JSON. */
+export interface JobLifeState {
   state: JobState;
   /** What was asked last. */
   wanted: 'running' | 'paused' | 'cancelled';
   sequence: number;
   generation: number;
+  /** It has a place among the running jobs. */
+  placed: boolean;
+  /** Milliseconds since 1970: from when on its `low` priority counts as `normal`; null while not known. */
+  agesAt: number | null;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  inLineSince: number | null;
+  plan: JobPlan | null;
+}
+
+export interface SheetJobInput extends JobInput {
+  /** Only in the input of a run that continues another. */
+  carried?: SheetJobState;
+}
+
+export interface SheetJobState extends JobLifeState {
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
-  plan: JobPlan | null;
   /** Null until the sheet has been read. */
   sheet: { total: number; window: number } | null;
   /** Pages not started, and those started and left unfinished. */
@@ -92,10 +107,22 @@ export interface SheetJobResult {
   remaining: number;
 }
 
+export interface AdmitInput extends JobRef {
+  attempt: number;
+  sequence: number;
+  priority: Priority;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  since: number | null;
+}
+
 export interface AdmitAnswer {
   granted: boolean;
-  /** Raised at each admission; the top of every fence. */
+  /** Raised at each admission to the lane; the top of every fence. */
   generation: number;
+  /** Milliseconds since 1970: from when on its `low` priority counts as `normal`. */
+  agesAt: number;
+  /** While it is not granted: what the job is until then, and why. */
+  state: 'queued' | 'waiting';
   cause: Cause | null;
   reason: string | null;
 }
@@ -157,7 +184,8 @@ export interface FinishJobAnswer {
 
 /** What workflows call, by task queue: records and maintenance are small, `openSheet` and `processPage` are the work. */
 export interface JobActivities {
-  admit(input: JobRef & { attempt: number }): Promise<AdmitAnswer>;
+  /** Puts the job into the queue and gives out the places that are free. May be asked again at any time. */
+  admit(input: AdmitInput): Promise<AdmitAnswer>;
   recordState(input: RecordStateInput): Promise<void>;
   finishJob(input: FinishJobInput): Promise<FinishJobAnswer>;
 }

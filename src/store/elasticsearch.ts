@@ -9,6 +9,7 @@ import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
 import { planMethods } from './elasticsearch/plans.ts';
+import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
@@ -31,6 +32,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
   const lanes = new Documents<LaneSource>(cluster, 'lanes');
   return {
     ...jobMethods(cluster),
+    ...queueMethods(cluster),
     ...pageMethods(cluster),
     ...rowMethods(cluster),
     ...planMethods(cluster),

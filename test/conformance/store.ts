@@ -6,6 +6,7 @@ import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { plansConformance } from './store-plans.ts';
 import { processesConformance } from './store-processes.ts';
+import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
 
@@ -31,6 +32,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     });
 
     jobsConformance(() => ({ store, other }));
+    queueConformance(() => ({ store, other }));
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));
