@@ -11,13 +11,13 @@ export const API_PREFIX = '/api/v1';
 
 /** Names of tenants and owners. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+export const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Whatever stands here came from JSON, or goes there; only the type is narrowed. */
 const json = z.unknown() as z.ZodType<Json>;
-const jsonObject = z.record(z.string(), json);
-const count = z.int().min(0);
-const time = z.iso.datetime();
+export const jsonObject = z.record(z.string(), json);
+export const count = z.int().min(0);
+export const time = z.iso.datetime();
 
 export const idParams = z.strictObject({ id: z.string().regex(ID_PATTERN).meta({ description: 'The id that its creation answered' }) });
 
@@ -39,7 +39,7 @@ export const listOf = <T extends z.ZodType>(item: T) =>
 
 // ── Requests about sheets and jobs ──────────────────────────────────────────────────────────────────────────────
 
-const sourceBody = z
+export const sourceBody = z
   .union([z.strictObject({ upload: z.string().regex(ID_PATTERN) }), z.strictObject({ path: z.string().min(1).max(4096) })], {
     error: 'expected {"upload": id} or {"path": file}',
   })
@@ -118,7 +118,7 @@ const place = z.strictObject({
   part: z.string().optional(),
 });
 
-const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
+export const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
 
 const warningAnswer = z.strictObject({ code: z.string(), message: z.string(), row: z.int().optional(), column: z.string().optional() });
 

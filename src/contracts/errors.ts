@@ -60,6 +60,7 @@ export const ERRORS = {
   dependency_cycle: { status: 422, retryable: false, title: 'Jobs depend on each other in a circle' },
   dependency_failed: { status: 409, retryable: false, title: 'A job that this one depends on did not complete' },
   invalid_schedule: { status: 422, retryable: false, title: 'The schedule is not valid' },
+  schedule_exists: { status: 409, retryable: false, title: 'There is a schedule of this name' },
   schedule_not_found: { status: 404, retryable: false, title: 'There is no such schedule' },
   batch_not_found: { status: 404, retryable: false, title: 'There is no such batch' },
   batch_too_large: { status: 413, retryable: false, title: 'The batch has more jobs than is allowed' },

@@ -1,6 +1,6 @@
 /** What is planned ahead of jobs: schedules, batches and actions on many jobs. Their records in the store, and what passes through Temporal. */
 import type { ErrorBody } from './errors.ts';
-import type { EndedState, JobState, JobTotals, Priority, RetryFilter } from './job.ts';
+import type { EndedState, JobRecord, JobState, JobTotals, Priority, RetryFilter } from './job.ts';
 import type { JobRequest, OnFailure } from './job.ts';
 import type { Control, JobPlan, JobRef } from './messages.ts';
 
@@ -53,9 +53,11 @@ export interface ScheduleRecord extends Planned {
 export interface BatchRecord extends Planned {
   kind: 'batch';
   name: string | null;
-  /** Members that were asked for, and those of them that are made. */
+  /** Members that were asked for, and those of them that are made; more will be while the record is `open`. */
   size: number;
   made: number;
+  /** No more members are made until it is resumed. */
+  held: boolean;
   /** What was asked of the batch last: it holds for members that are not made yet, too. */
   desired: 'running' | 'paused' | 'cancelled';
   /** The newest action on its members; an older one stops where it is. */
@@ -67,7 +69,7 @@ export type BulkAction = (typeof BULK_ACTIONS)[number];
 
 export interface BulkFilter {
   state?: JobState[];
-  kind?: string;
+  kind?: JobRecord['kind'];
   source?: string;
   tag?: string;
   batch?: string;
@@ -88,8 +90,11 @@ export interface BulkRecord extends Planned {
   /** `superseded`: a newer action on the same batch took its place. */
   state: 'running' | 'completed' | 'superseded';
   counts: BulkCounts;
-  /** Chunks of results written so far. */
+  /** Chunks of results written so far, and where the next one begins; null: at the newest job. */
   chunks: number;
+  cursor: string | null;
+  /** Every job that matched has a result. */
+  exhausted: boolean;
   completedAt: string | null;
 }
 
@@ -154,7 +159,10 @@ export interface ScheduledRun extends PlanRef {
   workflow: string;
 }
 
+/** Jobs that an action is applied to next, with their attempts: what has been retried since needs no second retry. */
 export interface BulkChunk {
+  /** From 0. */
+  chunk: number;
   jobs: { id: string; attempt: number }[];
   /** Null at the end of the list. */
   nextCursor: string | null;
@@ -168,13 +176,14 @@ export interface PlanActivities {
   /** Null: it is running, or will again. */
   endOfJob(input: JobRef): Promise<EndedState | 'deleted' | null>;
   cancelJob(input: JobRef): Promise<void>;
-  /** Makes the next members. `held`: the batch is paused. */
-  makeMembers(input: PlanRef): Promise<{ complete: boolean; held: boolean }>;
-  /** Resolves when no older action on the same batch runs and its members are made; false: it was superseded. */
-  mayBegin(input: PlanRef): Promise<boolean>;
-  selectJobs(input: PlanRef & { cursor: string | null }): Promise<BulkChunk>;
+  /** Makes members until all are there, or the batch is paused. */
+  makeMembers(input: PlanRef): Promise<{ complete: boolean }>;
+  /** `wait`: an older action on the same batch has not stopped, or members are still being made. */
+  bulkTurn(input: PlanRef): Promise<'begin' | 'wait' | 'superseded'>;
+  /** Null: there are no more. */
+  selectJobs(input: PlanRef): Promise<BulkChunk | null>;
   /** False: it was superseded, and stopped. */
-  applyToJobs(input: PlanRef & { chunk: number; jobs: BulkChunk['jobs'] }): Promise<boolean>;
+  applyToJobs(input: PlanRef & BulkChunk): Promise<boolean>;
   finishBulk(input: PlanRef & { state: 'completed' | 'superseded' }): Promise<void>;
 }
 

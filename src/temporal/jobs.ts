@@ -53,7 +53,7 @@ export interface Jobs {
 /** An Update needs a live worker; after this long a Signal carries the wish instead. */
 const UPDATE_MS = 2_000;
 /** What Temporal may take to accept a start or a signal. */
-const CALL_MS = 2_000;
+export const CALL_MS = 2_000;
 /** How long a creator waits for the start; the answer is the same without it. */
 const START_PATIENCE_MS = 500;
 /** Compare-and-set is tried again when somebody else wrote in between. */
@@ -246,7 +246,8 @@ async function signal(client: Client, handle: WorkflowHandle, name: string, args
   }
 }
 
-async function reached(call: () => Promise<unknown>): Promise<boolean> {
+/** Whether a start or a signal got to Temporal; a workflow that is there already is as good. */
+export async function reached(call: () => Promise<unknown>): Promise<boolean> {
   try {
     await call();
     return true;

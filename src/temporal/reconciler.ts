@@ -10,6 +10,7 @@ import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messag
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import type { Log } from '../log.ts';
 import type { Listed, Store } from '../store/store.ts';
+import { reconcilePlans } from './batches.ts';
 import { reminder } from './dependents.ts';
 import { deliverWish, isUnavailable, startDeletion, startJob, tellOfQueue } from './jobs.ts';
 import type { Queue } from './queue.ts';
@@ -43,6 +44,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
       if (jobs.nextCursor === null) break;
       cursor = jobs.nextCursor;
     }
+    await reconcilePlans(store, client, each);
     await freeLostPlaces();
     await queue.putRight();
     const resting: Listed<JobRecord> = await store.openJobs({ limit: RESTING_A_ROUND, ...(restingCursor !== null && { cursor: restingCursor }) }, 'resting');

@@ -22,6 +22,9 @@ import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
+import { createBatches } from '../../src/temporal/batches.ts';
+import { createBulkActions } from '../../src/temporal/bulk.ts';
+import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -60,7 +63,8 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    config, store, blobs, jobs: createJobs(store, temporal.client), schedules: createJobSchedules(store, temporal.client),
+    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };
