@@ -21,8 +21,8 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
     ...batch, made, held: batch.desired === 'paused', open: batch.desired !== 'cancelled' && made < batch.size,
   }));
 
-  const superseded = async ({ tenant, id, filter }: BulkRecord): Promise<boolean> =>
-    filter.batch !== undefined && (await store.getPlan(tenant, 'batch', filter.batch))?.action !== id;
+  const superseded = async ({ tenant, id, batch }: BulkRecord): Promise<boolean> =>
+    batch !== null && (await store.getPlan(tenant, 'batch', batch))?.action !== id;
 
   const changeBulk = async (ref: PlanRef, decide: (bulk: BulkRecord) => BulkRecord): Promise<void> => {
     for (let tries = 0; tries < CHANGE_TRIES; tries++) {
@@ -55,10 +55,10 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
       const bulk = await bulkOf(store, ref);
       if (await superseded(bulk)) return 'superseded';
       if (bulk.after !== null && (await store.getPlan(ref.tenant, 'bulk', bulk.after))?.state === 'running') return 'wait';
-      const stops = bulk.filter.batch !== undefined && (bulk.action === 'pause' || bulk.action === 'cancel');
-      if (!stops) return 'begin';
-      const batch = await batchOf(store, { tenant: ref.tenant, id: bulk.filter.batch ?? '' });
-      return batch.open && !batch.held ? 'wait' : 'begin';
+      if (bulk.batch === null || (bulk.action !== 'pause' && bulk.action !== 'cancel')) return 'begin';
+      // No member may come after it has gone through them.
+      const { open, held } = await batchOf(store, { tenant: ref.tenant, id: bulk.batch });
+      return open && !held ? 'wait' : 'begin';
     },
 
     async selectJobs(ref) {

@@ -42,7 +42,7 @@ export function createBatches(store: Store, client: Client): Batches {
         mayControl(before, await store.batchTotals(tenant, id), control);
         // Written before the batch names it: should it never be named, it finds itself superseded.
         const { bulk } = await createBulk(store, {
-          tenant, owner, action: control, priority: null, retry: { codes: null }, dryRun: false, after: before.action,
+          tenant, owner, action: control, priority: null, retry: { codes: null }, dryRun: false, batch: id, after: before.action,
           filter: { batch: id, state: control === 'retry' ? [...ENDED_STATES] : JOB_STATES.filter((state) => !isEnded(state)) },
         });
         const desired = control === 'pause' ? 'paused' : control === 'cancel' ? 'cancelled' : 'running';

@@ -20,6 +20,7 @@ export interface NewBulk {
   priority: Priority | null;
   retry: RetryFilter;
   dryRun: boolean;
+  batch: string | null;
   after: string | null;
 }
 

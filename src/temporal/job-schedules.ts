@@ -204,15 +204,12 @@ const jobOf = ({ action }: ScheduleDescription['info']['recentActions'][number])
 function clockOf({ state, info }: ScheduleDescription): ScheduleClock {
   return {
     state: state.paused ? 'paused' : 'active',
-    note: state.note || null,
+    note: (state.paused && state.note) || null,
     next: state.paused ? [] : info.nextActionTimes.map((time) => time.toISOString()),
     recent: info.recentActions.map((run) => ({ at: run.scheduledAt.toISOString(), job: jobOf(run) })),
     counts: { started: info.numActionsTaken, skipped: info.numActionsSkippedOverlap, missed: info.numActionsMissedCatchupWindow },
   };
 }
-
-/** gRPC's. */
-const INVALID_ARGUMENT = 3;
 
 function refusal(error: unknown): unknown {
   if (error instanceof ScheduleNotFoundError) {
@@ -221,13 +218,11 @@ function refusal(error: unknown): unknown {
   if (isUnavailable(error)) {
     return new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the schedules.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
   }
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && cause.code === INVALID_ARGUMENT) {
-      const details = 'details' in cause && typeof cause.details === 'string' ? cause.details : cause.message;
-      return new SheafError('invalid_schedule', `Temporal does not take the schedule: ${details}`, {
-        remedy: 'cron has five fields: minute, hour, day of month, month, day of week. The time zone is an IANA name such as Europe/Berlin.', cause: error,
-      });
-    }
+  // What the server calls an invalid argument, the client calls a TypeError.
+  if (error instanceof TypeError) {
+    return new SheafError('invalid_schedule', `Temporal does not take the schedule: ${error.message}.`, {
+      remedy: 'cron has five fields: minute, hour, day of month, month, day of week. The time zone is an IANA name such as Europe/Berlin.', cause: error,
+    });
   }
   return error;
 }
