@@ -10,9 +10,8 @@ import { bundleWorkflows } from './temporal/bundle.ts';
 import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
+import { rowTuner, watchLoad } from './temporal/worker-load.ts';
 
-/** Pages, and sheets being read, at once in this process. */
-const ROW_SLOTS = 8;
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
 /** Cached workflows; each costs some memory. */
@@ -46,18 +45,22 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
   maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE, defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
   shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
 };
+const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
+const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
 const workers = await Promise.all([
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
-  Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
+  rows,
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
 const scheduling = keepSchedules({ client: container.temporal, log });
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
+
+const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
 
 let stopping = false;
 function stop(why: string): void {
@@ -81,6 +84,7 @@ try {
   await running;
 } finally {
   stop('a worker ended');
+  load.stop();
   await reconciler.stop();
   await scheduling;
   await activities.close();

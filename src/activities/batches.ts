@@ -1,5 +1,5 @@
 /** Making the members of a batch, and actions on many jobs. Each goes on where its record says that it is. */
-import { heartbeat } from '@temporalio/activity';
+import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
 import type { BatchRecord, BulkRecord, BulkResult, NewJob, PlanActivities, PlanRef } from '../contracts/plans.ts';
 import { batchOf, changeBatch } from '../temporal/batches.ts';
@@ -38,6 +38,7 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
       if (before.open) {
         const lines = (await blobs.get(blobKeys.batchJobs(ref.tenant, ref.id, before.requestHash))).toString().split('\n');
         for (;;) {
+          mayGoOn();
           const batch = await step(ref, made);
           if (!batch.open) break;
           if (batch.held) return { complete: false };
@@ -74,6 +75,7 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
       const results: BulkResult[] = [];
       let goesOn = true;
       for (let index = 0; index < chosen.length && goesOn; index += AT_ONCE) {
+        mayGoOn();
         goesOn = !(await superseded(bulk));
         if (!goesOn) break;
         results.push(...(await Promise.all(chosen.slice(index, index + AT_ONCE).map((one) => applyToJob(store, jobs, bulk, one)))));
@@ -91,6 +93,9 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
     finishBulk: ({ state, ...ref }) => changeBulk(ref, (bulk) => ({ ...bulk, state, open: false, completedAt: bulk.completedAt ?? new Date().toISOString() })),
   };
 }
+
+/** A worker that stops hands the rest to another. */
+const mayGoOn = (): void => Context.current().cancellationSignal.throwIfAborted();
 
 /** The first of these, none of which depends on another: a job is made when all that it depends on is there. */
 function independent(members: NewJob[], idOf: (place: number) => string): NewJob[] {

@@ -49,13 +49,15 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         if (job.startedAt === null) patch.startedAt = now();
       }
       const written = await store.advanceJob(job.tenant, job.id, input, patch);
+      if (written) {
+        await store.appendEvent(job.tenant, job.id, {
+          at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
+          message: describe(input, job),
+          ...(input.cause && { data: { cause: input.cause } }),
+        });
+      }
+      // Also by a try after one that got no further.
       if (input.state === 'paused') await queue.pause(input);
-      if (!written) return;
-      await store.appendEvent(job.tenant, job.id, {
-        at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
-        message: describe(input, job),
-        ...(input.cause && { data: { cause: input.cause } }),
-      });
     },
 
     /** Settles pages that were left in the middle, writes the end, gives lane and place back, tells who waits for it. May be repeated. */
@@ -75,7 +77,6 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
         completedAt: now(), runningSince: null,
       });
-      await queue.leave(job, input.attempt);
       if (written) {
         const byCode = await store.countFailedRows(job.tenant, job.id);
         const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
@@ -85,6 +86,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
           data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
         });
       }
+      await queue.leave(job, input.attempt);
       await tellDependents(store, client, job, heartbeat);
       return { counts };
     },

@@ -5,6 +5,8 @@ import type { JobRecord, Manifest } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
 import { waitsForOthers } from '../temporal/dependents.ts';
+import type { ApiContext } from './app.ts';
+import { queueAnswer } from './job-queue.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 
@@ -57,11 +59,12 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
   };
 }
 
-/** With the failed rows by code and what it waits for, which a list leaves out. */
-export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobAnswer> {
-  const errors = await store.countFailedRows(job.tenant, job.id);
-  const waitsFor = waitsForOthers(job) ? await unmetOf(store, job) : [];
-  return { ...(await jobAnswerOf(store, job)), errors, ...(waitsFor.length > 0 && { waitsFor }) };
+/** With the failed rows by code, the place in the queue and what it waits for, which a list leaves out. */
+export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
+  const [errors, queue, waitsFor, answer] = await Promise.all([
+    store.countFailedRows(job.tenant, job.id), queueAnswer(store, config, job), waitsForOthers(job) ? unmetOf(store, job) : [], jobAnswerOf(store, job),
+  ]);
+  return { ...answer, ...queue, errors, ...(waitsFor.length > 0 && { waitsFor }) };
 }
 
 async function unmetOf(store: Store, job: JobRecord): Promise<NonNullable<JobAnswer['waitsFor']>> {

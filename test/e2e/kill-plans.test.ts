@@ -94,6 +94,7 @@ test('a batch whose workflow an operator terminated is made all the same', TIMEO
   const made = await stack.call<BatchAnswer>('POST', '/batches', { defaults: { source, runAt: later() }, jobs: Array.from({ length: 300 }, (_, index) => ({ lane: `l${index}` })) });
   await promisify(execFile)(stack.temporalCli, ['workflow', 'terminate', '--address', stack.temporal, '--workflow-id', batchWorkflowId('default', made.id), '--reason', 'a test']);
   await until('all to be made', async () => (await batch(made.id)).made === 300);
+  expect(await list<JobAnswer>(`/jobs?batch=${made.id}`)).toHaveLength(300);
   await stack.call('POST', `/batches/${made.id}/cancel`);
   await until('all to be cancelled', async () => (await batch(made.id)).jobs.cancelled === 300);
 });

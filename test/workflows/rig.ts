@@ -67,7 +67,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(): Promise<void>;
+  close(more?: { keepEnv?: boolean }): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -98,12 +98,13 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
-  const queue = createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
+  const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
+  const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const activities = createActivities({
-    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
+    store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-  }, env.client, queue);
+  }, env.client, queueOf(activitiesStore));
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
 
@@ -140,7 +141,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, queue, log });
+      const reconciler = startReconciler({ store, client: env.client, queue: queueOf(store), log });
       try {
         return await work();
       } finally {
@@ -193,12 +194,12 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
       }
     },
 
-    async close() {
+    async close({ keepEnv = false } = {}) {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
       await gate.close();
-      await env.teardown();
+      if (!keepEnv) await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },

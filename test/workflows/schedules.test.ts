@@ -42,6 +42,8 @@ async function schedule(id: string, overlap: Overlap = 'skip', request: Partial<
 const jobsOf = async (id: string): Promise<JobRecord[]> =>
   (await rig.store.listJobs(TENANT, { tag: 'by-clock' }, { limit: 500 })).items.filter((job) => job.schedule?.id === id).toSorted((a, b) => (a.schedule!.at < b.schedule!.at ? -1 : 1));
 const jobCount = (id: string, count: number) => eventually(async () => (await jobsOf(id)).length === count);
+/** The end of a job that is about to be made. */
+const made = async (id: string): Promise<JobRecord> => rig.ended((await eventually(() => rig.store.getJob(TENANT, id))).id);
 const runOf = (job: JobRecord) => rig.env.client.workflow.getHandle(job.schedule!.workflow);
 
 test('a trigger makes one job, as the schedule says, and its run lasts as long as the job', async () => {
@@ -70,7 +72,7 @@ test('a backfill makes a job for each time that was due, one after the other, in
   await fill();
   await eventually(async () => (await schedules.show(TENANT, 'backfilled')).clock!.counts.started === 6);
   const { job: last } = await schedules.trigger(TENANT, 'backfilled');
-  await rig.ended(last!);
+  await made(last!);
   expect(await jobsOf('backfilled')).toHaveLength(4);
 });
 
@@ -82,8 +84,8 @@ test('pauses and resumes, and says when it is due next', async () => {
 });
 
 describe('due while a job of it has not ended', () => {
-  const cases: [Overlap, number][] = [['skip', 1], ['buffer_one', 2], ['allow_all', 2]];
-  test.each(cases)('%s', async (overlap, made) => {
+  const cases: [Overlap, 'SKIP' | 'BUFFER_ONE' | 'ALLOW_ALL', number][] = [['skip', 'SKIP', 1], ['buffer_one', 'BUFFER_ONE', 2], ['allow_all', 'ALLOW_ALL', 2]];
+  test.each(cases)('%s', async (overlap, policy, jobs) => {
     rig.gate.hold = () => true;
     await schedule(`overlap-${overlap}`, overlap, await rig.gated());
     const handle = rig.env.client.schedule.getHandle(scheduleId(TENANT, `overlap-${overlap}`));
@@ -92,11 +94,12 @@ describe('due while a job of it has not ended', () => {
     // Its workflow's name has the second in it.
     const [first] = await jobsOf(`overlap-${overlap}`);
     await eventually(async () => Date.now() - Date.parse(first!.schedule!.at) > 1_100);
-    await handle.trigger();
+    expect((await handle.describe()).policies.overlap).toBe(policy);
+    await handle.trigger(policy); // without it, a trigger runs always
     const counts = () => handle.describe().then(({ info }) => info);
     await eventually(async () => overlap === 'skip' ? (await counts()).numActionsSkippedOverlap === 1 : overlap === 'buffer_one' || (await counts()).numActionsTaken === 2);
     rig.gate.release();
-    await jobCount(`overlap-${overlap}`, made);
+    await jobCount(`overlap-${overlap}`, jobs);
     for (const { id } of await jobsOf(`overlap-${overlap}`)) expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
   });
 
@@ -108,7 +111,7 @@ describe('due while a job of it has not ended', () => {
     await rig.gate.until(() => rig.gate.held === 1);
     const [first] = await jobsOf('overlap-cancel');
     await eventually(async () => Date.now() - Date.parse(first!.schedule!.at) > 1_100);
-    await handle.trigger();
+    await handle.trigger('CANCEL_OTHER');
     expect(await rig.ended(first!.id)).toMatchObject({ state: 'cancelled' });
     rig.gate.release();
     await jobCount('overlap-cancel', 2);
@@ -121,7 +124,7 @@ describe('a deleted schedule', () => {
   test('is gone from both, and its jobs stay', async () => {
     await schedule('deleted');
     const { job } = await schedules.trigger(TENANT, 'deleted');
-    await rig.ended(job!);
+    await made(job!);
     await schedules.remove(TENANT, 'deleted');
     await expect(schedules.show(TENANT, 'deleted')).rejects.toMatchObject({ code: 'schedule_not_found' });
     await expect(rig.env.client.schedule.getHandle(scheduleId(TENANT, 'deleted')).describe()).rejects.toThrow();
