@@ -140,6 +140,18 @@ describe('a job that depends on others', () => {
     expect(await rig.ended(first.id)).toMatchObject({ state: 'completed' });
   });
 
+  test('goes on waiting where a run that has seen much is continued by another', async () => {
+    const first = await busy('long-first');
+    const second = await after('long', [first]);
+    await waits(second.id);
+    const handle = rig.env.client.workflow.getHandle(jobWorkflowId(second.id, 1));
+    const { runId } = await handle.describe();
+    while ((await handle.describe()).runId === runId) await Promise.all(Array.from({ length: 100 }, () => handle.signal('dependencyEnded')));
+    expect(await handle.query('status')).toMatchObject({ state: 'waiting', cause: 'dependency' });
+    rig.gate.release();
+    expect(await rig.ended(second.id)).toMatchObject({ state: 'completed' });
+  });
+
   test('is woken by the reconciler where nobody else told it', async () => {
     const first = await busy('untold-first');
     const second = await after('untold', [first]);
