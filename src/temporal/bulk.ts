@@ -2,27 +2,17 @@
 import type { Client } from '@temporalio/client';
 import { ulid } from 'ulid';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, type DesiredState, type JobRecord, type Priority, type RetryFilter } from '../contracts/job.ts';
+import { isEnded, type DesiredState, type JobRecord } from '../contracts/job.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import {
   NO_BULK_COUNTS, PLAN_WORKFLOWS,
-  type BulkAction, type BulkFilter, type BulkOutcome, type BulkRecord, type BulkResult, type PlanRef,
+  type BulkAction, type BulkOutcome, type BulkRecord, type BulkResult, type PlanRef,
 } from '../contracts/plans.ts';
 import type { Store } from '../store/store.ts';
 import { CALL_MS, reached, type Controlled, type Jobs } from './jobs.ts';
 import { bulkWorkflowId } from './workflow-ids.ts';
 
-export interface NewBulk {
-  tenant: string;
-  owner: string;
-  action: BulkAction;
-  filter: BulkFilter;
-  priority: Priority | null;
-  retry: RetryFilter;
-  dryRun: boolean;
-  batch: string | null;
-  after: string | null;
-}
+export type NewBulk = Pick<BulkRecord, 'tenant' | 'owner' | 'action' | 'filter' | 'priority' | 'retry' | 'dryRun' | 'batch' | 'after'>;
 
 /** Writes the record: what is not started after it, the reconciler starts. Rejects with `idempotency_conflict`. */
 export async function createBulk(
