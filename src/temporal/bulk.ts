@@ -67,6 +67,9 @@ export async function applyToJob(store: Store, jobs: Jobs, bulk: BulkRecord, ref
     return result(applied ? 'done' : 'asked', now);
   } catch (error) {
     if (!(error instanceof SheafError) || (error.retryable && error.code !== 'conflict')) throw error;
+    const now = await store.getJob(bulk.tenant, ref.id);
+    // It came about by itself just then, or by a try of ours whose answer was lost.
+    if (now && isDone(bulk, now, ref.attempt)) return result('done', now);
     const skipped = error.code === 'wrong_state' || error.code === 'job_not_found';
     return { ...result(skipped ? 'skipped' : 'failed'), code: error.code, message: error.message };
   }

@@ -52,9 +52,9 @@ export interface JobSchedules {
 const CALL_MS = 5_000;
 const LOOK_MS = 2_000;
 const AT_ONCE = 10;
-/** How long a trigger waits to learn which job it made. */
-const TRIGGER_TRIES = 10;
-const TRIGGER_PAUSE_MS = 150;
+/** Temporal says yes to a wish and carries it out a moment later: an answer waits so long for it. */
+const LOOKS = 10;
+const LOOK_PAUSE_MS = 150;
 /** How far Temporal's clock may be behind: what was due before is the run of a backfill. */
 const CLOCKS_MS = 60_000;
 /** A laptop that slept through the night runs in the morning what was due. */
@@ -105,6 +105,14 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   };
 
+  const lookUntil = async (record: ScheduleRecord, come: (schedule: JobSchedule) => boolean): Promise<JobSchedule> => {
+    for (let looks = 1; ; looks++) {
+      const schedule = await look(record);
+      if (come(schedule) || looks === LOOKS) return schedule;
+      await sleep(LOOK_PAUSE_MS);
+    }
+  };
+
   return {
     async create(record, paused) {
       const before = await store.getPlan(record.tenant, 'schedule', record.id);
@@ -136,14 +144,14 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     async pause(tenant, id, note) {
       const record = await recordOf(tenant, id);
       await ask(() => handleOf(record).pause(note));
-      return look(record);
+      return lookUntil(record, ({ clock }) => clock?.state !== 'active');
     },
 
     async resume(tenant, id) {
       const record = await recordOf(tenant, id);
       await ensure(record, false);
       await ask(() => handleOf(record).unpause());
-      return look(record);
+      return lookUntil(record, ({ clock }) => clock?.state !== 'paused');
     },
 
     async trigger(tenant, id) {
@@ -151,12 +159,10 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
       const known = new Set((await ask(() => handleOf(record).describe())).info.recentActions.map(jobOf));
       const asked = Date.now();
       await ask(() => handleOf(record).trigger('ALLOW_ALL'));
-      for (let tries = 0; ; tries++) {
-        const schedule = await look(record);
-        const job = schedule.clock?.recent.find((run) => !known.has(run.job) && Date.parse(run.at) > asked - CLOCKS_MS)?.job ?? null;
-        if (job !== null || tries === TRIGGER_TRIES) return { schedule, job };
-        await sleep(TRIGGER_PAUSE_MS);
-      }
+      const jobIn = ({ clock }: JobSchedule): string | null =>
+        clock?.recent.find((run) => !known.has(run.job) && Date.parse(run.at) > asked - CLOCKS_MS)?.job ?? null;
+      const schedule = await lookUntil(record, (now) => jobIn(now) !== null);
+      return { schedule, job: jobIn(schedule) };
     },
 
     async backfill(tenant, id, from, to) {

@@ -89,13 +89,13 @@ describe('due while a job of it has not ended', () => {
     rig.gate.hold = () => true;
     await schedule(`overlap-${overlap}`, overlap, await rig.gated());
     const handle = rig.env.client.schedule.getHandle(scheduleId(TENANT, `overlap-${overlap}`));
-    await handle.trigger();
+    await handle.trigger(policy); // without it a trigger runs always, and is no overlap for others
     await rig.gate.until(() => rig.gate.held === 1);
     // Its workflow's name has the second in it.
     const [first] = await jobsOf(`overlap-${overlap}`);
     await eventually(async () => Date.now() - Date.parse(first!.schedule!.at) > 1_100);
     expect((await handle.describe()).policies.overlap).toBe(policy);
-    await handle.trigger(policy); // without it, a trigger runs always
+    await handle.trigger(policy);
     const counts = () => handle.describe().then(({ info }) => info);
     await eventually(async () => overlap === 'skip' ? (await counts()).numActionsSkippedOverlap === 1 : overlap === 'buffer_one' || (await counts()).numActionsTaken === 2);
     rig.gate.release();
@@ -107,7 +107,7 @@ describe('due while a job of it has not ended', () => {
     rig.gate.hold = () => true;
     await schedule('overlap-cancel', 'cancel_other', await rig.gated());
     const handle = rig.env.client.schedule.getHandle(scheduleId(TENANT, 'overlap-cancel'));
-    await handle.trigger();
+    await handle.trigger('CANCEL_OTHER');
     await rig.gate.until(() => rig.gate.held === 1);
     const [first] = await jobsOf('overlap-cancel');
     await eventually(async () => Date.now() - Date.parse(first!.schedule!.at) > 1_100);
