@@ -11,6 +11,9 @@ import { batchWorkflowId, bulkWorkflowId, memberId } from '../../src/temporal/wo
 import { historiesOf, replay } from './replay.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
+/** Many jobs, on a machine that may be busy. */
+const TIMEOUT = { timeout: 180_000 };
+
 let rig: Rig;
 let batches: Batches;
 let bulk: BulkActions;
@@ -67,7 +70,7 @@ async function resultsOf({ id, chunks }: BulkRecord): Promise<BulkResult[]> {
 }
 
 describe('a batch', () => {
-  test('makes every member once, what others depend on first, and leaves no list behind', async () => {
+  test('makes every member once, what others depend on first, and leaves no list behind', TIMEOUT, async () => {
     const jobs = await Promise.all(Array.from({ length: 23 }, async (_, place) =>
       member(`one-${place}`, { lane: `l${place}`, dependsOn: place % 5 === 4 ? [memberId(TENANT, 'b-one', place - 1)] : [] })));
     await make('b-one', jobs);
@@ -81,7 +84,7 @@ describe('a batch', () => {
     expect(left).toEqual([]);
   });
 
-  test('goes on where its worker left off', async () => {
+  test('goes on where its worker left off', TIMEOUT, async () => {
     await rig.stopWorkers();
     await make('b-two', await Promise.all(Array.from({ length: 40 }, (_, place) => member(`two-${place}`, { lane: `l${place}` }))));
     // A try that made some members and died before it said so.
@@ -94,7 +97,7 @@ describe('a batch', () => {
     await allEnded('b-two');
   });
 
-  test('is paused, resumed and cancelled as one, and the last wish counts', async () => {
+  test('is paused, resumed and cancelled as one, and the last wish counts', TIMEOUT, async () => {
     rig.gate.hold = () => true;
     const gated = await rig.gated();
     await make('b-three', await Promise.all(Array.from({ length: 6 }, (_, place) => member(`three-${place}`, {}, gated))));
@@ -105,8 +108,7 @@ describe('a batch', () => {
     rig.gate.release();
     await eventually(async () => (await members('b-three')).every(({ state }) => state === 'paused' || isEnded(state)));
     rig.gate.hold = () => true;
-    const before = await members('b-three');
-    expect(before.map(({ state }) => state)).toEqual(Array(6).fill('paused'));
+    expect((await members('b-three')).map(({ state }) => state)).toEqual(Array(6).fill('paused'));
     // At once: the second has to win, whichever order they reach the jobs in.
     await Promise.all([batches.control(TENANT, 'b-three', 'tester', 'resume'), batches.control(TENANT, 'b-three', 'tester', 'resume')]);
     const { batch: last } = await batches.control(TENANT, 'b-three', 'tester', 'cancel');
@@ -120,7 +122,7 @@ describe('a batch', () => {
     expect((await allEnded('b-three')).map(({ state }) => state)).toEqual(Array(6).fill('completed'));
   });
 
-  test('that is cancelled while it is made makes no more, and none of its jobs is left running', async () => {
+  test('that is cancelled while it is made makes no more, and none of its jobs is left running', TIMEOUT, async () => {
     await make('b-four', await Promise.all(Array.from({ length: 200 }, (_, place) => member(`four`, { lane: `l${place}`, runAt: new Date(Date.now() + 86_400_000).toISOString() }))));
     await eventually(async () => (await batch('b-four')).made > 0);
     const { batch: asked } = await batches.control(TENANT, 'b-four', 'tester', 'cancel');
@@ -131,7 +133,7 @@ describe('a batch', () => {
     expect(jobs.map(({ state }) => state)).toEqual(Array(count).fill('cancelled'));
   });
 
-  test('that is paused while it is made makes the rest when it is resumed', async () => {
+  test('that is paused while it is made makes the rest when it is resumed', TIMEOUT, async () => {
     const runAt = new Date(Date.now() + 86_400_000).toISOString();
     await make('b-five', await Promise.all(Array.from({ length: 100 }, (_, place) => member(`five`, { lane: `l${place}`, runAt }))));
     await eventually(async () => (await batch('b-five')).made > 0);
@@ -139,7 +141,8 @@ describe('a batch', () => {
     await bulkEnded(asked.action!);
     const { made: count, held } = await batch('b-five');
     expect(held || count === 100).toBe(true);
-    expect((await members('b-five')).map(({ state }) => state)).toEqual(Array(count).fill('paused'));
+    await eventually(async () => (await members('b-five')).every(({ state }) => state === 'paused'));
+    expect(await members('b-five')).toHaveLength(count);
     await batches.control(TENANT, 'b-five', 'tester', 'resume');
     await made('b-five');
     expect(await members('b-five')).toHaveLength(100);
@@ -163,33 +166,34 @@ describe('a batch', () => {
 describe('an action on many jobs', () => {
   const waiting = (sheet: string, tag: string) => rig.create(sheet, rowsOf(3), { lane: sheet, tags: [tag], runAt: new Date(Date.now() + 86_400_000).toISOString() });
 
-  test('does it to each that matches, and to no other; a dry run tells it before and changes nothing', async () => {
+  test('does it to each that matches, and to no other; a dry run tells it before and changes nothing', TIMEOUT, async () => {
     const jobs = await Promise.all(Array.from({ length: 4 }, (_, index) => waiting(`bulk-${index}`, 'bulk')));
     const done = await rig.ended((await rig.create('bulk-done', rowsOf(3), { tags: ['bulk'] })).id);
     const other = await waiting('bulk-other', 'another');
     await Promise.all(jobs.map(({ id }) => rig.when(id, ({ until }) => until !== null)));
     const told = await act({ action: 'pause', filter: { tag: 'bulk' }, dryRun: true });
     expect(told.record).toMatchObject({ state: 'completed', counts: { done: 4, skipped: 1, asked: 0, failed: 0 } });
-    expect((await members2(jobs)).map(({ state }) => state)).toEqual(Array(4).fill('queued'));
+    expect((await recordsOf(jobs)).map(({ state }) => state)).toEqual(Array(4).fill('queued'));
     const { record, results } = await act({ action: 'pause', filter: { tag: 'bulk' } });
-    expect(record.counts).toEqual(told.record.counts);
-    expect(results.toSorted((a, b) => (a.job < b.job ? -1 : 1))).toEqual([
-      ...jobs.map(({ id }) => ({ job: id, outcome: 'done', state: 'paused' })),
-      { job: done.id, outcome: 'skipped', state: 'completed', code: 'wrong_state', message: 'It is completed.' },
-    ].toSorted((a, b) => (a.job < b.job ? -1 : 1)));
+    expect(changed(record)).toEqual({ changed: 4, skipped: 1, failed: 0 });
+    expect(new Set(results.map(({ job }) => job))).toEqual(new Set([...jobs, done].map(({ id }) => id)));
+    expect(results.find(({ job }) => job === done.id)).toEqual({ job: done.id, outcome: 'skipped', state: 'completed', code: 'wrong_state', message: 'It is completed.' });
+    await Promise.all(jobs.map(({ id }) => rig.when(id, ({ state }) => state === 'paused')));
     expect(await rig.job(other.id)).toMatchObject({ state: 'queued' });
-    expect((await act({ action: 'set', filter: { tag: 'bulk', state: ['paused'] }, priority: 'urgent' })).record.counts).toMatchObject({ done: 4 });
-    expect((await members2(jobs)).map(({ priority }) => priority)).toEqual(Array(4).fill('urgent'));
-    expect((await act({ action: 'cancel', filter: { state: ['paused'], tag: 'bulk' } })).record.counts).toMatchObject({ done: 4 });
+    expect(changed((await act({ action: 'set', filter: { tag: 'bulk', state: ['paused'] }, priority: 'urgent' })).record)).toMatchObject({ changed: 4 });
+    expect((await recordsOf(jobs)).map(({ priority }) => priority)).toEqual(Array(4).fill('urgent'));
+    expect(changed((await act({ action: 'cancel', filter: { state: ['paused'], tag: 'bulk' } })).record)).toMatchObject({ changed: 4 });
     await Promise.all(jobs.map(({ id }) => rig.ended(id)));
-    expect((await act({ action: 'delete', filter: { state: ['cancelled'], tag: 'bulk' } })).record.counts).toMatchObject({ done: 4 });
+    expect(changed((await act({ action: 'delete', filter: { state: ['cancelled'], tag: 'bulk' } })).record)).toMatchObject({ changed: 4 });
     await eventually(async () => (await Promise.all(jobs.map(({ id }) => rig.store.getJob(TENANT, id)))).every((job) => job === null));
     await act({ action: 'cancel', filter: { tag: 'another' } });
     await rig.ended(other.id);
   });
-  const members2 = (jobs: JobRecord[]): Promise<JobRecord[]> => Promise.all(jobs.map(({ id }) => rig.job(id)));
+  /** `asked` is a worker that was slow. */
+  const changed = ({ counts: { done, asked, ...rest } }: BulkRecord) => ({ changed: done + asked, ...rest });
+  const recordsOf = (jobs: JobRecord[]): Promise<JobRecord[]> => Promise.all(jobs.map(({ id }) => rig.job(id)));
 
-  test('of several chunks has a result for every job, also when its worker is replaced in between', async () => {
+  test('of several chunks has a result for every job, also when its worker is replaced in between', TIMEOUT, async () => {
     const count = 110;
     await make('b-bulk', await Promise.all(Array.from({ length: count }, (_, place) => member('bulk-many', { lane: `l${place}`, runAt: new Date(Date.now() + 86_400_000).toISOString() }))));
     await made('b-bulk');
@@ -199,8 +203,8 @@ describe('an action on many jobs', () => {
     await rig.startWorkers();
     const record = await bulkEnded(begun.id);
     const jobs = await allEnded('b-bulk');
-    expect(record).toMatchObject({ state: 'completed', counts: { skipped: 0, failed: 0 } });
-    expect(record.counts.done + record.counts.asked).toBe(count);
+    expect(record.state).toBe('completed');
+    expect(changed(record)).toEqual({ changed: count, skipped: 0, failed: 0 });
     expect(new Set((await resultsOf(record)).map(({ job }) => job)).size).toBe(count);
     expect(jobs.every(({ state }) => state === 'cancelled')).toBe(true);
   });

@@ -9,6 +9,9 @@ import { scheduledWorkflowId, scheduleId } from '../../src/temporal/workflow-ids
 import { historiesOf, replay } from './replay.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
+/** A run waits for the one before it, on a machine that may be busy. */
+const TIMEOUT = { timeout: 180_000 };
+
 let rig: Rig;
 let schedules: JobSchedules;
 beforeAll(async () => {
@@ -61,7 +64,7 @@ test('a trigger makes one job, as the schedule says, and its run lasts as long a
   expect((await schedules.show(TENANT, 'triggered')).clock).toMatchObject({ state: 'active', recent: [{ job: id }], counts: { started: 1 } });
 });
 
-test('a backfill makes a job for each time that was due, one after the other, in the zone of the schedule; done again it makes none', async () => {
+test('a backfill makes a job for each time that was due, one after the other, in the zone of the schedule; done again it makes none', TIMEOUT, async () => {
   await schedule('backfilled');
   const fill = () => schedules.backfill(TENANT, 'backfilled', new Date('2026-03-01T00:00:00Z'), new Date('2026-03-04T00:00:00Z'));
   await fill();
@@ -70,7 +73,7 @@ test('a backfill makes a job for each time that was due, one after the other, in
   expect(jobs.map((job) => job.schedule!.at)).toEqual(['2026-03-01T00:30:00.000Z', '2026-03-02T00:30:00.000Z', '2026-03-03T00:30:00.000Z']);
   for (const [index, job] of jobs.entries()) if (index > 0) expect(job.createdAt >= jobs[index - 1]!.completedAt!).toBe(true);
   await fill();
-  await eventually(async () => (await schedules.show(TENANT, 'backfilled')).clock!.counts.started === 6);
+  await eventually(async () => (await schedules.show(TENANT, 'backfilled')).clock?.counts.started === 6);
   const { job: last } = await schedules.trigger(TENANT, 'backfilled');
   await made(last!);
   expect(await jobsOf('backfilled')).toHaveLength(4);
@@ -85,7 +88,7 @@ test('pauses and resumes, and says when it is due next', async () => {
 
 describe('due while a job of it has not ended', () => {
   const cases: [Overlap, 'SKIP' | 'BUFFER_ONE' | 'ALLOW_ALL', number][] = [['skip', 'SKIP', 1], ['buffer_one', 'BUFFER_ONE', 2], ['allow_all', 'ALLOW_ALL', 2]];
-  test.each(cases)('%s', async (overlap, policy, jobs) => {
+  test.each(cases)('%s', TIMEOUT, async (overlap, policy, jobs) => {
     rig.gate.hold = () => true;
     await schedule(`overlap-${overlap}`, overlap, await rig.gated());
     const handle = rig.env.client.schedule.getHandle(scheduleId(TENANT, `overlap-${overlap}`));
@@ -103,7 +106,7 @@ describe('due while a job of it has not ended', () => {
     for (const { id } of await jobsOf(`overlap-${overlap}`)) expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
   });
 
-  test('cancel_other: the older job is cancelled first', async () => {
+  test('cancel_other: the older job is cancelled first', TIMEOUT, async () => {
     rig.gate.hold = () => true;
     await schedule('overlap-cancel', 'cancel_other', await rig.gated());
     const handle = rig.env.client.schedule.getHandle(scheduleId(TENANT, 'overlap-cancel'));
