@@ -27,7 +27,7 @@ async function sheet(name: string, rows = 5): Promise<{ path: string }> {
   await writeFile(file, sheetOf(rows));
   return { path: file };
 }
-const later = (): string => new Date(Date.now() + 86_MEMBERS_000).toISOString();
+const later = (): string => new Date(Date.now() + 86_400_000).toISOString();
 const list = async <T>(address: string): Promise<T[]> => {
   const items: T[] = [];
   for (let cursor: string | null = ''; cursor !== null;) {
