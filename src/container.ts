@@ -14,6 +14,9 @@ import type { Store } from './store/store.ts';
 import { storageIdentity } from './storage-identity.ts';
 import { claimChecker } from './temporal/claim.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createBatches, type Batches } from './temporal/batches.ts';
+import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
+import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 
 export interface Container {
@@ -25,6 +28,9 @@ export interface Container {
   jobs: Jobs;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
+  schedules: JobSchedules;
+  batches: Batches;
+  bulk: BulkActions;
   sheetLimits: SheetLimits;
   limitRules: LimitRules;
   close(): Promise<void>;
@@ -45,7 +51,8 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   return {
     config, log, store, blobs, temporal: temporal.client, storage,
-    jobs: createJobs(store, temporal.client, claimChecker(temporal.client, storage)),
+    jobs: createJobs(store, temporal.client, claimChecker(temporal.client, storage)), schedules: createJobSchedules(store, temporal.client),
+    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },

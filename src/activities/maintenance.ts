@@ -3,6 +3,7 @@ import { heartbeat } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import { jobWorkflowId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -35,6 +36,7 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client, queue:
       await deps.blobs.deleteUnder(blobKeys.jobFolder(input.tenant, input.jobId));
       if (job) await queue.leave(job, job.attempt);
       while (!(await deps.store.removeJob(input.tenant, input.jobId))) heartbeat();
+      if (job) await tellDependents(deps.store, client, job, heartbeat);
     },
   };
 }

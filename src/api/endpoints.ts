@@ -1,14 +1,19 @@
 /** Every endpoint: the server serves this list and the OpenAPI document describes it. */
 import type { Endpoint } from './endpoint.ts';
+import { batchEndpoints } from './routes/batches.ts';
+import { bulkEndpoints } from './routes/bulk.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { limitEndpoints } from './routes/limits.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
+import { scheduleEndpoints } from './routes/schedules.ts';
 import { searchEndpoints } from './routes/search.ts';
 import { sourceEndpoints } from './routes/sources.ts';
 import { systemEndpoints } from './routes/system.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
-  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
+  // Before the jobs: theirs would take `batch` for a job's id.
+  ...bulkEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
 ];

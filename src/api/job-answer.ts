@@ -4,6 +4,7 @@ import type { JobAnswer } from '../contracts/api.ts';
 import type { JobRecord, Manifest } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
+import { waitsForOthers } from '../temporal/dependents.ts';
 import type { ApiContext } from './app.ts';
 import { queueAnswer } from './job-queue.ts';
 
@@ -35,6 +36,11 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
     drainSeconds: request.drainSeconds,
+    ...(job.runAt !== null && { runAt: job.runAt }),
+    dependsOn: job.dependsOn,
+    onFailure: job.onFailure,
+    ...(job.batch !== null && { batch: job.batch }),
+    ...(job.schedule !== null && { schedule: { id: job.schedule.id, at: job.schedule.at } }),
     progress: progressOf(job, totals, Date.now()),
     attempt: job.attempt,
     createdAt: job.createdAt,
@@ -48,16 +54,24 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
       items: `${jobAddress(job.id)}/items`,
       events: `${jobAddress(job.id)}/events`,
       results: `${jobAddress(job.id)}/results`,
+      dependencies: `${jobAddress(job.id)}/dependencies`,
     },
   };
 }
 
-/** With the failed rows by code and the place in the queue, which a list leaves out. */
+/** With the failed rows by code, the place in the queue and what it waits for, which a list leaves out. */
 export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
-  const [queue, answer] = await Promise.all([queueAnswer(store, config, job), jobAnswerOf(store, job)]);
+  const [queue, waitsFor, answer] = await Promise.all([
+    queueAnswer(store, config, job), waitsForOthers(job) ? unmetOf(store, job) : [], jobAnswerOf(store, job),
+  ]);
   // Asked for only where there are any: on Elasticsearch it is a search, and people look at jobs often.
   const errors = answer.progress.failed === 0 ? [] : await store.countFailedRows(job.tenant, job.id);
-  return { ...answer, ...queue, errors };
+  return { ...answer, ...queue, errors, ...(waitsFor.length > 0 && { waitsFor }) };
+}
+
+async function unmetOf(store: Store, job: JobRecord): Promise<NonNullable<JobAnswer['waitsFor']>> {
+  const states = await Promise.all(job.dependsOn.map(async (id) => ({ job: id, state: (await store.getJob(job.tenant, id))?.state ?? null })));
+  return states.filter(({ state }) => state !== 'completed');
 }
 
 const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({

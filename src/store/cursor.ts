@@ -4,7 +4,9 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Listed } from './store.ts';
 
 export const jobCursor = z.tuple([z.string(), z.string()]);
+export const tripleCursor = z.tuple([z.string(), z.string(), z.string()]);
 export const numberCursor = z.tuple([z.int()]);
+export const numberPairCursor = z.tuple([z.int(), z.int()]);
 
 const encode = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 

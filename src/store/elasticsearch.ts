@@ -8,6 +8,7 @@ import { documentId, Documents } from './elasticsearch/documents.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
+import { planMethods } from './elasticsearch/plans.ts';
 import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
@@ -34,6 +35,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...queueMethods(cluster),
     ...pageMethods(cluster),
     ...rowMethods(cluster),
+    ...planMethods(cluster),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
 

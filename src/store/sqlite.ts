@@ -8,6 +8,7 @@ import { SqliteFile } from './sqlite/database.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
+import { planMethods } from './sqlite/plans.ts';
 import { queueMethods } from './sqlite/queue.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
@@ -37,6 +38,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...queueMethods(control),
     ...pageMethods(control),
     ...rowMethods(ledger),
+    ...planMethods(control),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,

@@ -12,10 +12,12 @@ import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
 import {
   TASK_QUEUES,
-  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type RowActivities,
+  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan, type RowActivities,
 } from '../contracts/messages.ts';
+import type { PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
-import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
+import { MET, planWait } from '../domain/dependencies.ts';
+import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
 import { LimitPause } from './limit-pause.ts';
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
@@ -39,6 +41,8 @@ export abstract class JobLife {
   protected concurrency: number | null;
   /** Why nothing further starts: the breaker tripped, or a part failed for good. */
   protected error: ErrorBody | null = null;
+  /** Why it is cancelled, where that was nobody's wish. */
+  protected cancelledFor: ErrorBody | null = null;
   /** Something that the job stands on refused: wait and try again. */
   protected refused: ErrorBody | null = null;
   /** A limit that has no calls for a while. */
@@ -53,6 +57,10 @@ export abstract class JobLife {
   /** The queue has news, or something that it goes by has changed. */
   #askQueue = false;
   #agesAt: number | null = null;
+  /** What has to come before it asks to be admitted; null once that has come. */
+  #plan: JobPlan | null;
+  /** Something that the plan waits for may have come about. */
+  #askPlan = false;
   readonly #input: JobInput;
 
   constructor(input: JobInput, carried: JobLifeState | undefined) {
@@ -61,6 +69,7 @@ export abstract class JobLife {
     this.concurrency = input.concurrency;
     this.sequence = input.sequence;
     this.inLineSince = input.attempt === 1 ? null : workflowInfo().startTime.getTime();
+    this.#plan = input.plan ?? null;
     if (!carried) return;
     this.state = carried.state;
     this.wanted = carried.wanted;
@@ -68,12 +77,15 @@ export abstract class JobLife {
     this.generation = carried.generation;
     this.placed = carried.placed;
     this.#agesAt = carried.agesAt;
+    this.inLineSince = carried.inLineSince;
+    this.#plan = carried.plan;
   }
 
   /** What a run that continues this one must know of it. */
   protected carried(): JobLifeState {
     return {
       state: this.state, wanted: this.wanted, sequence: this.sequence, generation: this.generation, placed: this.placed, agesAt: this.#agesAt,
+      inLineSince: this.inLineSince, plan: this.#plan,
     };
   }
 
@@ -89,6 +101,7 @@ export abstract class JobLife {
 
   /** Waits in the queue without asking again and again: whoever frees a place tells who is next. */
   protected async admit(): Promise<void> {
+    if (this.#plan) return this.#awaitPlan(this.#plan);
     this.#askQueue = false;
     this.#queued = true;
     const answer = await this.activities<JobActivities>({ ...RECORD, summary: 'admission' }, TASK_QUEUES.jobs).admit({
@@ -107,6 +120,35 @@ export abstract class JobLife {
 
   askQueueAgain(): void {
     this.#askQueue = true;
+  }
+
+  /** Its time, and the jobs that it depends on. Until then it is not in line and holds nothing. */
+  async #awaitPlan(plan: JobPlan): Promise<void> {
+    this.#askPlan = false;
+    const judge = this.activities<PlanActivities>({ ...RECORD, summary: 'what it depends on' }, TASK_QUEUES.jobs);
+    const verdict = plan.unmet.length === 0 ? MET : await judge.checkDependencies({ ...this.ref(), unmet: plan.unmet });
+    this.#plan = { ...plan, unmet: verdict.unmet };
+    if (this.wanted !== 'running') return;
+    if (verdict.error) {
+      this.wanted = 'cancelled';
+      this.cancelledFor = verdict.error;
+      return;
+    }
+    const wait = planWait(plan.runAt, verdict, Date.now());
+    if (!wait) {
+      await this.enter('queued');
+      this.inLineSince = Date.now();
+      this.#plan = null;
+      return;
+    }
+    await this.enter(wait.state, wait);
+    const called = (): boolean => this.#askPlan || this.wanted !== 'running';
+    await (wait.ms === null ? condition(called) : condition(called, Math.min(wait.ms, LONGEST_TIMER_MS)));
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  askPlanAgain(): void {
+    this.#askPlan = true;
   }
 
   protected async waitForCapacity(refused: ErrorBody): Promise<void> {
@@ -129,7 +171,7 @@ export abstract class JobLife {
     if (this.historyIsFull()) await this.continueAsNew();
   }
 
-  /** Answers the final counts. Throws the error, where there is one, when all is written down. */
+  /** Answers the final counts. Throws the error of a job that failed, when all is written down. */
   protected async finish(state: EndedState, error: ErrorBody | null): Promise<Counts> {
     const finish = this.activities<JobActivities>({ ...FINISH, summary: `end as ${state}` }, TASK_QUEUES.jobs);
     const { counts } = await finish.finishJob({
@@ -138,7 +180,7 @@ export abstract class JobLife {
     this.state = state;
     this.#showState();
     await condition(allHandlersFinished);
-    if (error) throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
+    if (error && state === 'failed') throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
     return counts;
   }
 
@@ -255,7 +297,7 @@ export abstract class JobLife {
 
   // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string; reason?: string | null } = {}, again = false): Promise<void> {
+  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string | null; reason?: string | null } = {}, again = false): Promise<void> {
     const cause = why.cause ?? null;
     const reason = why.reason ?? null;
     const until = why.until ?? null;

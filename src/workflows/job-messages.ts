@@ -2,6 +2,7 @@
 import { CancellationScope, CancelledFailure, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import type { EndedState, Priority } from '../contracts/job.ts';
 import { QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, type Control, type ControlAnswer } from '../contracts/messages.ts';
+import { DEPENDENCY_ENDED } from '../contracts/plans.ts';
 import type { JobLife } from './job-life.ts';
 
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
@@ -15,6 +16,7 @@ export const concurrencyUpdate = defineUpdate<ControlAnswer, [number]>(SET_CONCU
 export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
 export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
 export const queueSignal = defineSignal(QUEUE_SIGNAL);
+export const dependencySignal = defineSignal(DEPENDENCY_ENDED);
 
 /** Wires the job to Temporal's messages, before anything else happens, and runs it to its end. */
 export async function live<Result extends { state: EndedState }>(job: JobLife, run: () => Promise<Result>): Promise<Result> {
@@ -28,6 +30,7 @@ export async function live<Result extends { state: EndedState }>(job: JobLife, r
   setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
   setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
   setHandler(queueSignal, () => job.askQueueAgain());
+  setHandler(dependencySignal, () => job.askPlanAgain());
   // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
   const root = CancellationScope.current();
   root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));

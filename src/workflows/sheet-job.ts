@@ -43,7 +43,7 @@ class SheetJob extends JobLife {
 
   async run(): Promise<SheetJobResult> {
     for (;;) {
-      if (this.wanted === 'cancelled') return this.#end('cancelled', null);
+      if (this.wanted === 'cancelled') return this.#end('cancelled', this.cancelledFor);
       if (this.wanted === 'paused') {
         await this.pause();
       } else if (this.error) {

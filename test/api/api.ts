@@ -24,6 +24,9 @@ import { temporalClient } from '../../src/temporal/connection.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';
+import { createBatches } from '../../src/temporal/batches.ts';
+import { createBulkActions } from '../../src/temporal/bulk.ts';
+import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -62,7 +65,8 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    config, store, blobs, jobs: createJobs(store, temporal.client), schedules: createJobSchedules(store, temporal.client),
+    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),

@@ -4,6 +4,7 @@ import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
+import { plansConformance } from './store-plans.ts';
 import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
@@ -35,6 +36,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));
+    plansConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });
 }

@@ -16,8 +16,9 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
-    'cancelled-by-temporal', 'cancelled', 'close-job', 'completed', 'continued-as-new', 'delete-job', 'failed-by-breaker',
-    'limit-broker', 'paused-and-resumed', 'resumed-while-draining', 'retry', 'waiting', 'waiting-for-a-limit',
+    'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'close-job', 'completed', 'continued-as-new', 'delete-job',
+    'failed-by-breaker', 'limit-broker', 'make-batch', 'paused-and-resumed', 'planned', 'resumed-while-draining', 'retry', 'scheduled-job', 'waiting',
+    'waiting-for-a-limit',
   ]);
 });
 

@@ -59,7 +59,7 @@ test('of two that come at once with different storage, one holds the namespace, 
 test('an API with other storage makes no job that workers would not find', async () => {
   await keep(ours);
   const { request } = await rig.create('like', rowsOf(3));
-  const asked = { tenant: TENANT, owner: 'tester', source: null, lane: null, priority: 'normal' as const, tags: [], request };
+  const asked = { tenant: TENANT, owner: 'tester', source: null, lane: null, priority: 'normal' as const, tags: [], runAt: null, dependsOn: [], onFailure: 'cancel' as const, request };
   await expect(createJobs(other, rig.env.client, claimChecker(rig.env.client, theirs)).create(asked)).rejects.toMatchObject({ code: 'namespace_taken' });
   expect((await other.listJobs(TENANT, {}, { limit: 1 })).items).toEqual([]);
   expect(await createJobs(rig.store, rig.env.client, claimChecker(rig.env.client, ours)).create(asked)).toMatchObject({ created: true });

@@ -3,6 +3,7 @@ import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
+import { idempotencyConflict } from '../idempotency.ts';
 import type { LaneRef, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
@@ -20,6 +21,8 @@ export interface JobSource {
   state: string;
   tags: string[];
   open: boolean;
+  batch: string | null;
+  dependsOn: string[];
   /** Nothing has to be done about it: it waits for its turn, or for another job. */
   resting: boolean;
   record: string;
@@ -53,13 +56,16 @@ type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
 export const jobId = (tenant: string, id: string): string => documentId(tenant, id);
 export const laneId = ({ tenant, source, lane }: LaneRef): string => documentId(tenant, source, lane);
 
-const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as JobRecord;
+/** What records of schema version 1 lack. */
+const NO_PLAN: Pick<JobRecord, 'runAt' | 'dependsOn' | 'onFailure' | 'batch' | 'schedule'> = { runAt: null, dependsOn: [], onFailure: 'cancel', batch: null, schedule: null };
+
+export const recordOf = (source: Pick<JobSource, 'record'>): JobRecord => ({ ...NO_PLAN, ...(JSON.parse(source.record) as JobRecord) });
 
 const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
   tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
   open: !isEnded(job.state) || job.desired === 'deleted',
   resting: job.desired === null && job.sequence > 0 && (job.state === 'queued' || (job.state === 'waiting' && job.cause === 'dependency')),
-  record: JSON.stringify(job), idempotency,
+  batch: job.batch, dependsOn: job.dependsOn, record: JSON.stringify(job), idempotency,
 });
 
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
@@ -91,11 +97,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
       const claimed = await keys.create(id, mine);
       const claim = claimed ? mine : await keys.read(job.tenant, id);
       if (claim === null) continue;
-      if (claim.requestHash !== requestHash) {
-        throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
-          remedy: 'Use a new key for a new request, or send the first request again unchanged.',
-        });
-      }
+      if (claim.requestHash !== requestHash) throw idempotencyConflict();
       if (claim.pending === null) {
         const existing = await find(job.tenant, claim.job);
         if (existing !== null) return { job: existing, created: false };
@@ -139,6 +141,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
       if (filter.kind !== undefined) terms.push({ term: { kind: filter.kind } });
       if (filter.source !== undefined) terms.push({ term: { source: filter.source } });
       if (filter.tag !== undefined) terms.push({ term: { tags: filter.tag } });
+      if (filter.batch !== undefined) terms.push({ term: { batch: filter.batch } });
       return listed(await list(tenant, terms, [{ createdAt: 'desc' }, { id: 'desc' }], after, limit), limit, (job) => [job.createdAt, job.id]);
     },
 
