@@ -3,14 +3,18 @@
  * decides is read by id, at once; what is listed or searched is refreshed by the reader, so writers pay for no refresh.
  */
 import { SheafError } from '../contracts/errors.ts';
+import { analyseMethod } from './elasticsearch/analysis.ts';
+import { cleanupMethods } from './elasticsearch/cleanup.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
+import { figureMethods } from './elasticsearch/figures.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
+import { sweepMethods } from './elasticsearch/sweeps.ts';
 import type { Store } from './store.ts';
 
 export type { ElasticsearchOptions } from './elasticsearch/connection.ts';
@@ -32,6 +36,10 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...jobMethods(cluster),
     ...pageMethods(cluster),
     ...rowMethods(cluster),
+    ...figureMethods(cluster),
+    ...sweepMethods(cluster),
+    ...cleanupMethods(cluster),
+    analyse: analyseMethod(cluster),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
 

@@ -8,6 +8,8 @@ import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
+import type { Analytics, AnalyticsFilter, JobSummary } from '../contracts/summary.ts';
+import type { CleanupReport, Sweep, WorkerRecord } from '../contracts/system.ts';
 
 /** The ledger that an item belongs to. */
 export interface LaneRef {
@@ -101,6 +103,19 @@ export interface JobChange {
   concurrency?: number | null;
 }
 
+export interface JobCount {
+  tenant: string;
+  state: JobState;
+  jobs: number;
+}
+
+/** What a sweep removes: everything older than `before` (ISO 8601), from `cursor` on. `dryRun`: it is only counted. */
+export interface SweepAsked {
+  before: string;
+  cursor: string | null;
+  dryRun: boolean;
+}
+
 export interface Store {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
@@ -155,6 +170,36 @@ export interface Store {
   /** `dedupe` makes a repeated append harmless. Keeps the newest 1,000 of a job. */
   appendEvent(tenant: string, job: string, event: Omit<JobEvent, 'seq'> & { dedupe: string }): Promise<void>;
   listEvents(tenant: string, job: string, page: ListPage): Promise<Listed<JobEvent>>;
+
+  // ── figures: over all jobs, open and ended ────────────────────────────────────────────────────────────────
+  /** Of all tenants. */
+  countJobs(): Promise<JobCount[]>;
+  /** Of all tenants; the oldest first. */
+  jobsIn(states: JobState[], limit: number): Promise<JobRecord[]>;
+  /** Replaces the job's, unless that is of a later (attempt, sequence). It stays when the job is removed. */
+  writeSummary(summary: JobSummary): Promise<void>;
+  /** Over the jobs that ended in a time; `tenant` null: of all tenants. Percentiles may be off by 2 %. */
+  analyse(tenant: string | null, filter: AnalyticsFilter): Promise<Analytics>;
+
+  // ── workers: of no tenant ─────────────────────────────────────────────────────────────────────────────────
+  writeWorker(worker: WorkerRecord): Promise<void>;
+  listWorkers(): Promise<WorkerRecord[]>;
+  removeWorker(id: string): Promise<void>;
+
+  // ── cleanup: of all tenants, in bounded steps that may be repeated ────────────────────────────────────────
+  /** Jobs that ended before, in an order of the store's own. Rejects with `invalid_cursor`. */
+  endedJobs(before: string, page: ListPage): Promise<Listed<JobRecord>>;
+  /** Events of jobs that ended before. Counted by event. */
+  sweepEvents(asked: SweepAsked): Promise<Sweep>;
+  /** Outputs of items that were written last before, and whose job has ended. The items stay, with all that decides
+   *  whether a row is handled again; their text is of the input alone. Counted by item. */
+  sweepOutputs(asked: SweepAsked): Promise<Sweep>;
+  sweepSummaries(asked: SweepAsked): Promise<Sweep>;
+  /** Writes the report unless one with as many steps is there. The newest 100 are kept. */
+  writeCleanup(report: CleanupReport): Promise<void>;
+  getCleanup(id: string): Promise<CleanupReport | null>;
+  /** The newest first; at most 100. */
+  listCleanups(): Promise<CleanupReport[]>;
 
   // ── the store itself ──────────────────────────────────────────────────────────────────────────────────────
   /** Resolves when the store can be read and written. */

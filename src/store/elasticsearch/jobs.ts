@@ -20,6 +20,8 @@ export interface JobSource {
   state: string;
   tags: string[];
   open: boolean;
+  /** ISO 8601; documents of the first schema have none. */
+  endedAt?: string | null;
   record: string;
   /** Id of the document of the key that the job was created under; null without one. */
   idempotency: string | null;
@@ -51,11 +53,11 @@ type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
 export const jobId = (tenant: string, id: string): string => documentId(tenant, id);
 export const laneId = ({ tenant, source, lane }: LaneRef): string => documentId(tenant, source, lane);
 
-const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as JobRecord;
+export const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as JobRecord;
 
 const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
   tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
-  open: !isEnded(job.state) || job.desired === 'deleted', record: JSON.stringify(job), idempotency,
+  open: !isEnded(job.state) || job.desired === 'deleted', endedAt: job.completedAt, record: JSON.stringify(job), idempotency,
 });
 
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
