@@ -1,4 +1,5 @@
 /** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
+import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
@@ -9,6 +10,7 @@ import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
+import { startWorkerBeats } from './temporal/worker-beats.ts';
 
 /** Pages, and sheets being read, at once in this process. */
 const ROW_SLOTS = 8;
@@ -36,6 +38,7 @@ const connection = await connect(container);
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
+  keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
 }, container.temporal);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
@@ -72,6 +75,17 @@ process.on('message', (message) => {
 // User code runs in threads of its own; what still surfaces here is ours, and is no reason to drop everybody's rows.
 process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
 
+const [jobWorker, rowWorker, maintenanceWorker] = workers;
+const beats = startWorkerBeats({
+  store: container.store, log,
+  versions: { sheaf: packageJson.version, node: process.version, temporal: packageJson.dependencies['@temporalio/worker'] },
+  workers: [
+    { worker: jobWorker, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
+    { worker: rowWorker, queue: TASK_QUEUES.rows, slots: ROW_SLOTS },
+    { worker: maintenanceWorker, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },
+  ],
+});
+
 const running = Promise.all(workers.map((worker) => worker.run()));
 log.info({ temporal: temporalAddress(config) }, 'worker runs');
 process.send?.({ type: 'ready' });
@@ -80,6 +94,7 @@ try {
 } finally {
   stop('a worker ended');
   await reconciler.stop();
+  await beats.stop();
   await scheduling;
   await activities.close();
   await connection.close();

@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
 import type { ActivityDeps } from './deps.ts';
+import { cleanupActivities } from './cleanup.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
@@ -23,7 +24,7 @@ export function createActivities(deps: ActivityDeps, client: Client): Activities
   return {
     jobs: jobActivities(deps, handlers),
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
-    maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps) },
+    maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps), ...cleanupActivities(deps) },
     close: () => handlers.closeAll(),
   };
 }

@@ -29,14 +29,16 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client) {
       }
     },
 
-    /** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
-    async removeJob(input: JobRef): Promise<void> {
-      const job = await deps.store.getJob(input.tenant, input.jobId);
-      await deps.blobs.deleteUnder(blobKeys.jobFolder(input.tenant, input.jobId));
-      if (job && !isEnded(job.state)) await deps.store.releaseLane({ tenant: job.tenant, source: job.source, lane: job.lane }, job.id);
-      while (!(await deps.store.removeJob(input.tenant, input.jobId))) heartbeat();
-    },
+    removeJob: (input: JobRef): Promise<void> => removeJob(deps, input),
   };
+}
+
+/** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
+export async function removeJob({ store, blobs }: ActivityDeps, { tenant, jobId }: JobRef): Promise<void> {
+  const job = await store.getJob(tenant, jobId);
+  await blobs.deleteUnder(blobKeys.jobFolder(tenant, jobId));
+  if (job && !isEnded(job.state)) await store.releaseLane({ tenant: job.tenant, source: job.source, lane: job.lane }, job.id);
+  while (!(await store.removeJob(tenant, jobId))) heartbeat();
 }
 
 async function isRunning(handle: WorkflowHandle): Promise<boolean> {

@@ -5,9 +5,10 @@
 import { resultLine } from '../blobs/pages.ts';
 import type { BreakerOptions, Counts } from '../contracts/job.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { PageRow } from '../contracts/row.ts';
+import type { PageRow, Spent } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
+import { ifKnown, plus } from '../domain/spent.ts';
 import { searchText } from '../domain/search-text.ts';
 import type { FailedRow, ItemWrite, LaneRef, Store } from '../store/store.ts';
 import type { FinishedRow } from './row-runner.ts';
@@ -32,6 +33,7 @@ export class PageCommits {
   tripped: ErrorBody | null = null;
   #tried: number;
   #faults: number;
+  #spent: Spent;
   #counts: Counts;
   /** The whole attempt, all pages, as of the last commit and with the rows that have finished here since. */
   #attempt = { tried: 0, faults: 0 };
@@ -70,11 +72,12 @@ export class PageCommits {
     for (const result of given.plan.settled.values()) this.lines.set(result.row, resultLine(result));
     this.#tried = given.plan.tried;
     this.#faults = given.plan.faults;
+    this.#spent = given.plan.spent;
     this.#counts = countOutcomes(given.plan.settled.values());
   }
 
-  get tally(): { tried: number; faults: number } {
-    return { tried: this.#tried, faults: this.#faults };
+  get tally(): { tried: number; faults: number; spent?: Spent } {
+    return { tried: this.#tried, faults: this.#faults, ...ifKnown(this.#spent) };
   }
 
   get handlerHash(): string {
@@ -149,6 +152,8 @@ export class PageCommits {
           : { row: row.row, state: 'failed', output: null, ...(error !== null && { error }) }));
         this.#counts[error === null ? 'done' : 'failed']++;
         this.#tried++;
+        const { tokens = null, cost = null } = outcome;
+        if (tokens !== null || cost !== null) this.#spent = plus(this.#spent, { tokens, cost });
         if (error !== null && isFault(error)) this.#faults++;
       }
       if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();

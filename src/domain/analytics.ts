@@ -1,6 +1,7 @@
 /** Figures over summaries of jobs, for a store that does not aggregate by itself. */
 import type { EndedState } from '../contracts/job.ts';
 import { STAGES, type Analytics, type Figures, type JobSummary, type Percentiles, type Stage } from '../contracts/summary.ts';
+import { NOTHING_SPENT, plus } from './spent.ts';
 
 /** What figures are made of, once it is summed up. */
 export interface Sums {
@@ -32,7 +33,7 @@ export const totalTime = ({ stages }: Pick<JobSummary, 'stages'>): number => STA
 
 class Group {
   readonly #sums: Omit<Sums, 'total'> = {
-    states: { completed: 0, failed: 0, cancelled: 0 }, done: 0, unchanged: 0, failed: 0, skipped: 0, rowsMs: 0, tokens: null, cost: null,
+    states: { completed: 0, failed: 0, cancelled: 0 }, done: 0, unchanged: 0, failed: 0, skipped: 0, rowsMs: 0, ...NOTHING_SPENT,
   };
   readonly #totals: number[] = [];
 
@@ -41,8 +42,7 @@ class Group {
     sums.states[state]++;
     for (const outcome of ['done', 'unchanged', 'failed', 'skipped'] as const) sums[outcome] += counts[outcome];
     sums.rowsMs += stages.rows;
-    if (tokens !== null) sums.tokens = (sums.tokens ?? 0) + tokens;
-    if (cost !== null) sums.cost = (sums.cost ?? 0) + cost;
+    Object.assign(sums, plus(sums, { tokens, cost }));
     this.#totals.push(totalTime({ stages }));
   }
 

@@ -25,7 +25,7 @@ export function stageTimes(events: readonly Pick<JobEvent, 'at' | 'type'>[], end
 
 function stageAfter(type: string, read: boolean, stage: Stage | null): Stage | null {
   switch (type) {
-    case 'created': case 'retried': return 'queued';
+    case 'created': case 'retried': case 'queued': return 'queued';
     case 'running': return read ? 'rows' : 'snapshot';
     case 'snapshot': return 'rows';
     case 'waiting': case 'paused': return type;

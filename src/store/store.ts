@@ -3,7 +3,7 @@
  * tenant and sees nothing of any other. Every write is idempotent by its key and may be repeated after a crash.
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
-import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
@@ -19,7 +19,7 @@ export interface LaneRef {
 }
 
 /** What the ledger knows of a row: the latest truth. */
-export interface Item {
+export interface Item extends Spent {
   key: string;
   row: number;
   inputHash: string;
@@ -37,9 +37,6 @@ export interface ItemWrite extends Item {
   text: string;
   /** How often the handler was called for the row in this job's attempt. */
   tries: number;
-  tokens: number | null;
-  /** In the currency of the price table; null: unknown. */
-  cost: number | null;
   latencyMs: number;
 }
 
@@ -176,6 +173,8 @@ export interface Store {
   countJobs(): Promise<JobCount[]>;
   /** Of all tenants; the oldest first. */
   jobsIn(states: JobState[], limit: number): Promise<JobRecord[]>;
+  /** By handlers for the job's rows, over all pages. */
+  jobSpent(tenant: string, job: string): Promise<Spent>;
   /** Replaces the job's, unless that is of a later (attempt, sequence). It stays when the job is removed. */
   writeSummary(summary: JobSummary): Promise<void>;
   /** Over the jobs that ended in a time; `tenant` null: of all tenants. Percentiles may be off by 2 %. */

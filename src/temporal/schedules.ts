@@ -1,6 +1,6 @@
 /** What runs by the clock: Temporal Schedules, made by every worker at its start, and brought up to date where they exist. */
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
-import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
+import { TASK_QUEUES, WORKFLOWS, type CleanUpInput } from '../contracts/messages.ts';
 import type { Log } from '../log.ts';
 
 const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
@@ -8,6 +8,15 @@ const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
     scheduleId: 'sheaf-sweep-uploads',
     spec: { intervals: [{ every: '6h' }] },
     action: { type: 'startWorkflow', workflowType: WORKFLOWS.sweepUploads, workflowId: 'sheaf-sweep-uploads', taskQueue: TASK_QUEUES.jobs },
+    policies: { overlap: 'SKIP', catchupWindow: '1h' },
+  },
+  {
+    scheduleId: 'sheaf-clean-up',
+    spec: { intervals: [{ every: '24h', offset: '3h' }] },
+    action: {
+      type: 'startWorkflow', workflowType: WORKFLOWS.cleanUp, workflowId: 'sheaf-clean-up', taskQueue: TASK_QUEUES.jobs,
+      args: [{ id: null, dryRun: false } satisfies CleanUpInput],
+    },
     policies: { overlap: 'SKIP', catchupWindow: '1h' },
   },
 ];

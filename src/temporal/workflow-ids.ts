@@ -2,3 +2,4 @@
 export const jobWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
+export const cleanUpWorkflowId = (cleanup: string): string => `sheaf-clean-up/${cleanup}`;

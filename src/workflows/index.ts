@@ -3,3 +3,4 @@ export { sheetJob } from './sheet-job.ts';
 export { closeJob } from './close-job.ts';
 export { deleteJob } from './delete-job.ts';
 export { sweepUploads } from './sweep-uploads.ts';
+export { cleanUp } from './clean-up.ts';

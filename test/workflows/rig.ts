@@ -17,6 +17,7 @@ import { readResultFile } from '../../src/blobs/pages.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
+import type { Retention } from '../../src/contracts/system.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -43,6 +44,8 @@ export interface Rig {
   folder: string;
   /** Activities' calls of these methods of the store are refused with `store_unavailable`. */
   refuse: Set<keyof Store>;
+  /** How long things are kept; a test may change it. */
+  keep: Retention;
   /** The same of the blobs, with `blobs_unavailable`. */
   refuseBlobs: Set<keyof Blobs>;
   startWorkers(): Promise<void>;
@@ -91,10 +94,11 @@ export async function openRig(): Promise<Rig> {
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
+  const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null };
   const jobs = createJobs(store, env.client);
   const activities = createActivities({
     store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder], keep,
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
   }, env.client);
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -107,7 +111,7 @@ export async function openRig(): Promise<Rig> {
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, gate, folder, refuse, refuseBlobs, job,
+    env, store, blobs, jobs, gate, folder, keep, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;

@@ -16,7 +16,7 @@ const decimal: Property = { type: 'double' };
 const content: Property = { type: 'keyword', index: false, doc_values: false };
 
 export const KINDS = {
-  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, endedAt: { type: 'date' }, record: content, idempotency: content },
+  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, endedAt: word, record: content, idempotency: content },
   'idempotency-keys': { tenant: word, requestHash: content, job: content, pending: content },
   lanes: { tenant: word, source: word, lane: word, generation: number, holder: word, attempt: number },
   // Blocks of page records: see pages.ts.

@@ -74,6 +74,11 @@ export const CONTROL_MIGRATIONS = [`
   ALTER TABLE jobs ADD COLUMN completed_at TEXT GENERATED ALWAYS AS (record ->> '$.completedAt') VIRTUAL;
   CREATE INDEX jobs_ended ON jobs (completed_at, tenant, id) WHERE open = 0;
   CREATE INDEX jobs_state ON jobs (state, tenant);
+  CREATE INDEX jobs_oldest ON jobs (state, created_at, id);
+
+  -- What handlers paid; NULL where nothing is known.
+  ALTER TABLE pages ADD COLUMN tokens INTEGER;
+  ALTER TABLE pages ADD COLUMN cost REAL;
 
   -- record is the whole JobSummary as JSON. A job's summary outlives the job.
   CREATE TABLE summaries (
