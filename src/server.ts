@@ -6,7 +6,9 @@ import { createApp } from './api/app.ts';
 import { readConfig } from './config.ts';
 import { createContainer } from './container.ts';
 import { diagnose } from './diagnosis.ts';
+import { cleanupStarter } from './temporal/cleanup.ts';
 import { temporalHealth } from './temporal/health.ts';
+import { taskQueueStats } from './temporal/task-queues.ts';
 
 /** How long requests in flight, uploads and downloads among them, may take once the process was told to stop. */
 const DRAIN_MS = 30_000;
@@ -17,7 +19,13 @@ const config = readConfig();
 const container = await createContainer(config, 'api');
 const { log } = container;
 
-const app = createApp({ ...container, temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE), diagnose: () => diagnose(config, container) });
+const app = createApp({
+  ...container,
+  temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
+  taskQueues: taskQueueStats(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
+  startCleanup: cleanupStarter(container.store, container.temporal),
+  diagnose: () => diagnose(config, container),
+});
 const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, app);
 server.timeout = IDLE_MS;
 

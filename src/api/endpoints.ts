@@ -1,5 +1,7 @@
 /** Every endpoint: the server serves this list and the OpenAPI document describes it. */
 import type { Endpoint } from './endpoint.ts';
+import { analyticsEndpoints } from './routes/analytics.ts';
+import { cleanupEndpoints } from './routes/cleanup.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
@@ -9,5 +11,5 @@ import { systemEndpoints } from './routes/system.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
-  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints,
+  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...cleanupEndpoints, ...analyticsEndpoints,
 ];

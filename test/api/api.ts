@@ -21,7 +21,9 @@ import type { Cell, RowResult } from '../../src/contracts/row.ts';
 import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
+import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
+import { taskQueueStats } from '../../src/temporal/task-queues.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -60,7 +62,8 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), taskQueues: taskQueueStats(temporal.client, namespace),
+    startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };
