@@ -10,6 +10,7 @@ import { startStack } from '../src/embedded/stack.ts';
 export interface BenchStack {
   client: Client;
   temporal: string;
+  workerPid: number | undefined;
   /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
   run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
   /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
@@ -18,16 +19,17 @@ export interface BenchStack {
   stop(): Promise<void>;
 }
 
-export async function benchStack(folder: string, name: string, inputs: string): Promise<BenchStack> {
+/** `more`: environment beside the usual. */
+export async function benchStack(folder: string, name: string, inputs: string, more: Record<string, string> = {}): Promise<BenchStack> {
   const home = path.join(folder, name);
-  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn' };
+  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn', ...more };
   Object.assign(process.env, environment);
   const stack = await startStack(readConfig(environment), { say: () => {}, stop: new AbortController().signal, kill: new AbortController().signal });
   const client = createClient({ url: stack.api });
   const worker = readStackFile(home)?.children['worker']?.pid;
   const proc = (file: string): string => `/proc/${worker}/${file}`;
   return {
-    client, temporal: stack.temporal,
+    client, temporal: stack.temporal, workerPid: worker,
     async run(body) {
       const startedAt = performance.now();
       let job = await client.call<JobAnswer>('POST', '/jobs', { body });

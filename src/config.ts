@@ -10,6 +10,8 @@ const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
 /** Milliseconds of `15m`, `12h`, `30d`. */
 const age = z.string().regex(/^[1-9]\d{0,4}[mhd]$/, 'is no age: a number and m, h or d, such as 30d')
   .transform((text) => Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? 0));
+const amount = z.coerce.number().int().min(1);
+const share = z.coerce.number().gt(0).max(1);
 const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
 /** Where Elasticsearch answers. A password in an address would be shown wherever the address is. */
 const nodes = z.string()
@@ -34,6 +36,11 @@ export const environmentSchema = z.object({
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
+  SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
+  SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),
+  SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).max(30 * 86_400).default(900).describe('After so long in the queue a job of priority low counts as normal'),
+  SHEAF_WORKER_TARGET_CPU: share.default(0.9).describe('Share of the CPU, 0 to 1, above which a worker takes no further work'),
+  SHEAF_WORKER_TARGET_MEMORY: share.default(0.9).describe('Share of the memory, 0 to 1, above which a worker takes no further work'),
   SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet file that can be uploaded'),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
@@ -69,6 +76,10 @@ export const environmentSchema = z.object({
 });
 
 export type Config = z.infer<typeof environmentSchema>;
+
+export const queueLimits = (config: Config): { perTenant: number; all: number; ageAfterMs: number } => ({
+  perTenant: config.SHEAF_MAX_RUNNING_JOBS_PER_TENANT, all: config.SHEAF_MAX_RUNNING_JOBS, ageAfterMs: config.SHEAF_LOW_PRIORITY_WAIT_SECONDS * 1000,
+});
 
 /** What one setting needs others for. */
 const consistent = environmentSchema.superRefine((config, { addIssue }) => {

@@ -3,17 +3,17 @@ import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
-import { readConfig } from './config.ts';
+import { queueLimits, readConfig } from './config.ts';
 import { createContainer, temporalAddress, type Container } from './container.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
+import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 import { startWorkerBeats } from './temporal/worker-beats.ts';
+import { ROW_SLOTS, rowTuner, watchLoad } from './temporal/worker-load.ts';
 
-/** Pages, and sheets being read, at once in this process. */
-const ROW_SLOTS = 8;
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
 /** Cached workflows; each costs some memory. */
@@ -35,11 +35,12 @@ Runtime.install({
 });
 
 const connection = await connect(container);
+const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
-}, container.temporal);
+}, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
   connection, namespace: config.SHEAF_TEMPORAL_NAMESPACE,
@@ -47,18 +48,31 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
   maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE, defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
   shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
 };
-const workers = await Promise.all([
+const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
+const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
+const [jobs, maintenance] = await Promise.all([
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
-  Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
+const workers = [jobs, rows, maintenance];
 const scheduling = keepSchedules({ client: container.temporal, log });
-const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
+const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
+
+const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
+const beats = startWorkerBeats({
+  store: container.store, log, throttled: load.throttled,
+  versions: { sheaf: packageJson.version, node: process.version, temporal: packageJson.dependencies['@temporalio/worker'] },
+  workers: [
+    { worker: rows, queue: TASK_QUEUES.rows, slots: ROW_SLOTS.most },
+    { worker: jobs, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
+    { worker: maintenance, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },
+  ],
+});
 
 let stopping = false;
 function stop(why: string): void {
@@ -75,17 +89,6 @@ process.on('message', (message) => {
 // User code runs in threads of its own; what still surfaces here is ours, and is no reason to drop everybody's rows.
 process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
 
-const [jobWorker, rowWorker, maintenanceWorker] = workers;
-const beats = startWorkerBeats({
-  store: container.store, log,
-  versions: { sheaf: packageJson.version, node: process.version, temporal: packageJson.dependencies['@temporalio/worker'] },
-  workers: [
-    { worker: jobWorker, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
-    { worker: rowWorker, queue: TASK_QUEUES.rows, slots: ROW_SLOTS },
-    { worker: maintenanceWorker, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },
-  ],
-});
-
 const running = Promise.all(workers.map((worker) => worker.run()));
 log.info({ temporal: temporalAddress(config) }, 'worker runs');
 process.send?.({ type: 'ready' });
@@ -93,6 +96,7 @@ try {
   await running;
 } finally {
   stop('a worker ended');
+  load.stop();
   await reconciler.stop();
   await beats.stop();
   await scheduling;

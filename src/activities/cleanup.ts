@@ -7,6 +7,7 @@ import type { MaintenanceActivities } from '../contracts/messages.ts';
 import { CLEANUP_KINDS, type CleanupKind, type CleanupReport, type Retention, type Sweep, type Tally } from '../contracts/system.ts';
 import { addTo } from '../store/tallies.ts';
 import type { SweepAsked } from '../store/store.ts';
+import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import { removeJob } from './maintenance.ts';
 
@@ -22,11 +23,11 @@ interface Done {
   gone: Tally[];
 }
 
-export function cleanupActivities(deps: ActivityDeps): Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> {
+export function cleanupActivities(deps: ActivityDeps, queue: Queue): Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> {
   const { store, keep } = deps;
   const sweeps: Record<CleanupKind, (asked: SweepAsked) => Promise<Sweep>> = {
     outputs: (asked) => store.sweepOutputs(asked), events: (asked) => store.sweepEvents(asked),
-    jobs: (asked) => sweepJobs(deps, asked), summaries: (asked) => store.sweepSummaries(asked),
+    jobs: (asked) => sweepJobs(deps, queue, asked), summaries: (asked) => store.sweepSummaries(asked),
   };
 
   return {
@@ -88,7 +89,7 @@ function advanced(report: CleanupReport, step: number, kind: CleanupKind, more: 
 }
 
 /** Jobs with all that they own. One that is taken up again in this very moment stays. */
-async function sweepJobs(deps: ActivityDeps, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
+async function sweepJobs(deps: ActivityDeps, queue: Queue, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
   const { store } = deps;
   const { items, nextCursor } = await store.endedJobs(before, { limit: JOBS_AT_ONCE, ...(cursor !== null && { cursor }) });
   const gone: Tally[] = [];
@@ -96,7 +97,7 @@ async function sweepJobs(deps: ActivityDeps, { before, cursor, dryRun }: SweepAs
     const bytes = JSON.stringify(job).length + (await blobBytes(deps, job));
     // From here on nobody can retry it; and if we die, the reconciler goes on with it.
     if (!dryRun && !(await store.changeJob(job.tenant, job.id, job.revision, { desired: 'deleted' }))) continue;
-    if (!dryRun) await removeJob(deps, { tenant: job.tenant, jobId: job.id });
+    if (!dryRun) await removeJob(deps, queue, { tenant: job.tenant, jobId: job.id });
     addTo(gone, { tenant: job.tenant, count: 1, bytes });
   }
   return { gone, next: nextCursor };

@@ -2,15 +2,15 @@
 import { heartbeat } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
-import { isEnded } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import type { Queue } from '../temporal/queue.ts';
 import { jobWorkflowId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** A job drains for its own `drainSeconds` and must then have ended; a workflow that hangs longer is terminated. */
 const EXTRA_STOP_MS = 60_000;
 
-export function maintenanceActivities(deps: ActivityDeps, client: Client) {
+export function maintenanceActivities(deps: ActivityDeps, client: Client, queue: Queue) {
   return {
     async stopJob(input: JobRef): Promise<void> {
       const job = await deps.store.getJob(input.tenant, input.jobId);
@@ -29,15 +29,15 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client) {
       }
     },
 
-    removeJob: (input: JobRef): Promise<void> => removeJob(deps, input),
+    removeJob: (input: JobRef): Promise<void> => removeJob(deps, queue, input),
   };
 }
 
 /** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
-export async function removeJob({ store, blobs }: ActivityDeps, { tenant, jobId }: JobRef): Promise<void> {
+export async function removeJob({ store, blobs }: ActivityDeps, queue: Queue, { tenant, jobId }: JobRef): Promise<void> {
   const job = await store.getJob(tenant, jobId);
   await blobs.deleteUnder(blobKeys.jobFolder(tenant, jobId));
-  if (job && !isEnded(job.state)) await store.releaseLane({ tenant: job.tenant, source: job.source, lane: job.lane }, job.id);
+  if (job) await queue.leave(job, job.attempt);
   while (!(await store.removeJob(tenant, jobId))) heartbeat();
 }
 

@@ -4,6 +4,8 @@ import type { JobAnswer } from '../contracts/api.ts';
 import type { JobRecord, Manifest } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
+import type { ApiContext } from './app.ts';
+import { queueAnswer } from './job-queue.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 
@@ -50,10 +52,12 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
   };
 }
 
-/** With the failed rows by code, which a list leaves out. */
-export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobAnswer> {
-  const errors = await store.countFailedRows(job.tenant, job.id);
-  return { ...(await jobAnswerOf(store, job)), errors };
+/** With the failed rows by code and the place in the queue, which a list leaves out. */
+export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
+  const [errors, queue, answer] = await Promise.all([
+    store.countFailedRows(job.tenant, job.id), queueAnswer(store, config, job), jobAnswerOf(store, job),
+  ]);
+  return { ...answer, ...queue, errors };
 }
 
 const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({

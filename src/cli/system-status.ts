@@ -44,7 +44,7 @@ function partsLine({ parts }: SystemAnswer, line: Line): string {
 const unknown = (message: string): Span => ({ text: `unknown: ${printable(message)}`, style: 'yellow' });
 
 function factLines({ jobs, queue, throughput }: SystemAnswer, line: Line): string[] {
-  const name = (text: string): Span => ({ text: text.padEnd(9), style: 'dim' });
+  const name = (text: string): Span => ({ text: text.padEnd(11), style: 'dim' });
   const states: Span[] = !jobs.ok ? [unknown(jobs.message)] : JOB_STATES.filter((state) => (jobs.states[state] ?? 0) > 0 || state === 'queued' || state === 'running')
     .map((state) => ({ text: `${state} ${count(jobs.states[state] ?? 0)}  `, style: (jobs.states[state] ?? 0) > 0 ? stateStyle(state) : 'dim' }));
   const waits: Span = !queue.ok ? unknown(queue.message)
@@ -52,7 +52,7 @@ function factLines({ jobs, queue, throughput }: SystemAnswer, line: Line): strin
   const rows: Span[] = !throughput.ok ? [unknown(throughput.message)]
     : [{ text: `${count(Math.round(throughput.rowsPerMinute))} rows/min by ${plural(throughput.runningJobs, 'running job')}` }];
   const hour: Span[] = !throughput.ok ? [unknown(throughput.message)] : hourSpans(throughput.lastHour);
-  return ['', line(name('jobs'), ...states), line(name('queue'), waits), line(name('rows'), ...rows), line(name('last hour'), { text: ' ' }, ...hour)];
+  return ['', line(name('jobs'), ...states), line(name('queue'), waits), line(name('rows'), ...rows), line(name('last hour'), ...hour)];
 }
 
 function hourSpans({ jobs, failedJobs, rows, errorRate, p95Seconds }: Extract<SystemAnswer['throughput'], { ok: true }>['lastHour']): Span[] {
@@ -96,13 +96,13 @@ function tenantLines({ jobs }: SystemAnswer, table: Table, line: Line, room: num
 }
 
 function workerLines({ workers }: SystemAnswer, table: Table, line: Line, room: number): string[] {
-  if (!workers.ok) return ['', line({ text: 'workers  ', style: 'dim' }, unknown(workers.message))];
-  if (workers.items.length === 0) return ['', line({ text: 'workers  ', style: 'dim' }, { text: 'none has been heard of; jobs wait until one runs', style: 'yellow' })];
+  if (!workers.ok) return ['', line({ text: 'workers    ', style: 'dim' }, unknown(workers.message))];
+  if (workers.items.length === 0) return ['', line({ text: 'workers    ', style: 'dim' }, { text: 'none has been heard of; jobs wait until one runs', style: 'yellow' })];
   const { shown, more } = some(workers.items, room, 'workers', line);
   return [...table(
     [{ title: 'worker', shrinks: true }, { title: 'state' }, { title: 'slots', shrinks: true }, { title: 'CPU', align: 'right' }, { title: 'memory', align: 'right' }, { title: 'version' }, { title: 'seen' }],
-    shown.map(({ host, pid, state, slots, cpu, cores, memory, versions, seenAt }) => [
-      `${host}:${pid}`, state === 'lost' ? 'LOST' : state, slots.map(({ queue, used, total }) => `${shortName(queue)} ${used}/${total}`).join(' '),
+    shown.map(({ host, pid, state, throttled, slots, cpu, cores, memory, versions, seenAt }) => [
+      `${host}:${pid}`, state === 'lost' ? 'LOST' : throttled ? 'throttled' : state, slots.map(({ queue, used, total }) => `${shortName(queue)} ${used}/${total}`).join(' '),
       `${Math.round(cpu * 100)}/${cores * 100} %`, bytes(memory.used), versions.sheaf, when(seenAt),
     ]),
   ), ...more];
@@ -111,7 +111,7 @@ function workerLines({ workers }: SystemAnswer, table: Table, line: Line, room: 
 const shortName = (queue: string): string => queue.replace(/^sheaf-/, '');
 
 function queueLines({ taskQueues }: SystemAnswer, table: Table, line: Line): string[] {
-  if (!taskQueues.ok) return ['', line({ text: 'tasks    ', style: 'dim' }, unknown(taskQueues.message))];
+  if (!taskQueues.ok) return ['', line({ text: 'tasks      ', style: 'dim' }, unknown(taskQueues.message))];
   const rate = (perSecond: number): string => `${perSecond.toFixed(1)}/s`;
   return table(
     [{ title: 'task queue' }, { title: 'tasks' }, { title: 'backlog', align: 'right' }, { title: 'oldest', align: 'right' }, { title: 'added', align: 'right' }, { title: 'taken', align: 'right' }, { title: 'pollers', align: 'right' }],

@@ -29,6 +29,7 @@ const workerAnswer = z.strictObject({
   seenAt: time,
   versions: z.strictObject({ sheaf: z.string(), node: z.string(), temporal: z.string().meta({ description: 'Of the SDK' }) }),
   slots: z.array(z.strictObject({ queue: z.string(), used: count, total: count })),
+  throttled: z.boolean().meta({ description: 'It takes no further pages for now: CPU or memory in use is above its target' }),
   cachedWorkflows: count,
   cpu: z.number().min(0).meta({ description: '1 is one core in full use' }),
   cores: z.int(),

@@ -12,12 +12,14 @@ export interface WorkerRecord {
   versions: { sheaf: string; node: string; temporal: string };
   /** Activities that run, and those that may, by task queue. */
   slots: { queue: string; used: number; total: number }[];
+  /** It takes no further pages for now: CPU or memory in use is above its target. */
+  throttled: boolean;
   /** Workflows held in memory. */
   cachedWorkflows: number;
   /** 1 is one core in full use, since the record before. */
   cpu: number;
   cores: number;
-  /** Bytes: of the process, and of its host. */
+  /** Bytes: of the process, and of its host, or of the container where that has less. */
   memory: { used: number; hostFree: number; hostTotal: number };
 }
 

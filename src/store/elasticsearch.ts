@@ -11,6 +11,7 @@ import { figureMethods } from './elasticsearch/figures.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
+import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
@@ -34,6 +35,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
   const lanes = new Documents<LaneSource>(cluster, 'lanes');
   return {
     ...jobMethods(cluster),
+    ...queueMethods(cluster),
     ...pageMethods(cluster),
     ...rowMethods(cluster),
     ...figureMethods(cluster),

@@ -19,9 +19,9 @@ export interface BeatingWorker {
 }
 
 export function startWorkerBeats(given: {
-  store: Pick<Store, 'writeWorker' | 'listWorkers' | 'removeWorker'>; log: Log; workers: BeatingWorker[]; versions: WorkerRecord['versions'];
+  store: Pick<Store, 'writeWorker' | 'listWorkers' | 'removeWorker'>; log: Log; workers: BeatingWorker[]; throttled: () => boolean; versions: WorkerRecord['versions'];
 }): WorkerBeats {
-  const { store, log, workers, versions } = given;
+  const { store, log, workers, throttled, versions } = given;
   const id = randomUUID();
   const startedAt = new Date().toISOString();
   const usage = cpuMeter();
@@ -33,9 +33,10 @@ export function startWorkerBeats(given: {
     await store.writeWorker({
       id, host: os.hostname(), pid: process.pid, startedAt, seenAt: new Date().toISOString(), versions,
       slots: statuses.map(({ queue, total, status }) => ({ queue, total, used: status.numInFlightActivities })),
+      throttled: throttled(),
       cachedWorkflows: statuses.reduce((sum, { status }) => sum + status.numCachedWorkflows, 0),
       cpu: usage(), cores: os.availableParallelism(),
-      memory: { used: process.memoryUsage.rss(), hostFree: os.freemem(), hostTotal: os.totalmem() },
+      memory: { used: process.memoryUsage.rss(), hostFree: process.availableMemory(), hostTotal: memoryOfHost() },
     });
     const forgotten = Date.now() - WORKER_FORGOTTEN_MS;
     for (const worker of await store.listWorkers()) if (Date.parse(worker.seenAt) < forgotten) await store.removeWorker(worker.id);
@@ -58,6 +59,11 @@ export function startWorkerBeats(given: {
       return running;
     },
   };
+}
+
+function memoryOfHost(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, os.totalmem()) : os.totalmem();
 }
 
 /** Answers what the process used since it was asked last; 1 is one core. */

@@ -60,7 +60,7 @@ describe('the system', () => {
 describe('the sections of the status', () => {
   const worker = (id: string, ageMs: number): WorkerRecord => ({
     id, host: id, pid: 1, startedAt: new Date(0).toISOString(), seenAt: new Date(Date.now() - ageMs).toISOString(), versions: { sheaf: '1', node: '24', temporal: '1' },
-    slots: [{ queue: 'sheaf-rows', used: 3, total: 8 }], cachedWorkflows: 0, cpu: 0.5, cores: 2, memory: { used: 1, hostFree: 2, hostTotal: 3 },
+    slots: [{ queue: 'sheaf-rows', used: 3, total: 8 }], throttled: false, cachedWorkflows: 0, cpu: 0.5, cores: 2, memory: { used: 1, hostFree: 2, hostTotal: 3 },
   });
 
   it('count jobs by state and tenant, the queue, workers, and rows of the jobs that ended of late', async () => {

@@ -16,7 +16,7 @@ export const aSummary = (job: string, over: Partial<JobSummary> = {}): JobSummar
 
 const aWorker = (id: string, over: Partial<WorkerRecord> = {}): WorkerRecord => ({
   id, host: 'one', pid: 7, startedAt: '2026-11-10T12:00:00.000Z', seenAt: '2026-11-10T12:00:00.000Z', versions: { sheaf: '1', node: '24', temporal: '1' },
-  slots: [{ queue: 'sheaf-rows', used: 1, total: 8 }], cachedWorkflows: 3, cpu: 0.5, cores: 2, memory: { used: 1, hostFree: 2, hostTotal: 3 }, ...over,
+  slots: [{ queue: 'sheaf-rows', used: 1, total: 8 }], throttled: false, cachedWorkflows: 3, cpu: 0.5, cores: 2, memory: { used: 1, hostFree: 2, hostTotal: 3 }, ...over,
 });
 
 const ALL_TIME = { since: '2026-01-01T00:00:00.000Z', until: '2027-01-01T00:00:00.000Z' };

@@ -7,6 +7,7 @@ import { figuresConformance } from './store-figures.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { processesConformance } from './store-processes.ts';
+import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
 
@@ -32,6 +33,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     });
 
     jobsConformance(() => ({ store, other }));
+    queueConformance(() => ({ store, other }));
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));

@@ -17,6 +17,7 @@ import { readResultFile } from '../../src/blobs/pages.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
+import type { QueueLimits } from '../../src/contracts/queue.ts';
 import type { Retention } from '../../src/contracts/system.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { localLimits } from '../../src/limits/local.ts';
@@ -24,6 +25,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { realEnv } from '../servers/temporal.ts';
@@ -67,7 +69,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(): Promise<void>;
+  close(more?: { keepEnv?: boolean }): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -83,8 +85,11 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
   }
 }
 
-export async function openRig(): Promise<Rig> {
-  const env = await realEnv();
+/** Jobs are admitted at once unless a test says otherwise. */
+export const NO_QUEUE: QueueLimits = { perTenant: 1_000, all: 1_000, ageAfterMs: 900_000 };
+
+export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?: QueueLimits; env?: TestWorkflowEnvironment; now?: () => number } = {}): Promise<Rig> {
+  const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
   const gate = await openGate();
@@ -96,11 +101,13 @@ export async function openRig(): Promise<Rig> {
   const refuseBlobs = new Set<keyof Blobs>();
   const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null };
   const jobs = createJobs(store, env.client);
+  const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
+  const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const activities = createActivities({
-    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
+    store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder], keep,
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-  }, env.client);
+  }, env.client, queueOf(activitiesStore));
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
 
@@ -137,7 +144,7 @@ export async function openRig(): Promise<Rig> {
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, log });
+      const reconciler = startReconciler({ store, client: env.client, queue: queueOf(store), log });
       try {
         return await work();
       } finally {
@@ -190,12 +197,12 @@ export async function openRig(): Promise<Rig> {
       }
     },
 
-    async close() {
+    async close({ keepEnv = false } = {}) {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
       await gate.close();
-      await env.teardown();
+      if (!keepEnv) await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },
