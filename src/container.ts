@@ -11,6 +11,9 @@ import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createBatches, type Batches } from './temporal/batches.ts';
+import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
+import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 
 export interface Container {
@@ -20,6 +23,9 @@ export interface Container {
   blobs: Blobs;
   temporal: Client;
   jobs: Jobs;
+  schedules: JobSchedules;
+  batches: Batches;
+  bulk: BulkActions;
   sheetLimits: SheetLimits;
   close(): Promise<void>;
 }
@@ -38,7 +44,8 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const temporal = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
   return {
     config, log, store, blobs, temporal: temporal.client,
-    jobs: createJobs(store, temporal.client),
+    jobs: createJobs(store, temporal.client), schedules: createJobSchedules(store, temporal.client),
+    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },

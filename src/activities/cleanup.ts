@@ -1,8 +1,9 @@
 /** Cleanup: what has been kept long enough goes, in steps; the report knows what went and where the next step begins. */
 import { Context, heartbeat } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
-import type { JobRecord } from '../contracts/job.ts';
+import { isEnded, type JobRecord } from '../contracts/job.ts';
 import type { MaintenanceActivities } from '../contracts/messages.ts';
 import { CLEANUP_KINDS, type CleanupKind, type CleanupReport, type Retention, type Sweep, type Tally } from '../contracts/system.ts';
 import { addTo } from '../store/tallies.ts';
@@ -23,11 +24,11 @@ interface Done {
   gone: Tally[];
 }
 
-export function cleanupActivities(deps: ActivityDeps, queue: Queue): Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> {
+export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Queue): Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> {
   const { store, keep } = deps;
   const sweeps: Record<CleanupKind, (asked: SweepAsked) => Promise<Sweep>> = {
     outputs: (asked) => store.sweepOutputs(asked), events: (asked) => store.sweepEvents(asked),
-    jobs: (asked) => sweepJobs(deps, queue, asked), summaries: (asked) => store.sweepSummaries(asked),
+    jobs: (asked) => sweepJobs(deps, client, queue, asked), summaries: (asked) => store.sweepSummaries(asked),
   };
 
   return {
@@ -89,18 +90,29 @@ function advanced(report: CleanupReport, step: number, kind: CleanupKind, more: 
 }
 
 /** Jobs with all that they own. One that is taken up again in this very moment stays. */
-async function sweepJobs(deps: ActivityDeps, queue: Queue, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
+async function sweepJobs(deps: ActivityDeps, client: Client, queue: Queue, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
   const { store } = deps;
   const { items, nextCursor } = await store.endedJobs(before, { limit: JOBS_AT_ONCE, ...(cursor !== null && { cursor }) });
   const gone: Tally[] = [];
   for (const job of items) {
+    if (await isDependedOn(deps, job)) continue;
     const bytes = JSON.stringify(job).length + (await blobBytes(deps, job));
     // From here on nobody can retry it; and if we die, the reconciler goes on with it.
     if (!dryRun && !(await store.changeJob(job.tenant, job.id, job.revision, { desired: 'deleted' }))) continue;
-    if (!dryRun) await removeJob(deps, queue, { tenant: job.tenant, jobId: job.id });
+    if (!dryRun) await removeJob(deps, client, queue, { tenant: job.tenant, jobId: job.id });
     addTo(gone, { tenant: job.tenant, count: 1, bytes });
   }
   return { gone, next: nextCursor };
+}
+
+/** Whether a job that has not ended waits for this one: gone, it would count as failed. */
+async function isDependedOn({ store }: ActivityDeps, { tenant, id }: JobRecord): Promise<boolean> {
+  for (let cursor: string | undefined; ;) {
+    const { items, nextCursor } = await store.listDependents(tenant, id, { limit: 100, ...(cursor !== undefined && { cursor }) });
+    if (items.some(({ state }) => !isEnded(state))) return true;
+    if (nextCursor === null) return false;
+    cursor = nextCursor;
+  }
 }
 
 async function blobBytes({ blobs }: ActivityDeps, { tenant, id }: JobRecord): Promise<number> {

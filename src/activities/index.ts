@@ -1,11 +1,15 @@
 /** Activities by the task queue that serves them. */
 import type { Client } from '@temporalio/client';
 import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
+import type { PlanActivities } from '../contracts/plans.ts';
+import { createJobs } from '../temporal/jobs.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
+import { batchActivities } from './batches.ts';
 import { cleanupActivities } from './cleanup.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
+import { planActivities } from './plans.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
 import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
@@ -13,19 +17,21 @@ import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
 
 export interface Activities {
-  jobs: JobActivities;
+  jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
   rows: RowActivities;
-  maintenance: MaintenanceActivities;
+  maintenance: MaintenanceActivities & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
   /** Ends what was kept between activities. */
   close(): Promise<void>;
 }
 
 export function createActivities(deps: ActivityDeps, client: Client, queue: Queue): Activities {
   const handlers = preparedHandlers(deps);
+  const jobs = createJobs(deps.store, client);
+  const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
   return {
-    jobs: jobActivities(deps, handlers, queue),
+    jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
-    maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...cleanupActivities(deps, queue) },
+    maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue) },
     close: () => handlers.closeAll(),
   };
 }

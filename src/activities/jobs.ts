@@ -1,5 +1,6 @@
 /** A job's record as its workflow moves: admission, states, the end. */
 import { Context, heartbeat } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
 import { isEnded, PRIORITY_KEYS, type JobPatch, type JobRecord } from '../contracts/job.ts';
 import type {
@@ -9,6 +10,7 @@ import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
 import { ifKnown } from '../domain/spent.ts';
+import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
@@ -17,7 +19,7 @@ import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from '.
 
 const now = (): string => new Date().toISOString();
 
-export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, queue: Queue) {
+export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, client: Client, queue: Queue) {
   const { store } = deps;
 
   return {
@@ -60,12 +62,13 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
       if (input.state === 'paused') await queue.pause(input);
     },
 
-    /** Settles pages that were left in the middle, writes the end, gives lane and place back. May be repeated. */
+    /** Settles pages that were left in the middle, writes the end, gives lane and place back, tells who waits for it. May be repeated. */
     async finishJob(input: FinishJobInput): Promise<FinishJobAnswer> {
       const job = await loadJob(deps, input);
       // The workflow wrote its own end in the moment before somebody found it gone.
       if (input.sequence === null && isEnded(job.state)) {
         await queue.leave(job, input.attempt);
+        await tellDependents(store, client, job, heartbeat);
         return { counts: await countsOf(deps, job) };
       }
       if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
@@ -89,6 +92,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
         });
       }
       await queue.leave(job, input.attempt);
+      await tellDependents(store, client, job, heartbeat);
       return { counts };
     },
   };

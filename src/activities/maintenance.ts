@@ -3,6 +3,7 @@ import { heartbeat } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import { jobWorkflowId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -29,16 +30,17 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client, queue:
       }
     },
 
-    removeJob: (input: JobRef): Promise<void> => removeJob(deps, queue, input),
+    removeJob: (input: JobRef): Promise<void> => removeJob(deps, client, queue, input),
   };
 }
 
 /** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
-export async function removeJob({ store, blobs }: ActivityDeps, queue: Queue, { tenant, jobId }: JobRef): Promise<void> {
+export async function removeJob({ store, blobs }: ActivityDeps, client: Client, queue: Queue, { tenant, jobId }: JobRef): Promise<void> {
   const job = await store.getJob(tenant, jobId);
   await blobs.deleteUnder(blobKeys.jobFolder(tenant, jobId));
   if (job) await queue.leave(job, job.attempt);
   while (!(await store.removeJob(tenant, jobId))) heartbeat();
+  if (job) await tellDependents(store, client, job, heartbeat);
 }
 
 async function isRunning(handle: WorkflowHandle): Promise<boolean> {

@@ -11,6 +11,9 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
+import type { Batches } from '../temporal/batches.ts';
+import type { BulkActions } from '../temporal/bulk.ts';
+import type { JobSchedules } from '../temporal/job-schedules.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import { serveDocs } from './docs.ts';
 import { mount } from './endpoint.ts';
@@ -25,6 +28,9 @@ export interface ApiDeps {
   store: Store;
   blobs: Blobs;
   jobs: Jobs;
+  schedules: JobSchedules;
+  batches: Batches;
+  bulk: BulkActions;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
   /** Rejects when Temporal does not answer. */

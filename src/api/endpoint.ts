@@ -1,6 +1,6 @@
 /** An endpoint is the schemas of a request, those of its answers, and a handler. Server and OpenAPI document are both made of them. */
 import express from 'express';
-import type { Express, Request, Response } from 'express';
+import type { Express, Request, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { API_PREFIX, NAME_PATTERN } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
@@ -33,8 +33,10 @@ interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Headers ex
   query?: Query;
   /** Lower-case names; other headers are let through. */
   headers?: Headers;
-  /** Of a JSON body of at most 1 MB. */
+  /** Of a JSON body. */
   body?: Body;
+  /** Its most bytes, as `32mb`. Default: 1 MB. */
+  bodyLimit?: string;
   /** Media types of a body that the handler reads from the request itself. */
   rawBody?: string[];
   /** False: neither tenant nor owner matters. */
@@ -99,6 +101,8 @@ export function endpoint<
   const headers = (spec.headers ?? z.looseObject({})) as Headers;
   const body = (spec.body ?? z.undefined()) as Body;
 
+  const parseJson = express.json({ limit: spec.bodyLimit ?? '1mb', type: 'application/json' });
+
   async function serve(req: Request, res: Response, deps: ApiContext): Promise<void> {
     const caller = spec.tenanted === false ? { tenant: '', owner: '' } : callerOf(req);
     res.locals.tenant = caller.tenant;
@@ -110,7 +114,7 @@ export function endpoint<
       query: take('Query', query, listsOf(query, req.query)),
       headers: take('Headers', headers, req.headers),
     };
-    if (spec.body) await readJson(req, res);
+    if (spec.body) await readJson(req, res, parseJson);
     const answer = await handler({ ...caller, ...input, body: take('Body', body, spec.body ? req.body : undefined), req, res, signal: gone.signal }, deps);
     if (answer === 'sent') return;
     res.status(answer.status).set(answer.headers);
@@ -141,10 +145,8 @@ function listsOf(schema: z.ZodObject, query: Request['query']): Record<string, u
   }));
 }
 
-const parseJson = express.json({ limit: '1mb', type: 'application/json' });
-
 /** Leaves `req.body` undefined when there is none. */
-async function readJson(req: Request, res: Response): Promise<void> {
+async function readJson(req: Request, res: Response, parseJson: RequestHandler): Promise<void> {
   const hasBody = req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
   if (hasBody && !req.is('application/json')) {
     throw new SheafError('unsupported_media_type', 'The body is not JSON.', { remedy: 'Send JSON with the header Content-Type: application/json.' });

@@ -2,14 +2,17 @@
 import type { Endpoint } from './endpoint.ts';
 import { analyticsEndpoints } from './routes/analytics.ts';
 import { cleanupEndpoints } from './routes/cleanup.ts';
+import { batchEndpoints } from './routes/batches.ts';
+import { bulkEndpoints } from './routes/bulk.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
+import { scheduleEndpoints } from './routes/schedules.ts';
 import { searchEndpoints } from './routes/search.ts';
 import { sourceEndpoints } from './routes/sources.ts';
 import { systemEndpoints } from './routes/system.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
-  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...cleanupEndpoints, ...analyticsEndpoints,
+  ...jobEndpoints, ...bulkEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...cleanupEndpoints, ...analyticsEndpoints,
 ];

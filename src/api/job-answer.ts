@@ -6,6 +6,7 @@ import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
 import type { ApiContext } from './app.ts';
 import { queueAnswer } from './job-queue.ts';
+import { waitsForOthers } from '../temporal/dependents.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 
@@ -35,6 +36,11 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
     drainSeconds: request.drainSeconds,
+    ...(job.runAt !== null && { runAt: job.runAt }),
+    dependsOn: job.dependsOn,
+    onFailure: job.onFailure,
+    ...(job.batch !== null && { batch: job.batch }),
+    ...(job.schedule !== null && { schedule: { id: job.schedule.id, at: job.schedule.at } }),
     progress: progressOf(job, totals, Date.now()),
     attempt: job.attempt,
     createdAt: job.createdAt,
@@ -48,16 +54,22 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
       items: `${jobAddress(job.id)}/items`,
       events: `${jobAddress(job.id)}/events`,
       results: `${jobAddress(job.id)}/results`,
+      dependencies: `${jobAddress(job.id)}/dependencies`,
     },
   };
 }
 
-/** With the failed rows by code and the place in the queue, which a list leaves out. */
+/** With the failed rows by code, the place in the queue and what it waits for, which a list leaves out. */
 export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
-  const [errors, queue, answer] = await Promise.all([
-    store.countFailedRows(job.tenant, job.id), queueAnswer(store, config, job), jobAnswerOf(store, job),
+  const [errors, queue, answer, waitsFor] = await Promise.all([
+    store.countFailedRows(job.tenant, job.id), queueAnswer(store, config, job), jobAnswerOf(store, job), waitsForOthers(job) ? unmetOf(store, job) : [],
   ]);
-  return { ...answer, ...queue, errors };
+  return { ...answer, ...queue, errors, ...(waitsFor.length > 0 && { waitsFor }) };
+}
+
+async function unmetOf(store: Store, job: JobRecord): Promise<NonNullable<JobAnswer['waitsFor']>> {
+  const states = await Promise.all(job.dependsOn.map(async (id) => ({ job: id, state: (await store.getJob(job.tenant, id))?.state ?? null })));
+  return states.filter(({ state }) => state !== 'completed');
 }
 
 const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({

@@ -13,6 +13,8 @@ export type OpenApiDocument = ReturnType<typeof createDocument>;
 
 const TAGS: { name: string; description: string }[] = [
   { name: 'Jobs', description: 'A job is one durable run over a sheet.' },
+  { name: 'Batches', description: 'Many jobs made of a list, or of the tabs of a workbook, and steered as one.' },
+  { name: 'Schedules', description: 'Jobs that are made by the clock.' },
   { name: 'Results', description: "A job's rows and events." },
   { name: 'Uploads', description: "Sheet files; an upload's id is a job's source." },
   { name: 'Sources', description: 'Sheets that can be read.' },

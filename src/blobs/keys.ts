@@ -8,6 +8,11 @@ export const blobKeys = {
   /** JSON: {name, size, owner, createdAt, content}; written last and once, so that an upload without it never finished. */
   uploadMeta: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/meta.json`,
   uploadFolder: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/`,
+  batchFolder: (tenant: string, batch: string) => `${tenant}/batches/${batch}/`,
+  /** Members that are to be made, a line of JSON each; gone when they are made. */
+  batchJobs: (tenant: string, batch: string, requestHash: string) => `${tenant}/batches/${batch}/${requestHash}.ndjson`,
+  /** What an action came to, a line of JSON for each job. */
+  bulkResults: (tenant: string, bulk: string, chunk: number) => `${tenant}/bulk/${bulk}/${number(chunk)}.ndjson`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,
   page: (tenant: string, job: string, page: number) => `${tenant}/jobs/${job}/pages/${number(page)}.ndjson.zst`,
   /** Rows whose key another row has too: {row: first row with the key}; only where a page has some. */

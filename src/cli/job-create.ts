@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
-import { DEFAULT_BREAKER, PRIORITIES } from '../contracts/job.ts';
+import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { type Context, contextOf } from './context.ts';
 import { printPreview } from './preview.ts';
@@ -33,6 +33,9 @@ export interface CreateOptions extends SheetOptions {
   concurrency?: number;
   breaker: number | boolean;
   idempotencyKey?: string;
+  runAt?: string;
+  after?: string[];
+  onFailure?: string;
   wait?: boolean;
 }
 
@@ -64,6 +67,12 @@ export function fraction(text: string): number {
   return value;
 }
 
+export function timeOf(text: string): string {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new InvalidArgumentError('It must be a time in ISO 8601, such as 2026-11-01T06:00.');
+  return time.toISOString();
+}
+
 /** Shells make a tab hard to type. */
 function delimiter(text: string): string {
   const meant = text === 'tab' || text === '\\t' ? '\t' : text;
@@ -93,7 +102,7 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, breaker } = options;
+  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, breaker, runAt, after, onFailure } = options;
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
     options: option,
@@ -105,6 +114,9 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     priority,
     tags: tag,
     concurrency,
+    runAt,
+    dependsOn: after,
+    onFailure,
     breaker: breaker === false ? false : typeof breaker === 'number' ? { ...DEFAULT_BREAKER, maxFailedFraction: breaker } : undefined,
   };
   const set = Object.entries(given).filter((entry): entry is [string, Json] => entry[1] !== undefined);
@@ -140,6 +152,9 @@ export function createJob(context: Context, file: string, options: CreateOptions
 export function addJobCreate(job: Command): void {
   jobOptions(job.command('create <file>'))
     .description('start a job on a sheet file: CSV, TSV or XLSX')
+    .option('--run-at <time>', 'not before this time (ISO 8601; without a zone: local)', timeOf)
+    .option('--after <job>', 'only when this job has completed (repeatable)', collect)
+    .addOption(new Option('--on-failure <what>', 'when one of those fails, is cancelled or deleted (default: cancel)').choices([...ON_FAILURE]))
     .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
     .addHelpText('after', `
 Examples:

@@ -2,10 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { EventAnswer, ItemAnswer, JobAnswer } from '../contracts/api.ts';
+import type { JobGraphAnswer } from '../contracts/plans-api.ts';
 import { isEnded, JOB_STATES } from '../contracts/job.ts';
 import { listUpTo, type Client } from './client.ts';
 import { contextOf } from './context.ts';
+import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
+import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
@@ -24,6 +27,7 @@ export function addJobCommands(program: Command): void {
   addShow(job);
   addWatch(job);
   addJobSteering(job);
+  addJobBulk(job);
   addJobResults(job);
   addItems(job);
   addEvents(job);
@@ -35,8 +39,9 @@ function addList(job: Command): void {
     .addOption(new Option('--state <state>', `only jobs in this state (repeatable): ${JOB_STATES.join(', ')}`).argParser(collectState))
     .option('--source <id>', 'only jobs on this source')
     .option('--tag <tag>', 'only jobs with this tag')
+    .option('--batch <id>', 'only jobs of this batch')
     .option('--limit <n>', 'at most so many', atLeastOne, 20)
-    .action(async ({ limit, ...query }: { state?: string[]; source?: string; tag?: string; limit: number }, command: Command) => {
+    .action(async ({ limit, ...query }: { state?: string[]; source?: string; tag?: string; batch?: string; limit: number }, command: Command) => {
       const { client, terminal, signal } = contextOf(command);
       const jobs = await listUpTo<JobAnswer>(client, '/jobs', limit, { query, signal });
       if (terminal.json) return terminal.printJson(jobs);
@@ -54,7 +59,7 @@ function addList(job: Command): void {
     });
 }
 
-function collectState(state: string, before: string[] = []): string[] {
+export function collectState(state: string, before: string[] = []): string[] {
   if (!(JOB_STATES as readonly string[]).includes(state)) throw new InvalidArgumentError(`It must be one of ${JOB_STATES.join(', ')}.`);
   return [...before, state];
 }
@@ -65,8 +70,12 @@ function addShow(job: Command): void {
     .action(async (id: string, _options: object, command: Command) => {
       const { client, terminal, signal } = contextOf(command);
       const shown = await client.call<JobAnswer>('GET', jobPath(id), { signal });
-      if (terminal.json) terminal.printJson(shown);
-      else printJob(terminal, shown);
+      if (terminal.json) return terminal.printJson(shown);
+      printJob(terminal, shown);
+      const graph = await client.call<JobGraphAnswer>('GET', jobPath(id, '/dependencies'), { signal });
+      if (graph.jobs.length === 1) return;
+      terminal.print('');
+      for (const line of treeLines(graph, terminal)) terminal.print(line);
     });
 }
 
@@ -90,6 +99,10 @@ function printJob(terminal: Terminal, job: JobAnswer): void {
     ['ended', when(job.completedAt)],
     ['asked for', job.desired],
     ['waits until', when(job.until)],
+    ['waits for', (job.waitsFor ?? []).map(({ job: one, state }) => `${one} (${state ?? 'deleted'})`).join(', ')],
+    ['otherwise', job.dependsOn.length === 0 || job.onFailure === 'cancel' ? null : `${job.onFailure}s when one of them fails`],
+    ['batch', job.batch],
+    ['schedule', job.schedule === undefined ? null : `${job.schedule.id}, due ${when(job.schedule.at)}`],
   ]);
   printWarnings(terminal, manifest?.warnings ?? []);
   terminal.print('');

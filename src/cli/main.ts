@@ -4,7 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { SheafError } from '../contracts/errors.ts';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
+import { addBatchCommands } from './batch.ts';
 import { addJobCommands } from './job.ts';
+import { addScheduleCommands } from './schedule.ts';
 import { addSearch } from './search.ts';
 import { addStart } from './start.ts';
 import { addStoreCommands } from './store.ts';
@@ -24,6 +26,8 @@ function createProgram(): Command {
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
   addStart(program);
   addJobCommands(program);
+  addBatchCommands(program);
+  addScheduleCommands(program);
   addSearch(program);
   addStoreCommands(program);
   addSystemCommands(program);

@@ -5,20 +5,20 @@
  */
 import { z } from 'zod';
 import type { Json } from './row.ts';
-import { CAUSES, DESIRED_STATES, JOB_STATES, PRIORITIES } from './job.ts';
+import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
 import { partAnswer, systemSections } from './system-api.ts';
 
 export const API_PREFIX = '/api/v1';
 
 /** Names of tenants and owners. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+export const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Whatever stands here came from JSON, or goes there; only the type is narrowed. */
 const json = z.unknown() as z.ZodType<Json>;
-const jsonObject = z.record(z.string(), json);
-const count = z.int().min(0);
-const time = z.iso.datetime();
+export const jsonObject = z.record(z.string(), json);
+export const count = z.int().min(0);
+export const time = z.iso.datetime();
 
 export const idParams = z.strictObject({ id: z.string().regex(ID_PATTERN).meta({ description: 'The id that its creation answered' }) });
 
@@ -40,7 +40,7 @@ export const listOf = <T extends z.ZodType>(item: T) =>
 
 // ── Requests about sheets and jobs ──────────────────────────────────────────────────────────────────────────────
 
-const sourceBody = z
+export const sourceBody = z
   .union([z.strictObject({ upload: z.string().regex(ID_PATTERN) }), z.strictObject({ path: z.string().min(1).max(4096) })], {
     error: 'expected {"upload": id} or {"path": file}',
   })
@@ -90,6 +90,11 @@ export const jobBody = z
       })
       .default({ minRows: 200, maxFailedFraction: 0.3 })
       .meta({ description: 'Stops the job when too many rows fail; false: never' }),
+    runAt: z.iso.datetime({ offset: true }).exactOptional().meta({ description: 'Not before this time (ISO 8601). Default: at once' }),
+    dependsOn: z.array(z.string().regex(ID_PATTERN)).max(100).default([]).meta({ description: 'Jobs that have to complete first' }),
+    onFailure: z.enum(ON_FAILURE).default('cancel').meta({
+      description: 'When one of them fails, is cancelled or deleted: `cancel` this one too, `run` it all the same once all have ended, or `wait` for a retry',
+    }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
   })
   .meta({ id: 'JobRequest' });
@@ -114,7 +119,7 @@ const place = z.strictObject({
   part: z.string().optional(),
 });
 
-const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
+export const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
 
 const warningAnswer = z.strictObject({ code: z.string(), message: z.string(), row: z.int().optional(), column: z.string().optional() });
 
@@ -202,6 +207,13 @@ export const jobAnswer = z
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
     breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]),
     drainSeconds: z.number(),
+    runAt: time.optional().meta({ description: 'Not before' }),
+    dependsOn: z.array(z.string()),
+    onFailure: z.enum(ON_FAILURE),
+    waitsFor: z.array(z.strictObject({ job: z.string(), state: z.enum(JOB_STATES).nullable().meta({ description: 'Null: it was deleted' }) })).optional()
+      .meta({ description: 'Those of `dependsOn` that have not completed, until it starts; not in lists' }),
+    batch: z.string().optional(),
+    schedule: z.strictObject({ id: z.string(), at: time }).optional().meta({ description: 'Which run of which schedule made it' }),
     progress: progressAnswer,
     attempt: z.int().min(1),
     createdAt: time,
@@ -221,7 +233,7 @@ export const jobAnswer = z
       })
       .optional()
       .meta({ description: 'What the sheet turned out to be; from the end of the snapshot on' }),
-    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string() }),
+    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string(), dependencies: z.string() }),
   })
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;

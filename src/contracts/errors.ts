@@ -56,6 +56,16 @@ export const ERRORS = {
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },
   worker_lost: { status: 500, retryable: false, title: 'Workers were lost while they handled the same page' },
   workflow_failed: { status: 500, retryable: false, title: 'The workflow ended with an error' },
+  // Plans of jobs
+  unknown_dependency: { status: 422, retryable: false, title: 'A job that is to be waited for does not exist' },
+  dependency_cycle: { status: 422, retryable: false, title: 'Jobs depend on each other in a circle' },
+  dependency_failed: { status: 409, retryable: false, title: 'A job that this one depends on did not complete' },
+  invalid_schedule: { status: 422, retryable: false, title: 'The schedule is not valid' },
+  schedule_exists: { status: 409, retryable: false, title: 'There is a schedule of this name' },
+  schedule_not_found: { status: 404, retryable: false, title: 'There is no such schedule' },
+  batch_not_found: { status: 404, retryable: false, title: 'There is no such batch' },
+  batch_too_large: { status: 413, retryable: false, title: 'The batch has more jobs than is allowed' },
+  bulk_not_found: { status: 404, retryable: false, title: 'There is no such action on jobs' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },

@@ -24,6 +24,19 @@ export const PRIORITY_KEYS: Record<Priority, number> = { urgent: 1, critical: 1,
 export const DESIRED_STATES = ['running', 'paused', 'cancelled', 'deleted'] as const;
 export type DesiredState = (typeof DESIRED_STATES)[number];
 
+/** What becomes of a job when one that it depends on fails, is cancelled or deleted. */
+export const ON_FAILURE = ['cancel', 'run', 'wait'] as const;
+export type OnFailure = (typeof ON_FAILURE)[number];
+
+/** Which run of which schedule made a job. */
+export interface ScheduleRef {
+  id: string;
+  /** The time that the run was due at, ISO 8601. */
+  at: string;
+  /** The run's workflow, which waits for the job's end. */
+  workflow: string;
+}
+
 /** Row counts by outcome. With `remaining` (the rest of the total) they add up to the manifest's rows. */
 export interface Counts {
   done: number;
@@ -146,6 +159,15 @@ export interface JobRecord {
   revision: number;
   retry: RetryFilter | null;
   manifest: Manifest | null;
+  /** ISO 8601: not before; null: at once. */
+  runAt: string | null;
+  /** Jobs that have to end first, and what becomes of this one where one of them does not complete. */
+  dependsOn: string[];
+  onFailure: OnFailure;
+  /** The batch that it is a member of. */
+  batch: string | null;
+  /** The schedule that made it. */
+  schedule: ScheduleRef | null;
   createdAt: string;
   startedAt: string | null;
   completedAt: string | null;

@@ -36,6 +36,16 @@ export interface JobInput extends JobRef {
   sequence: number;
   priority: Priority;
   concurrency: number | null;
+  /** What has to come first; left out where nothing has. */
+  plan?: JobPlan;
+}
+
+/** What a job waits for before it asks to be admitted. */
+export interface JobPlan {
+  /** ISO 8601. */
+  runAt: string | null;
+  /** Dependencies not known to have been met; those that were stay met, whatever becomes of them. */
+  unmet: string[];
 }
 
 /** What a run of any kind of job must know to go on where another stopped. Plain JSON. */
@@ -49,6 +59,9 @@ export interface JobLifeState {
   placed: boolean;
   /** Milliseconds since 1970: from when on its `low` priority counts as `normal`; null while not known. */
   agesAt: number | null;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  inLineSince: number | null;
+  plan: JobPlan | null;
 }
 
 export interface SheetJobInput extends JobInput {

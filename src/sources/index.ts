@@ -26,6 +26,13 @@ export async function openSheet(file: SheetFile, options: SheetOptions, limits: 
   return refuse(foreignFormat(file.name, head) ?? { what: 'of an unknown kind', remedy: 'Give a CSV, TSV or XLSX file' });
 }
 
+/** Names of the visible sheets with cells, in order; none where the format has no sheets. Rejects as `openSheet` does. */
+export async function listSheets(file: SheetFile, limits: SheetLimits): Promise<string[]> {
+  if (file.size === 0) return [];
+  const head = await readBytes(file, 0, HEAD_BYTES);
+  return SOURCES.find((candidate) => candidate.recognises(file, head))?.sheets?.(file, limits) ?? [];
+}
+
 /** No bytes are no format: a sheet without columns and rows. */
 function openEmpty(file: SheetFile, options: SheetOptions, limits: SheetLimits): Promise<OpenSheet> {
   const nothing = { sheet: null, sheets: [], format: 'empty file', fingerprint: file.fingerprint, rows: async function* () {}, close: async () => {} };

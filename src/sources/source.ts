@@ -59,6 +59,8 @@ export interface SheetLimits {
 export interface SheetSource {
   /** Whether this adapter reads the file; looks at the first bytes and the name. */
   recognises(file: SheetFile, head: Buffer): boolean;
+  /** Names of the visible sheets with cells, in order; left out where the format has no sheets. Rejects as `open` does. */
+  sheets?(file: SheetFile, limits: SheetLimits): Promise<string[]>;
   /** Rejects with a `SheafError`. The caller closes what it opened. */
   open(file: SheetFile, options: SheetOptions, limits: SheetLimits): Promise<OpenSheet>;
 }

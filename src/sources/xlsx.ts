@@ -19,6 +19,12 @@ const ZIP = /^PK(\x03\x04|\x05\x06|\x07\x08)/;
 export const xlsxSource: SheetSource = {
   recognises: (_file, head) => ZIP.test(latin1(head)) || isCompoundFile(head) || BARE_BIFF.test(latin1(head)),
 
+  async sheets(file, limits) {
+    await refuseRelatives(file);
+    const { sheets } = await readWorkbook(await ZipParts.open(file, limits));
+    return sheets.filter(({ hidden, part }) => !hidden && part !== null).map(({ name }) => name);
+  },
+
   async open(file, options, limits) {
     await refuseRelatives(file);
     const parts = await ZipParts.open(file, limits);

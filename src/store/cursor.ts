@@ -4,8 +4,10 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Listed } from './store.ts';
 
 export const jobCursor = z.tuple([z.string(), z.string()]);
+export const tripleCursor = z.tuple([z.string(), z.string(), z.string()]);
 export const numberCursor = z.tuple([z.int()]);
 export const endedCursor = z.tuple([z.string(), z.string(), z.string()]);
+export const numberPairCursor = z.tuple([z.int(), z.int()]);
 
 export const encodeCursor = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 

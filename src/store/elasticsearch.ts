@@ -11,6 +11,7 @@ import { figureMethods } from './elasticsearch/figures.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
+import { planMethods } from './elasticsearch/plans.ts';
 import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
@@ -42,6 +43,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...sweepMethods(cluster),
     ...cleanupMethods(cluster),
     analyse: analyseMethod(cluster),
+    ...planMethods(cluster),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
 

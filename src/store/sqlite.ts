@@ -11,6 +11,7 @@ import { figureMethods } from './sqlite/figures.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
+import { planMethods } from './sqlite/plans.ts';
 import { queueMethods } from './sqlite/queue.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
@@ -46,6 +47,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...figureMethods(control),
     ...workerMethods(control),
     ...cleanupMethods(control, ledger),
+    ...planMethods(control),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,

@@ -8,6 +8,7 @@ import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 import type { Analytics, AnalyticsFilter, JobSummary } from '../contracts/summary.ts';
@@ -82,6 +83,7 @@ export interface JobFilter {
   kind?: string;
   source?: string;
   tag?: string;
+  batch?: string;
 }
 
 export interface Listed<T> {
@@ -186,6 +188,21 @@ export interface Store {
   /** `dedupe` makes a repeated append harmless. Keeps the newest 1,000 of a job. */
   appendEvent(tenant: string, job: string, event: Omit<JobEvent, 'seq'> & { dedupe: string }): Promise<void>;
   listEvents(tenant: string, job: string, page: ListPage): Promise<Listed<JobEvent>>;
+
+  // ── plans: schedules, batches, actions on many jobs, and what jobs depend on ──────────────────────────────
+  /** Where the id is taken, writes nothing and answers what is there; rejects with `idempotency_conflict` where that has another request hash. */
+  createPlan<Kind extends PlanKind>(record: PlanRecords[Kind]): Promise<{ record: PlanRecords[Kind]; created: boolean }>;
+  getPlan<Kind extends PlanKind>(tenant: string, kind: Kind, id: string): Promise<PlanRecords[Kind] | null>;
+  /** Newest first. Rejects with `invalid_cursor`. */
+  listPlans<Kind extends PlanKind>(tenant: string, kind: Kind, page: ListPage): Promise<Listed<PlanRecords[Kind]>>;
+  /** Writes where the stored revision is the record's, and raises it; null where it is another, or the record is gone. */
+  changePlan<Kind extends PlanKind>(record: PlanRecords[Kind]): Promise<PlanRecords[Kind] | null>;
+  removePlan(tenant: string, kind: PlanKind, id: string): Promise<void>;
+  /** `open` plans of every tenant: the reconciler's list. */
+  openPlans(page: ListPage): Promise<Listed<PlanRecord>>;
+  /** Jobs that depend on a job, also on one that is gone; in no order that means anything. Rejects with `invalid_cursor`. */
+  listDependents(tenant: string, job: string, page: ListPage): Promise<Listed<JobRecord>>;
+  batchTotals(tenant: string, batch: string): Promise<BatchTotals>;
 
   // ── figures: over all jobs, open and ended ────────────────────────────────────────────────────────────────
   /** Of all tenants. */

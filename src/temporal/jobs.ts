@@ -10,27 +10,24 @@ import { ulid } from 'ulid';
 import { SheafError } from '../contracts/errors.ts';
 import {
   isEnded, PRIORITY_KEYS,
-  type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter,
+  type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter, type ScheduleRef,
 } from '../contracts/job.ts';
 import {
   QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
-  type Control, type ControlAnswer, type JobRef, type SheetJobInput,
+  type Control, type ControlAnswer, type JobPlan, type JobRef, type SheetJobInput,
 } from '../contracts/messages.ts';
+import type { NewJob } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { digest } from '../domain/hashing.ts';
 import type { JobChange, Store } from '../store/store.ts';
 import { deleteWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
-export interface NewJob {
-  tenant: string;
-  owner: string;
-  request: JobRequest;
-  /** Null: the implicit source (path + sheet + range; `job:<id>` for an upload). */
-  source: string | null;
-  /** Null: the handler's name. */
-  lane: string | null;
-  priority: Priority;
-  tags: string[];
+/** What else is known of a new job: its id, where that was settled before, and what made it. */
+export interface Origin {
+  id?: string;
+  idempotency?: { key: string; requestHash: string };
+  batch?: string;
+  schedule?: ScheduleRef;
 }
 
 /** `applied`: a worker answered within two seconds and the record shows the state that resulted; else it was asked for durably. */
@@ -41,8 +38,8 @@ export interface Controlled {
 
 export interface Jobs {
   /** Writes the record as `queued`, then starts the workflow. When Temporal is unreachable the record stays and the
-   *  reconciler starts it. `created` is false when the idempotency key had made the job before. */
-  create(job: NewJob, idempotency?: { key: string; requestHash: string }): Promise<{ job: JobRecord; created: boolean }>;
+   *  reconciler starts it. `created` is false when the idempotency key, or the id, had made the job before. */
+  create(job: NewJob, origin?: Origin): Promise<{ job: JobRecord; created: boolean }>;
   /** Rejects with `job_not_found`, `wrong_state`. */
   control(tenant: string, id: string, control: Control): Promise<Controlled>;
   /** Rejects with `job_not_found`, `wrong_state` (not ended, or nothing to retry). */
@@ -56,7 +53,7 @@ export interface Jobs {
 /** An Update needs a live worker; after this long a Signal carries the wish instead. */
 const UPDATE_MS = 2_000;
 /** What Temporal may take to accept a start or a signal. */
-const CALL_MS = 2_000;
+export const CALL_MS = 2_000;
 /** How long a creator waits for the start; the answer is the same without it. */
 const START_PATIENCE_MS = 500;
 /** Compare-and-set is tried again when somebody else wrote in between. */
@@ -109,17 +106,18 @@ export function createJobs(store: Store, client: Client): Jobs {
   };
 
   return {
-    async create(request, idempotency) {
+    async create(request, origin = {}) {
       const now = new Date().toISOString();
-      const id = `job_${ulid().toLowerCase()}`;
+      const id = origin.id ?? `job_${ulid().toLowerCase()}`;
       const record: JobRecord = {
         tenant: request.tenant, id, owner: request.owner, kind: 'sheet', request: request.request,
         source: request.source ?? implicitSource(id, request.request), lane: request.lane ?? defaultLane(request.request),
         priority: request.priority, tags: request.tags, state: 'queued', desired: null, cause: null, until: null,
         reason: null, error: null, attempt: 1, sequence: 0, revision: 0, retry: null, manifest: null,
         createdAt: now, startedAt: null, completedAt: null, updatedAt: now, runningSince: null, finishedBefore: 0,
+        runAt: request.runAt, dependsOn: request.dependsOn, onFailure: request.onFailure, batch: origin.batch ?? null, schedule: origin.schedule ?? null,
       };
-      const { job, created } = await store.createJob(record, idempotency);
+      const { job, created } = await store.createJob(record, origin.idempotency);
       if (created) {
         await store.appendEvent(job.tenant, job.id, { at: now, type: 'created', dedupe: 'created', message: `Created by ${job.owner} from ${job.request.fileName}, handler ${job.request.handler}.` });
         await startSoon(client, job);
@@ -199,7 +197,7 @@ async function startSoon(client: Client, job: JobRecord): Promise<void> {
 export async function startJob(client: Client, job: JobRecord): Promise<boolean> {
   const input: SheetJobInput = {
     tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
-    priority: job.priority, concurrency: job.request.concurrency,
+    priority: job.priority, concurrency: job.request.concurrency, ...planOf(job),
   };
   const typedSearchAttributes = new TypedSearchAttributes([
     { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },
@@ -212,6 +210,11 @@ export async function startJob(client: Client, job: JobRecord): Promise<boolean>
     priority: { priorityKey: PRIORITY_KEYS[job.priority], fairnessKey: job.tenant },
     staticSummary: `${job.request.handler}: ${job.request.fileName}`,
   })));
+}
+
+/** Nothing for a job that has run: what had to come first did. */
+function planOf({ startedAt, runAt, dependsOn }: JobRecord): { plan?: JobPlan } {
+  return startedAt === null && (runAt !== null || dependsOn.length > 0) ? { plan: { runAt, unmet: dependsOn } } : {};
 }
 
 /** False: Temporal cannot be reached, and the reconciler will start it. */
@@ -243,7 +246,8 @@ async function signal(client: Client, handle: WorkflowHandle, name: string, args
   }
 }
 
-async function reached(call: () => Promise<unknown>): Promise<boolean> {
+/** Whether a start or a signal got to Temporal; a workflow that is there already is as good. */
+export async function reached(call: () => Promise<unknown>): Promise<boolean> {
   try {
     await call();
     return true;

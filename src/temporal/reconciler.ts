@@ -10,6 +10,8 @@ import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messag
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import type { Log } from '../log.ts';
 import type { Listed, Store } from '../store/store.ts';
+import { reconcilePlans } from './batches.ts';
+import { reminder } from './dependents.ts';
 import { deliverWish, isUnavailable, startDeletion, startJob, tellOfQueue } from './jobs.ts';
 import type { Queue } from './queue.ts';
 import { closeWorkflowId, jobWorkflowId } from './workflow-ids.ts';
@@ -31,6 +33,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
   const { store, client, queue, log } = deps;
   let stopped = false;
   let wake: () => void = () => {};
+  const reminded = reminder(store, client);
 
   let restingCursor: string | null = null;
 
@@ -41,6 +44,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
       if (jobs.nextCursor === null) break;
       cursor = jobs.nextCursor;
     }
+    await reconcilePlans(store, client, each);
     await freeLostPlaces();
     await queue.putRight();
     const resting: Listed<JobRecord> = await store.openJobs({ limit: RESTING_A_ROUND, ...(restingCursor !== null && { cursor: restingCursor }) }, 'resting');
@@ -69,7 +73,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
   const reconcileResting = async (job: JobRecord): Promise<void> => {
     await reconcile(job);
     // Where the store was put back from a backup, say: it enters the queue again.
-    if (job.state === 'queued' && (await store.queueStanding(job.tenant, job.id, queue.limits, Date.now())) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
+    if (job.state === 'queued' && job.until === null && (await store.queueStanding(job.tenant, job.id, queue.limits, Date.now())) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
   };
 
   /** Workflows that were terminated while their jobs rested. */
@@ -101,6 +105,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
       if (!(await startJob(client, job))) return;
       log.info({ tenant: job.tenant, job: job.id, attempt: job.attempt }, 'started a job that was accepted before');
     }
+    await reminded.remind(job);
     if (job.desired !== null && (await deliverWish(client, job))) {
       await store.changeJob(job.tenant, job.id, job.revision, { desired: null });
     }

@@ -1,5 +1,18 @@
+import { digest } from '../domain/hashing.ts';
+
 /** Each attempt of a job is a workflow of its own, so that none is ever started twice. */
 export const jobWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
 export const cleanUpWorkflowId = (cleanup: string): string => `sheaf-clean-up/${cleanup}`;
+
+/** Temporal's id of a schedule; ids of schedules are a tenant's own. */
+export const scheduleId = (tenant: string, schedule: string): string => `sheaf/${tenant}/${schedule}`;
+/** Temporal adds the time that a run is due at. `createdAt` keeps the runs of a schedule apart from those of one that had its name before. */
+export const scheduledWorkflowId = (tenant: string, schedule: string, createdAt: string): string => `schedule/${tenant}/${schedule}/${Date.parse(createdAt)}`;
+/** One job for each time that a schedule is due, however often that time is run. */
+export const scheduledJobId = (workflow: string): string => `job_${digest(workflow)}`;
+export const batchWorkflowId = (tenant: string, batch: string): string => `batch/${tenant}/${batch}`;
+export const bulkWorkflowId = (tenant: string, bulk: string): string => `bulk/${tenant}/${bulk}`;
+/** `place` counts from 0. */
+export const memberId = (tenant: string, batch: string, place: number): string => `job_${digest(JSON.stringify([tenant, batch, place]))}`;

@@ -32,6 +32,9 @@ export const PAGE: ActivityOptions = {
 /** Deletions work in bounded steps and tell of each. */
 export const REMOVE: ActivityOptions = { startToCloseTimeout: '1h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
 
+/** Many small changes, each told of: whoever takes over goes on where the record says. */
+export const MANY: ActivityOptions = { startToCloseTimeout: '6h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
+
 /** Asks the store and the blobs, again and again, until both can be written and read. */
 export const STORES: ActivityOptions = {
   startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' }, cancellationType: 'TRY_CANCEL',
@@ -39,6 +42,14 @@ export const STORES: ActivityOptions = {
 
 /** How long a job waits at least before it asks again what the store or the blobs refused. */
 export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as const;
+
+/** How often somebody who is told of a change looks by himself. */
+export const LOOK_AGAIN_MS = 15 * 60_000;
+/** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
+export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
+
+/** A wait that is longer is waited for in pieces. */
+export const LONGEST_TIMER_MS = 30 * 24 * 3_600_000;
 
 /** Events after which a run continues as new; a run stays under 2,000. */
 export const MAX_HISTORY_EVENTS = 1_500;

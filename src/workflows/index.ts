@@ -2,5 +2,8 @@
 export { sheetJob } from './sheet-job.ts';
 export { closeJob } from './close-job.ts';
 export { deleteJob } from './delete-job.ts';
+export { scheduledJob } from './scheduled-job.ts';
+export { makeBatch } from './make-batch.ts';
+export { bulkAction } from './bulk-action.ts';
 export { sweepUploads } from './sweep-uploads.ts';
 export { cleanUp } from './clean-up.ts';

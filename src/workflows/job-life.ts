@@ -12,10 +12,11 @@ import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
 import {
   QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES,
-  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type RowActivities,
+  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan, type RowActivities,
 } from '../contracts/messages.ts';
+import { DEPENDENCY_ENDED, type PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
-import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
 
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
   pause: defineUpdate('pause'), resume: defineUpdate('resume'), cancel: defineUpdate('cancel'),
@@ -28,6 +29,7 @@ export const concurrencyUpdate = defineUpdate<ControlAnswer, [number]>(SET_CONCU
 export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
 export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
 export const queueSignal = defineSignal(QUEUE_SIGNAL);
+export const dependencySignal = defineSignal(DEPENDENCY_ENDED);
 
 /** Wires the job to Temporal's messages, before anything else happens, and runs it to its end. */
 export async function live<Result extends { state: EndedState }>(job: JobLife, run: () => Promise<Result>): Promise<Result> {
@@ -41,6 +43,7 @@ export async function live<Result extends { state: EndedState }>(job: JobLife, r
   setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
   setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
   setHandler(queueSignal, () => job.askQueueAgain());
+  setHandler(dependencySignal, () => job.askPlanAgain());
   // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
   const root = CancellationScope.current();
   root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
@@ -71,6 +74,8 @@ export abstract class JobLife {
   protected concurrency: number | null;
   /** Why nothing further starts: the breaker tripped, or a part failed for good. */
   protected error: ErrorBody | null = null;
+  /** Why it is cancelled, where that was nobody's wish. */
+  protected cancelledFor: ErrorBody | null = null;
   /** Something that the job stands on refused: wait and try again. */
   protected refused: ErrorBody | null = null;
   protected capacityWaitMs: number = CAPACITY_WAIT_MS.first;
@@ -83,6 +88,10 @@ export abstract class JobLife {
   /** The queue has news, or something that it goes by has changed. */
   #askQueue = false;
   #agesAt: number | null = null;
+  /** What has to come before it asks to be admitted; null once that has come. */
+  #plan: JobPlan | null;
+  /** Something that the plan waits for may have come about. */
+  #askPlan = false;
   readonly #input: JobInput;
 
   constructor(input: JobInput, carried: JobLifeState | undefined) {
@@ -91,6 +100,7 @@ export abstract class JobLife {
     this.concurrency = input.concurrency;
     this.sequence = input.sequence;
     this.inLineSince = input.attempt === 1 ? null : workflowInfo().startTime.getTime();
+    this.#plan = input.plan ?? null;
     if (!carried) return;
     this.state = carried.state;
     this.wanted = carried.wanted;
@@ -98,12 +108,15 @@ export abstract class JobLife {
     this.generation = carried.generation;
     this.placed = carried.placed;
     this.#agesAt = carried.agesAt;
+    this.inLineSince = carried.inLineSince;
+    this.#plan = carried.plan;
   }
 
   /** What a run that continues this one must know of it. */
   protected carried(): JobLifeState {
     return {
       state: this.state, wanted: this.wanted, sequence: this.sequence, generation: this.generation, placed: this.placed, agesAt: this.#agesAt,
+      inLineSince: this.inLineSince, plan: this.#plan,
     };
   }
 
@@ -119,6 +132,7 @@ export abstract class JobLife {
 
   /** Waits in the queue without asking again and again: whoever frees a place tells who is next. */
   protected async admit(): Promise<void> {
+    if (this.#plan) return this.#awaitPlan(this.#plan);
     this.#askQueue = false;
     this.#queued = true;
     const answer = await this.activities<JobActivities>({ ...RECORD, summary: 'admission' }, TASK_QUEUES.jobs).admit({
@@ -139,6 +153,41 @@ export abstract class JobLife {
     this.#askQueue = true;
   }
 
+  /** Its time, and the jobs that it depends on. Until then it is not in line and holds nothing. */
+  async #awaitPlan(plan: JobPlan): Promise<void> {
+    this.#askPlan = false;
+    const judge = this.activities<PlanActivities>({ ...RECORD, summary: 'what it depends on' }, TASK_QUEUES.jobs);
+    const { verdict, unmet, reason, error } = plan.unmet.length === 0
+      ? { verdict: 'go', unmet: [], reason: null, error: null }
+      : await judge.checkDependencies({ ...this.ref(), unmet: plan.unmet });
+    this.#plan = { ...plan, unmet };
+    if (this.wanted !== 'running') return;
+    if (verdict === 'cancel') {
+      this.wanted = 'cancelled';
+      this.cancelledFor = error;
+      return;
+    }
+    const due = plan.runAt === null ? 0 : Date.parse(plan.runAt) - Date.now();
+    if (due > 0) {
+      await this.enter('queued', { until: plan.runAt, reason: reason === null ? 'It waits for its time.' : `It waits for its time. ${reason}` });
+    } else if (verdict === 'wait') {
+      await this.enter('waiting', { cause: 'dependency', reason });
+    } else {
+      await this.enter('queued');
+      this.inLineSince = Date.now();
+      this.#plan = null;
+      return;
+    }
+    const called = (): boolean => this.#askPlan || this.wanted !== 'running';
+    if (due > 0) await condition(called, Math.min(due, LONGEST_TIMER_MS));
+    else await condition(called);
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  askPlanAgain(): void {
+    this.#askPlan = true;
+  }
+
   protected async waitForCapacity(refused: ErrorBody): Promise<void> {
     await this.enter('waiting', { cause: 'capacity', reason: refused.message });
     await condition(() => this.wanted !== 'running', this.capacityWaitMs);
@@ -151,7 +200,7 @@ export abstract class JobLife {
     if (this.historyIsFull()) await this.continueAsNew();
   }
 
-  /** Answers the final counts. Throws the error, where there is one, when all is written down. */
+  /** Answers the final counts. Throws the error of a job that failed, when all is written down. */
   protected async finish(state: EndedState, error: ErrorBody | null): Promise<Counts> {
     const finish = this.activities<JobActivities>({ ...FINISH, summary: `end as ${state}` }, TASK_QUEUES.jobs);
     const { counts } = await finish.finishJob({
@@ -160,7 +209,7 @@ export abstract class JobLife {
     this.state = state;
     this.#showState();
     await condition(allHandlersFinished);
-    if (error) throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
+    if (error && state === 'failed') throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
     return counts;
   }
 
@@ -277,7 +326,7 @@ export abstract class JobLife {
 
   // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string; reason?: string | null } = {}, again = false): Promise<void> {
+  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string | null; reason?: string | null } = {}, again = false): Promise<void> {
     const cause = why.cause ?? null;
     const reason = why.reason ?? null;
     const until = why.until ?? null;

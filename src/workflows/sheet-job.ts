@@ -42,7 +42,7 @@ class SheetJob extends JobLife {
 
   async run(): Promise<SheetJobResult> {
     for (;;) {
-      if (this.wanted === 'cancelled') return this.#end('cancelled', null);
+      if (this.wanted === 'cancelled') return this.#end('cancelled', this.cancelledFor);
       if (this.wanted === 'paused') {
         await this.pause();
       } else if (this.error) {

@@ -17,7 +17,8 @@ export const aJob = (id: string, over: Partial<JobRecord> = {}): JobRecord => ({
   },
   state: 'queued', desired: null, cause: null, until: null, reason: null, error: null, attempt: 1, sequence: 0, revision: 0,
   retry: null, manifest: null, createdAt: '2026-11-01T10:00:00.000Z', startedAt: null, completedAt: null,
-  updatedAt: '2026-11-01T10:00:00.000Z', runningSince: null, finishedBefore: 0, ...over,
+  updatedAt: '2026-11-01T10:00:00.000Z', runningSince: null, finishedBefore: 0,
+  runAt: null, dependsOn: [], onFailure: 'cancel', batch: null, schedule: null, ...over,
 });
 
 export const aLane = (over: Partial<LaneRef> = {}): LaneRef => ({ tenant: 'acme', source: 'customers', lane: 'store', ...over });

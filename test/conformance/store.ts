@@ -6,6 +6,7 @@ import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
+import { plansConformance } from './store-plans.ts';
 import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
@@ -39,6 +40,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     pagesConformance(() => ({ store, other }));
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
+    plansConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });
 }

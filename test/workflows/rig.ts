@@ -24,7 +24,8 @@ import { localLimits } from '../../src/limits/local.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
-import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import type { NewJob } from '../../src/contracts/plans.ts';
+import { createJobs, type Jobs } from '../../src/temporal/jobs.ts';
 import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
@@ -156,7 +157,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
       const file = path.join(folder, 'sheets', `${sheet}.csv`);
       await writeFile(file, csv);
       const { job: created } = await jobs.create({
-        tenant: TENANT, owner: 'tester', source: null, lane: null, priority: 'normal', tags: [], ...asked,
+        tenant: TENANT, owner: 'tester', source: null, lane: null, priority: 'normal', tags: [], runAt: null, dependsOn: [], onFailure: 'cancel', ...asked,
         request: {
           location: { path: file }, fileName: `${sheet}.csv`, handler: 'store', options: {}, keyColumns: [], onDuplicateKey: 'fail',
           force: false, concurrency: null, breaker: null, drainSeconds: 30, ...asked.request,

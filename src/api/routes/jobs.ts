@@ -1,22 +1,19 @@
 /** Jobs: created, listed, shown, changed. Their rows are in `job-rows.ts`. */
-import path from 'node:path';
 import { z } from 'zod';
 import { API_PREFIX, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
+import { jobGraphAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
 import type { DesiredState, JobRecord } from '../../contracts/job.ts';
 import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
-import { canonicalJson, digest } from '../../domain/hashing.ts';
-import { findHandler, parseOptions, resolveHandler } from '../../handlers/index.ts';
-import { localFile } from '../../sources/files.ts';
 import type { Store } from '../../store/store.ts';
-import type { Controlled, NewJob } from '../../temporal/jobs.ts';
+import type { Controlled } from '../../temporal/jobs.ts';
 import type { ApiContext } from '../app.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { jobAddress, jobAnswerOf, wholeJobAnswer } from '../job-answer.ts';
-import { InvalidRequest } from '../problem.ts';
-import { readUpload } from '../uploads.ts';
+import { jobGraph } from '../job-graph.ts';
+import { newJob, requestHash } from '../new-job.ts';
 
 const tag = 'Jobs';
 const jobs = `${API_PREFIX}/jobs`;
@@ -36,55 +33,14 @@ const create = endpoint({
     201: { description: 'The job was accepted', schema: jobAnswer, headers: { Location: "The job's address" } },
     200: { description: 'The Idempotency-Key had made this job before', schema: jobAnswer, headers: { Location: "The job's address" } },
   },
-  fails: ['idempotency_conflict', 'upload_not_found', 'source_not_found', 'path_not_allowed', 'unknown_handler', 'invalid_options'],
+  fails: ['idempotency_conflict', 'upload_not_found', 'source_not_found', 'path_not_allowed', 'unknown_handler', 'invalid_options', 'unknown_dependency'],
 }, async ({ tenant, owner, body, headers, res }, deps) => {
   const key = headers['idempotency-key'];
-  const idempotency = key === undefined ? undefined : { key, requestHash: await requestHash(deps, tenant, body) };
-  const { job, created } = await deps.jobs.create(await newJob(deps, tenant, owner, body), idempotency);
+  const origin = key === undefined ? {} : { idempotency: { key, requestHash: await requestHash(deps, tenant, body) } };
+  const { job, created } = await deps.jobs.create(await newJob(deps, tenant, owner, body), origin);
   res.locals.job = job.id; // for the log
   return reply(created ? 201 : 200, await wholeJobAnswer(deps, job), { Location: jobAddress(job.id) });
 });
-
-/** The same file uploaded again is the same request. */
-async function requestHash(deps: ApiContext, tenant: string, body: z.output<typeof jobBody>): Promise<string> {
-  const source = 'upload' in body.source ? { sha256: (await readUpload(deps.blobs, tenant, body.source.upload)).sha256 } : body.source;
-  return digest(canonicalJson({ ...body, source }));
-}
-
-async function newJob(deps: ApiContext, tenant: string, owner: string, body: z.output<typeof jobBody>): Promise<NewJob> {
-  const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, ...request } = body;
-  const asked = typeof handler === 'string' ? { name: handler } : handler;
-  if (options !== undefined && asked.options !== undefined) {
-    throw new InvalidRequest('Body', [{ path: 'options', message: 'options are given here and in handler' }]);
-  }
-  const choice = resolveHandler(asked.name, options ?? asked.options ?? {});
-  parseOptions(findHandler(choice.name), choice.options);
-  return {
-    tenant, owner, priority, tags,
-    source: sourceId ?? null,
-    lane: lane ?? null,
-    request: {
-      ...request,
-      ...(await located(deps, tenant, source)),
-      handler: choice.name,
-      options: choice.options,
-      concurrency: concurrency ?? null,
-      breaker: breaker === false ? null : breaker,
-    },
-  };
-}
-
-/** The file that a body's `source` names, once it is known to exist. */
-async function located(deps: ApiContext, tenant: string, source: z.output<typeof jobBody>['source']) {
-  if ('upload' in source) {
-    const { name } = await readUpload(deps.blobs, tenant, source.upload);
-    return { location: source, fileName: name };
-  }
-  // The worker may run in another folder, so relative ends here.
-  const file = path.resolve(source.path);
-  const { name } = await localFile(file, deps.config.SHEAF_INPUT_DIRS);
-  return { location: { path: file }, fileName: name };
-}
 
 const list = endpoint({
   method: 'get', path: jobs, id: 'listJobs', tag,
@@ -94,6 +50,7 @@ const list = endpoint({
     kind: z.enum(['sheet']).exactOptional(),
     source: z.string().min(1).max(500).exactOptional(),
     tag: z.string().min(1).max(64).exactOptional(),
+    batch: z.string().min(1).max(64).exactOptional(),
     ...listQuery,
   }),
   answers: { 200: { description: 'A page of jobs', schema: listOf(jobAnswer) } },
@@ -111,6 +68,15 @@ const show = endpoint({
   answers: { 200: { description: 'The job', schema: jobAnswer } },
   fails: ['job_not_found'],
 }, async ({ tenant, params }, deps) => reply(200, await wholeJobAnswer(deps, await jobOf(deps.store, tenant, params.id))));
+
+const dependencies = endpoint({
+  method: 'get', path: `${jobs}/{id}/dependencies`, id: 'getJobDependencies', tag,
+  summary: 'Show the jobs that a job hangs together with',
+  description: 'What it depends on, what depends on it, and so on.',
+  params: idParams,
+  answers: { 200: { description: 'The jobs, nearest first', schema: jobGraphAnswer } },
+  fails: ['job_not_found'],
+}, async ({ tenant, params }, { store }) => reply(200, await jobGraph(store, await jobOf(store, tenant, params.id))));
 
 const controlled = {
   200: { description: 'Done: the job as it is now', schema: jobAnswer },
@@ -161,4 +127,4 @@ const remove = endpoint({
   fails: ['job_not_found'],
 }, async ({ tenant, params }, deps) => reply(202, await wholeJobAnswer(deps, await deps.jobs.remove(tenant, params.id))));
 
-export const jobEndpoints = [create, list, show, change, remove, ...controls, retry];
+export const jobEndpoints = [create, list, show, dependencies, change, remove, ...controls, retry];

@@ -22,6 +22,8 @@ export interface JobSource {
   open: boolean;
   /** ISO 8601; documents of the first schema have none. */
   endedAt?: string | null;
+  batch: string | null;
+  dependsOn: string[];
   /** Nothing has to be done about it: it waits for its turn, or for another job. */
   resting: boolean;
   record: string;
@@ -55,13 +57,16 @@ type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
 export const jobId = (tenant: string, id: string): string => documentId(tenant, id);
 export const laneId = ({ tenant, source, lane }: LaneRef): string => documentId(tenant, source, lane);
 
-export const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as JobRecord;
+/** What records of schema version 1 lack. */
+const NO_PLAN: Pick<JobRecord, 'runAt' | 'dependsOn' | 'onFailure' | 'batch' | 'schedule'> = { runAt: null, dependsOn: [], onFailure: 'cancel', batch: null, schedule: null };
+
+export const recordOf = (source: Pick<JobSource, 'record'>): JobRecord => ({ ...NO_PLAN, ...(JSON.parse(source.record) as JobRecord) });
 
 const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
   tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
   open: !isEnded(job.state) || job.desired === 'deleted',
   resting: job.desired === null && job.sequence > 0 && (job.state === 'queued' || (job.state === 'waiting' && job.cause === 'dependency')),
-  endedAt: job.completedAt, record: JSON.stringify(job), idempotency,
+  batch: job.batch, dependsOn: job.dependsOn, endedAt: job.completedAt, record: JSON.stringify(job), idempotency,
 });
 
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
@@ -141,6 +146,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
       if (filter.kind !== undefined) terms.push({ term: { kind: filter.kind } });
       if (filter.source !== undefined) terms.push({ term: { source: filter.source } });
       if (filter.tag !== undefined) terms.push({ term: { tags: filter.tag } });
+      if (filter.batch !== undefined) terms.push({ term: { batch: filter.batch } });
       return listed(await list(tenant, terms, [{ createdAt: 'desc' }, { id: 'desc' }], after, limit), limit, (job) => [job.createdAt, job.id]);
     },
 

@@ -42,7 +42,7 @@ interface EventsBody {
 
 export const blockId = (tenant: string, job: string, block: number): string => documentId(tenant, job, block);
 export const eventsId = (tenant: string, job: string): string => documentId(tenant, job);
-const bodyOf = (source: BlockSource | null): BlockBody => (source === null ? { last: 0, pages: {} } : (JSON.parse(source.body) as BlockBody));
+export const bodyOf = (source: BlockSource | null): BlockBody => (source === null ? { last: 0, pages: {} } : (JSON.parse(source.body) as BlockBody));
 
 /** How many blocks a job may have: the number that its first one names. */
 export async function countBlocks(blocks: Documents<BlockSource>, tenant: string, job: string): Promise<number> {

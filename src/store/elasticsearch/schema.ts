@@ -16,7 +16,11 @@ const decimal: Property = { type: 'double' };
 const content: Property = { type: 'keyword', index: false, doc_values: false };
 
 export const KINDS = {
-  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, resting: { type: 'boolean' }, endedAt: word, record: content, idempotency: content },
+  jobs: {
+    tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, resting: { type: 'boolean' },
+    endedAt: word, batch: word, dependsOn: word, record: content, idempotency: content,
+  },
+  plans: { tenant: word, kind: word, id: word, createdAt: word, open: { type: 'boolean' }, record: content },
   'idempotency-keys': { tenant: word, requestHash: content, job: content, pending: content },
   lanes: { tenant: word, source: word, lane: word, generation: number, holder: word, attempt: number },
   queue: { tenant: word, job: word, source: word, lane: word, state: word, priority: number, since: number, body: content },

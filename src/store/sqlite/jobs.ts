@@ -16,15 +16,17 @@ export function jobMethods(file: SqliteFile): JobMethods {
   const update = db.prepare<[string, string, string]>('UPDATE jobs SET record = ? WHERE tenant = ? AND id = ?');
   const select = db.prepare<[string, string], string>('SELECT record FROM jobs WHERE tenant = ? AND id = ?').pluck();
   // Each filter is off when its value is NULL; one statement for all combinations.
-  const newest = db.prepare<[Record<string, string | number | null>], string>(`
+  const newestWhere = (of: string) => db.prepare<[Record<string, string | number | null>], string>(`
     SELECT record FROM jobs
-    WHERE tenant = :tenant
+    WHERE tenant = :tenant ${of}
       AND (:createdAt IS NULL OR (created_at, id) < (:createdAt, :id))
       AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
       AND (:kind IS NULL OR kind = :kind)
       AND (:source IS NULL OR source = :source)
       AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
     ORDER BY created_at DESC, id DESC LIMIT :limit`).pluck();
+  const newest = newestWhere('');
+  const newestOfBatch = newestWhere('AND batch = :batch');
   const openJobs = (also = '') => db.prepare<[string, string, number], string>(`
     SELECT record FROM jobs WHERE open = 1 ${also} AND (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?`).pluck();
   const open = { all: openJobs(), active: openJobs('AND resting = 0'), resting: openJobs('AND resting = 1') };
@@ -63,8 +65,8 @@ export function jobMethods(file: SqliteFile): JobMethods {
 
     listJobs: async (tenant, filter, page) => {
       const after = readCursor(page.cursor, jobCursor);
-      const found = await file.read(() => newest.all({
-        tenant, createdAt: after?.[0] ?? null, id: after?.[1] ?? null,
+      const found = await file.read(() => (filter.batch === undefined ? newest : newestOfBatch).all({
+        tenant, ...(filter.batch !== undefined && { batch: filter.batch }), createdAt: after?.[0] ?? null, id: after?.[1] ?? null,
         states: filter.state ? JSON.stringify(filter.state) : null,
         kind: filter.kind ?? null, source: filter.source ?? null, tag: filter.tag ?? null,
         limit: page.limit + 1,

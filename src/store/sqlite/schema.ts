@@ -97,6 +97,38 @@ export const CONTROL_MIGRATIONS = [`
   CREATE INDEX jobs_active ON jobs (tenant, id) WHERE open = 1 AND resting = 0;
   CREATE INDEX jobs_resting ON jobs (tenant, id) WHERE open = 1 AND resting = 1;
 `, `
+  UPDATE jobs SET record = json_insert(record, '$.runAt', NULL, '$.dependsOn', json_array(), '$.onFailure', 'cancel', '$.batch', NULL, '$.schedule', NULL);
+  ALTER TABLE jobs ADD COLUMN batch TEXT GENERATED ALWAYS AS (record ->> '$.batch') VIRTUAL;
+  CREATE INDEX jobs_batch ON jobs (tenant, batch, created_at, id) WHERE batch IS NOT NULL;
+
+  -- Drawn from the dependsOn of jobs; what depends on a removed job is still found.
+  CREATE TABLE dependencies (
+    tenant TEXT NOT NULL,
+    dependency TEXT NOT NULL,
+    job TEXT NOT NULL,
+    PRIMARY KEY (tenant, dependency, job)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER job_depends AFTER INSERT ON jobs BEGIN
+    INSERT OR IGNORE INTO dependencies SELECT new.tenant, value, new.id FROM json_each(new.record, '$.dependsOn');
+  END;
+  CREATE TRIGGER job_depends_no_more AFTER DELETE ON jobs BEGIN
+    DELETE FROM dependencies WHERE tenant = old.tenant AND job = old.id
+      AND dependency IN (SELECT value FROM json_each(old.record, '$.dependsOn'));
+  END;
+
+  -- Schedules, batches and actions on many jobs: record is the whole PlanRecord as JSON.
+  CREATE TABLE plans (
+    tenant TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    created_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.createdAt') STORED,
+    open INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.open') STORED,
+    PRIMARY KEY (tenant, kind, id)
+  ) STRICT;
+  CREATE INDEX plans_newest ON plans (tenant, kind, created_at, id);
+  CREATE INDEX plans_open ON plans (tenant, kind, id) WHERE open = 1;
+`, `
   ALTER TABLE jobs ADD COLUMN completed_at TEXT GENERATED ALWAYS AS (record ->> '$.completedAt') VIRTUAL;
   CREATE INDEX jobs_ended ON jobs (completed_at, tenant, id) WHERE open = 0;
   CREATE INDEX jobs_state ON jobs (state, tenant);

@@ -1,0 +1,70 @@
+/** What a request asks for becomes a job to be made, once all that it names is known to be there. */
+import path from 'node:path';
+import type { z } from 'zod';
+import type { jobBody } from '../contracts/api.ts';
+import { SheafError } from '../contracts/errors.ts';
+import type { NewJob } from '../contracts/plans.ts';
+import { canonicalJson, digest } from '../domain/hashing.ts';
+import { findHandler, parseOptions, resolveHandler } from '../handlers/index.ts';
+import { localFile } from '../sources/files.ts';
+import type { Store } from '../store/store.ts';
+import type { ApiContext } from './app.ts';
+import { InvalidRequest } from './problem.ts';
+import { readUpload } from './uploads.ts';
+
+type JobBody = z.output<typeof jobBody>;
+
+/** The same file uploaded again is the same request. */
+export async function requestHash(deps: ApiContext, tenant: string, body: JobBody): Promise<string> {
+  const source = 'upload' in body.source ? { sha256: (await readUpload(deps.blobs, tenant, body.source.upload)).sha256 } : body.source;
+  return digest(canonicalJson({ ...body, source }));
+}
+
+/** Rejects with what is wrong with the file, the handler or its options, and with `unknown_dependency`. */
+export async function newJob(deps: ApiContext, tenant: string, owner: string, body: JobBody): Promise<NewJob> {
+  const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, runAt, dependsOn, onFailure, ...request } = body;
+  const asked = typeof handler === 'string' ? { name: handler } : handler;
+  if (options !== undefined && asked.options !== undefined) {
+    throw new InvalidRequest('Body', [{ path: 'options', message: 'options are given here and in handler' }]);
+  }
+  const choice = resolveHandler(asked.name, options ?? asked.options ?? {});
+  parseOptions(findHandler(choice.name), choice.options);
+  return {
+    tenant, owner, priority, tags, onFailure,
+    source: sourceId ?? null,
+    lane: lane ?? null,
+    runAt: runAt === undefined ? null : new Date(runAt).toISOString(),
+    dependsOn: await knownJobs(deps.store, tenant, dependsOn),
+    request: {
+      ...request,
+      ...(await located(deps, tenant, source)),
+      handler: choice.name,
+      options: choice.options,
+      concurrency: concurrency ?? null,
+      breaker: breaker === false ? null : breaker,
+    },
+  };
+}
+
+/** The file that a body's `source` names, once it is known to exist. */
+async function located(deps: ApiContext, tenant: string, source: JobBody['source']) {
+  if ('upload' in source) {
+    const { name } = await readUpload(deps.blobs, tenant, source.upload);
+    return { location: source, fileName: name };
+  }
+  // The worker may run in another folder, so relative ends here.
+  const file = path.resolve(source.path);
+  const { name } = await localFile(file, deps.config.SHEAF_INPUT_DIRS);
+  return { location: { path: file }, fileName: name };
+}
+
+async function knownJobs(store: Store, tenant: string, ids: string[]): Promise<string[]> {
+  const known = [...new Set(ids)];
+  for (const id of known) {
+    const job = await store.getJob(tenant, id);
+    if (!job || job.desired === 'deleted') {
+      throw new SheafError('unknown_dependency', `There is no job ${id} to depend on.`, { remedy: '`sheaf job list` shows those that there are.', place: { field: 'dependsOn' } });
+    }
+  }
+  return known;
+}
