@@ -1,7 +1,8 @@
 /** Makes the committed histories: real jobs on the real server, one for each way that a job can go. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { isEnded, type JobRecord } from '../../src/contracts/job.ts';
-import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { cleanupStarter } from '../../src/temporal/cleanup.ts';
+import { cleanUpWorkflowId, closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { door, openStage } from '../workflows/fakes.ts';
 import { historiesOf } from '../workflows/replay.ts';
@@ -120,4 +121,12 @@ test('continued as new', async () => {
   await job.result();
   await commit('continued-as-new', job.handle.workflowId);
   await stage.stop();
+});
+
+test('clean-up', async () => {
+  await rig.ended((await rig.create('cleaned', rowsOf(2))).id);
+  Object.assign(rig.keep, { outputs: 0, events: 0, jobs: 0 });
+  const { id } = await cleanupStarter(rig.store, rig.env.client)(false);
+  await eventually(async () => (await rig.store.getCleanup(id))?.state === 'completed');
+  await commit('clean-up', cleanUpWorkflowId(id));
 });
