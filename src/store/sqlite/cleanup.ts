@@ -1,7 +1,7 @@
 /** Removing what has been kept long enough, a bounded step a call, from both files; and the reports about it. */
 import type { JobRecord } from '../../contracts/job.ts';
 import type { RowInput } from '../../contracts/row.ts';
-import type { CleanupReport, Tally } from '../../contracts/system.ts';
+import type { CleanupReport, Sweep, Tally } from '../../contracts/system.ts';
 import { searchText } from '../../domain/search-text.ts';
 import { encodeCursor, endedCursor, listed, numberCursor, readCursor } from '../cursor.ts';
 import type { Store } from '../store.ts';
@@ -10,8 +10,9 @@ import type { SqliteFile } from './database.ts';
 
 type CleanupMethods = Pick<Store, 'endedJobs' | 'sweepEvents' | 'sweepOutputs' | 'sweepSummaries' | 'writeCleanup' | 'getCleanup' | 'listCleanups'>;
 
-/** Jobs looked at, and summaries removed, in one step. */
+/** Jobs looked at, and summaries removed, in one step; it ends early where their events are many. */
 const JOBS_A_STEP = 500;
+const EVENTS_A_STEP = 5_000;
 /** Items looked at in one step: some 50 ms where all have outputs. */
 const ITEMS_A_STEP = 2_000;
 const KEPT_REPORTS = 100;
@@ -22,6 +23,8 @@ interface OldOutput {
   job: string;
   bytes: number;
 }
+
+const placeOf = ({ completedAt, tenant, id }: JobRecord): [string, string, string] => [completedAt ?? '', tenant, id];
 
 export function cleanupMethods(control: SqliteFile, ledger: SqliteFile): CleanupMethods {
   const ended = control.db.prepare<[string, string, string, string, number], string>(`
@@ -57,19 +60,24 @@ export function cleanupMethods(control: SqliteFile, ledger: SqliteFile): Cleanup
 
   return {
     endedJobs: async (before, page) =>
-      listed(await control.read(() => endedAfter(before, page.cursor, page.limit + 1)), page.limit, (job) => [job.completedAt ?? '', job.tenant, job.id]),
+      listed(await control.read(() => endedAfter(before, page.cursor, page.limit + 1)), page.limit, placeOf),
 
-    sweepEvents: ({ before, cursor, dryRun }) => control.write(() => {
-      const { items, nextCursor } = listed(endedAfter(before, cursor ?? undefined, JOBS_A_STEP + 1), JOBS_A_STEP, (job) => [job.completedAt ?? '', job.tenant, job.id]);
-      const gone: Tally[] = [];
-      for (const { tenant, id } of items) {
-        const { count, bytes } = sumEvents.get(tenant, id)!;
-        if (count === 0) continue;
-        addTo(gone, { tenant, count, bytes });
-        if (!dryRun) deleteEvents.run(tenant, id);
-      }
-      return { gone, next: nextCursor };
-    }),
+    sweepEvents: ({ before, cursor, dryRun }) => {
+      const step = (): Sweep => {
+        const gone: Tally[] = [];
+        const { items, nextCursor } = listed(endedAfter(before, cursor ?? undefined, JOBS_A_STEP + 1), JOBS_A_STEP, placeOf);
+        let events = 0;
+        for (const job of items) {
+          const { count, bytes } = sumEvents.get(job.tenant, job.id)!;
+          if (count === 0) continue;
+          addTo(gone, { tenant: job.tenant, count, bytes });
+          if (!dryRun) deleteEvents.run(job.tenant, job.id);
+          if ((events += count) >= EVENTS_A_STEP && job !== items.at(-1)) return { gone, next: encodeCursor(placeOf(job)) };
+        }
+        return { gone, next: nextCursor };
+      };
+      return dryRun ? control.read(step) : control.write(step);
+    },
 
     sweepOutputs: async ({ before, cursor, dryRun }) => {
       const [from] = readCursor(cursor ?? undefined, numberCursor) ?? [0];
