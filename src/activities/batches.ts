@@ -1,5 +1,5 @@
 /** Making the members of a batch, and actions on many jobs. Each goes on where its record says that it is. */
-import { heartbeat } from '@temporalio/activity';
+import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
 import type { BatchRecord, BulkRecord, BulkResult, NewJob, PlanActivities, PlanRef } from '../contracts/plans.ts';
 import { batchOf, changeBatch } from '../temporal/batches.ts';
@@ -21,8 +21,8 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
     ...batch, made, held: batch.desired === 'paused', open: batch.desired !== 'cancelled' && made < batch.size,
   }));
 
-  const superseded = async ({ tenant, id, filter }: BulkRecord): Promise<boolean> =>
-    filter.batch !== undefined && (await store.getPlan(tenant, 'batch', filter.batch))?.action !== id;
+  const superseded = async ({ tenant, id, batch }: BulkRecord): Promise<boolean> =>
+    batch !== null && (await store.getPlan(tenant, 'batch', batch))?.action !== id;
 
   const changeBulk = async (ref: PlanRef, decide: (bulk: BulkRecord) => BulkRecord): Promise<void> => {
     for (let tries = 0; tries < CHANGE_TRIES; tries++) {
@@ -38,6 +38,7 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
       if (before.open) {
         const lines = (await blobs.get(blobKeys.batchJobs(ref.tenant, ref.id, before.requestHash))).toString().split('\n');
         for (;;) {
+          mayGoOn();
           const batch = await step(ref, made);
           if (!batch.open) break;
           if (batch.held) return { complete: false };
@@ -55,10 +56,10 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
       const bulk = await bulkOf(store, ref);
       if (await superseded(bulk)) return 'superseded';
       if (bulk.after !== null && (await store.getPlan(ref.tenant, 'bulk', bulk.after))?.state === 'running') return 'wait';
-      const stops = bulk.filter.batch !== undefined && (bulk.action === 'pause' || bulk.action === 'cancel');
-      if (!stops) return 'begin';
-      const batch = await batchOf(store, { tenant: ref.tenant, id: bulk.filter.batch ?? '' });
-      return batch.open && !batch.held ? 'wait' : 'begin';
+      if (bulk.batch === null || (bulk.action !== 'pause' && bulk.action !== 'cancel')) return 'begin';
+      // No member may come after it has gone through them.
+      const { open, held } = await batchOf(store, { tenant: ref.tenant, id: bulk.batch });
+      return open && !held ? 'wait' : 'begin';
     },
 
     async selectJobs(ref) {
@@ -74,6 +75,7 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
       const results: BulkResult[] = [];
       let goesOn = true;
       for (let index = 0; index < chosen.length && goesOn; index += AT_ONCE) {
+        mayGoOn();
         goesOn = !(await superseded(bulk));
         if (!goesOn) break;
         results.push(...(await Promise.all(chosen.slice(index, index + AT_ONCE).map((one) => applyToJob(store, jobs, bulk, one)))));
@@ -91,6 +93,9 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
     finishBulk: ({ state, ...ref }) => changeBulk(ref, (bulk) => ({ ...bulk, state, open: false, completedAt: bulk.completedAt ?? new Date().toISOString() })),
   };
 }
+
+/** A worker that stops hands the rest to another. */
+const mayGoOn = (): void => Context.current().cancellationSignal.throwIfAborted();
 
 /** The first of these, none of which depends on another: a job is made when all that it depends on is there. */
 function independent(members: NewJob[], idOf: (place: number) => string): NewJob[] {

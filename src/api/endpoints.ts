@@ -14,5 +14,7 @@ import { systemEndpoints } from './routes/system.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
-  ...jobEndpoints, ...bulkEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...cleanupEndpoints, ...analyticsEndpoints,
+  // Before the jobs: theirs would take `batch` for a job's id.
+  ...bulkEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...cleanupEndpoints, ...analyticsEndpoints,
 ];

@@ -4,9 +4,9 @@ import type { JobAnswer } from '../contracts/api.ts';
 import type { JobRecord, Manifest } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
+import { waitsForOthers } from '../temporal/dependents.ts';
 import type { ApiContext } from './app.ts';
 import { queueAnswer } from './job-queue.ts';
-import { waitsForOthers } from '../temporal/dependents.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 
@@ -61,8 +61,8 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
 
 /** With the failed rows by code, the place in the queue and what it waits for, which a list leaves out. */
 export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
-  const [errors, queue, answer, waitsFor] = await Promise.all([
-    store.countFailedRows(job.tenant, job.id), queueAnswer(store, config, job), jobAnswerOf(store, job), waitsForOthers(job) ? unmetOf(store, job) : [],
+  const [errors, queue, waitsFor, answer] = await Promise.all([
+    store.countFailedRows(job.tenant, job.id), queueAnswer(store, config, job), waitsForOthers(job) ? unmetOf(store, job) : [], jobAnswerOf(store, job),
   ]);
   return { ...answer, ...queue, errors, ...(waitsFor.length > 0 && { waitsFor }) };
 }

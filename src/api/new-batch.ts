@@ -1,6 +1,6 @@
 /** The members that a batch's request asks for, each checked as a job's own request is; all are right, or none is made. */
 import type { z } from 'zod';
-import { jobBody } from '../contracts/api.ts';
+import { ID_PATTERN, jobBody } from '../contracts/api.ts';
 import type { batchBody } from '../contracts/plans-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { NewJob } from '../contracts/plans.ts';
@@ -49,12 +49,10 @@ export async function membersOf(deps: ApiContext, tenant: string, owner: string,
   return { jobs, requestHash: digest(canonicalJson([body.name ?? null, hashes])) };
 }
 
-const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
-
 /** Unnamed entries are called by their place. */
 function entryOf({ name, ...fields }: { [field: string]: unknown }, defaults: { [field: string]: unknown }, index: number): Entry {
-  if (name !== undefined && (typeof name !== 'string' || !NAME.test(name))) {
-    throw new InvalidRequest('Body', [{ path: `jobs.${index}.name`, message: 'expected at most 64 letters, digits, "_", "-" and "."' }]);
+  if (name !== undefined && (typeof name !== 'string' || !ID_PATTERN.test(name))) {
+    throw new InvalidRequest('Body', [{ path: `jobs.${index}.name`, message: 'expected at most 64 letters, digits, "_" and "-"' }]);
   }
   const parsed = jobBody.safeParse({ ...defaults, ...fields });
   if (!parsed.success) throw invalid(`Body, jobs.${index}`, jobBody, parsed.error);

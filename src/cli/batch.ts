@@ -13,7 +13,7 @@ import { EXIT, wrongUsage } from './failure.ts';
 import { count, when } from './format.ts';
 import { atLeastOne, collect, type CreateOptions, jobOptions, jobRequest } from './job-create.ts';
 import { barSpans, countSpans, openPainter, paintLine, stateStyle } from './progress-bar.ts';
-import { withSheetFile } from './sheet-file.ts';
+import { withSheetFile, withSheetFiles } from './sheet-file.ts';
 import { printFacts, printTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -69,10 +69,8 @@ Examples:
   npx sheaf batch create report.xlsx --tabs --name report`)
     .action(async (files: string[], options: BatchOptions, command: Command) => {
       const context = contextOf(command);
-      const { client, terminal, signal } = context;
-      const body = await requestOf(context, files, options);
-      const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
-      const made = await client.call<BatchAnswer>('POST', '/batches', { body, headers, signal });
+      const { terminal } = context;
+      const made = await createBatch(context, files, options);
       if (options.wait === true) return watchBatch(context, made.id);
       if (terminal.json) return terminal.printJson(made);
       terminal.print(made.id);
@@ -80,24 +78,26 @@ Examples:
     });
 }
 
-async function requestOf(context: Context, files: string[], options: BatchOptions): Promise<object> {
-  const { name, tabs, tab, list, source: sourceId } = options;
+/** The files, where there are some, go by path or upload, whichever the API takes. */
+async function createBatch(context: Context, files: string[], options: BatchOptions): Promise<BatchAnswer> {
+  const { name, tabs, tab, list, source: sourceId, idempotencyKey } = options;
   const defaults = jobRequest(options);
-  const named = name === undefined ? {} : { name };
+  const ask = (request: object): Promise<BatchAnswer> => context.client.call('POST', '/batches', {
+    body: { ...(name !== undefined && { name }), ...request }, signal: context.signal,
+    headers: idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey },
+  });
   if (list !== undefined) {
     if (files.length > 0) throw wrongUsage('Give files or --list, not both.');
-    return { ...named, defaults, jobs: await readList(list) };
+    return ask({ defaults, jobs: await readList(list) });
   }
   if (tabs === true || tab !== undefined) {
     const [file, ...more] = files;
     if (file === undefined || more.length > 0) throw wrongUsage('Tabs are those of one workbook: give one file.');
-    return withSheetFile(context, file, async (source) => ({ ...named, defaults: { ...defaults, source }, tabs: tab ?? 'all' }));
+    return withSheetFile(context, file, (source) => ask({ defaults: { ...defaults, source }, tabs: tab ?? 'all' }));
   }
   if (files.length === 0) throw wrongUsage('There is nothing to make jobs of.', 'Give sheet files, or --list FILE.');
   if (sourceId !== undefined && files.length > 1) throw wrongUsage('Several files cannot have one --source.');
-  const jobs: object[] = [];
-  for (const file of files) jobs.push(await withSheetFile(context, file, async (source) => ({ source })));
-  return { ...named, defaults, jobs };
+  return withSheetFiles(context, files, (sources) => ask({ defaults, jobs: sources.map((source) => ({ source })) }));
 }
 
 async function readList(file: string): Promise<object[]> {

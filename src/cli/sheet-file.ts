@@ -19,18 +19,27 @@ const BAR_FROM_BYTES = 8 * 2 ** 20;
  * Calls `ask` with the file's path where the API runs here, and where that is refused with an upload of it.
  * Rejects with wrong usage where the file is missing, a directory or not readable.
  */
-export async function withSheetFile<Answer>(context: Context, file: string, ask: (source: SourceLocation) => Promise<Answer>): Promise<Answer> {
-  const absolute = path.resolve(file);
-  const size = await checkFile(file, absolute);
+export const withSheetFile = <Answer>(context: Context, file: string, ask: (source: SourceLocation) => Promise<Answer>): Promise<Answer> =>
+  withSheetFiles(context, [file], ([source]) => ask(source!));
+
+/** The same for several at once: all go by path, or all are uploaded. */
+export async function withSheetFiles<Answer>(context: Context, files: string[], ask: (sources: SourceLocation[]) => Promise<Answer>): Promise<Answer> {
+  const found: { absolute: string; size: number | null }[] = [];
+  for (const file of files) {
+    const absolute = path.resolve(file);
+    found.push({ absolute, size: await checkFile(file, absolute) });
+  }
   // A pipe (`<(zcat …)`) can be read only once and only here.
-  if (size !== null && isLoopback(context.client.url)) {
+  if (found.every(({ size }) => size !== null) && isLoopback(context.client.url)) {
     try {
-      return await ask({ path: absolute });
+      return await ask(found.map(({ absolute }) => ({ path: absolute })));
     } catch (error) {
       if (!(error instanceof CommandFailure && NOT_BY_PATH.has(error.problem.code))) throw error;
     }
   }
-  return ask({ upload: await upload(context, absolute, size) });
+  const uploads: SourceLocation[] = [];
+  for (const { absolute, size } of found) uploads.push({ upload: await upload(context, absolute, size) });
+  return ask(uploads);
 }
 
 /** Bytes; null for a pipe. */

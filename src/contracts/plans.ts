@@ -85,7 +85,9 @@ export interface BulkRecord extends Planned {
   /** For `retry`. */
   retry: RetryFilter;
   dryRun: boolean;
-  /** An action on the same batch that has to end before this one begins. */
+  /** The batch that is steered by it: a newer one takes its place. Null: it stands for itself. */
+  batch: string | null;
+  /** The one of that batch before it, which has to end first. */
   after: string | null;
   /** `superseded`: a newer action on the same batch took its place. */
   state: 'running' | 'completed' | 'superseded';

@@ -31,6 +31,25 @@ export function judgeDependencies(dependencies: readonly Dependency[], onFailure
 const verdictOf = (unmet: readonly Dependency[], reason: string | null): PlanVerdict =>
   ({ verdict: unmet.length > 0 ? 'wait' : 'go', unmet: unmet.map(({ id }) => id), reason, error: null });
 
+/** Nothing is depended on any more. */
+export const MET: PlanVerdict = { verdict: 'go', unmet: [], reason: null, error: null };
+
+export interface PlanWait {
+  state: 'queued' | 'waiting';
+  cause: 'dependency' | null;
+  until: string | null;
+  reason: string | null;
+  /** Milliseconds; null: until it is called. */
+  ms: number | null;
+}
+
+/** How a job waits that is to run at `runAt` (ISO 8601) and has this verdict; null: it need not. `now` in milliseconds since 1970. */
+export function planWait(runAt: string | null, { verdict, reason }: PlanVerdict, now: number): PlanWait | null {
+  const due = runAt === null ? 0 : Date.parse(runAt) - now;
+  if (due > 0) return { state: 'queued', cause: null, until: runAt, reason: reason === null ? 'It waits for its time.' : `It waits for its time. ${reason}`, ms: due };
+  return verdict === 'wait' ? { state: 'waiting', cause: 'dependency', until: null, reason, ms: null } : null;
+}
+
 function named(jobs: readonly Dependency[]): string {
   const names = jobs.slice(0, MOST_NAMED).map(({ id }) => id).join(', ');
   const more = jobs.length - MOST_NAMED;

@@ -13,7 +13,8 @@ import { CALL_MS, reached } from './jobs.ts';
 import { batchWorkflowId } from './workflow-ids.ts';
 
 export interface Batches {
-  /** Writes the record and starts the making of its members, of which all that is needed is in the blobs already. */
+  /** Writes the record and starts the making of its members, of which all that is needed is in the blobs already. What does not start now, the
+   *  reconciler starts later: the record is what counts. */
   create(batch: BatchRecord): Promise<{ batch: BatchRecord; created: boolean }>;
   /** `applied`: every member was asked, and a worker has answered for it. Rejects with `batch_not_found`, `wrong_state`. */
   control(tenant: string, id: string, owner: string, control: BatchControl): Promise<{ batch: BatchRecord; applied: boolean }>;
@@ -32,7 +33,7 @@ export function createBatches(store: Store, client: Client): Batches {
   return {
     async create(batch) {
       const { record, created } = await store.createPlan<'batch'>(batch);
-      if (created) await startBatch(client, record);
+      if (created) await startBatch(client, record).catch(() => false);
       return { batch: record, created };
     },
 
@@ -42,14 +43,14 @@ export function createBatches(store: Store, client: Client): Batches {
         mayControl(before, await store.batchTotals(tenant, id), control);
         // Written before the batch names it: should it never be named, it finds itself superseded.
         const { bulk } = await createBulk(store, {
-          tenant, owner, action: control, priority: null, retry: { codes: null }, dryRun: false, after: before.action,
+          tenant, owner, action: control, priority: null, retry: { codes: null }, dryRun: false, batch: id, after: before.action,
           filter: { batch: id, state: control === 'retry' ? [...ENDED_STATES] : JOB_STATES.filter((state) => !isEnded(state)) },
         });
         const desired = control === 'pause' ? 'paused' : control === 'cancel' ? 'cancelled' : 'running';
         const batch = await store.changePlan<'batch'>({ ...before, desired, action: bulk.id });
         if (!batch) continue;
-        await startBulk(client, bulk);
-        await signalBatch(client, batch);
+        await startBulk(client, bulk).catch(() => false);
+        await signalBatch(client, batch).catch(() => {});
         const done = await soon(async () => (await store.getPlan(tenant, 'bulk', bulk.id))?.state !== 'running');
         const now = done ? await store.getPlan(tenant, 'bulk', bulk.id) : null;
         return { batch: await batchOf(store, batch), applied: now?.state === 'completed' && now.counts.asked === 0 };

@@ -2,26 +2,17 @@
 import type { Client } from '@temporalio/client';
 import { ulid } from 'ulid';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, type DesiredState, type JobRecord, type Priority, type RetryFilter } from '../contracts/job.ts';
+import { isEnded, type DesiredState, type JobRecord } from '../contracts/job.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import {
   NO_BULK_COUNTS, PLAN_WORKFLOWS,
-  type BulkAction, type BulkFilter, type BulkOutcome, type BulkRecord, type BulkResult, type PlanRef,
+  type BulkAction, type BulkOutcome, type BulkRecord, type BulkResult, type PlanRef,
 } from '../contracts/plans.ts';
 import type { Store } from '../store/store.ts';
 import { CALL_MS, reached, type Controlled, type Jobs } from './jobs.ts';
 import { bulkWorkflowId } from './workflow-ids.ts';
 
-export interface NewBulk {
-  tenant: string;
-  owner: string;
-  action: BulkAction;
-  filter: BulkFilter;
-  priority: Priority | null;
-  retry: RetryFilter;
-  dryRun: boolean;
-  after: string | null;
-}
+export type NewBulk = Pick<BulkRecord, 'tenant' | 'owner' | 'action' | 'filter' | 'priority' | 'retry' | 'dryRun' | 'batch' | 'after'>;
 
 /** Writes the record: what is not started after it, the reconciler starts. Rejects with `idempotency_conflict`. */
 export async function createBulk(
@@ -42,7 +33,7 @@ export interface BulkActions {
 export const createBulkActions = (store: Store, client: Client): BulkActions => ({
   async create(asked, identity) {
     const made = await createBulk(store, asked, identity);
-    if (made.created) await startBulk(client, made.bulk);
+    if (made.created) await startBulk(client, made.bulk).catch(() => false); // the reconciler tries again: the record is what counts
     return made;
   },
 });
@@ -76,6 +67,9 @@ export async function applyToJob(store: Store, jobs: Jobs, bulk: BulkRecord, ref
     return result(applied ? 'done' : 'asked', now);
   } catch (error) {
     if (!(error instanceof SheafError) || (error.retryable && error.code !== 'conflict')) throw error;
+    const now = await store.getJob(bulk.tenant, ref.id);
+    // It came about by itself just then, or by a try of ours whose answer was lost.
+    if (now && isDone(bulk, now, ref.attempt)) return result('done', now);
     const skipped = error.code === 'wrong_state' || error.code === 'job_not_found';
     return { ...result(skipped ? 'skipped' : 'failed'), code: error.code, message: error.message };
   }

@@ -52,9 +52,11 @@ export interface JobSchedules {
 const CALL_MS = 5_000;
 const LOOK_MS = 2_000;
 const AT_ONCE = 10;
-/** How long a trigger waits to learn which job it made. */
-const TRIGGER_TRIES = 10;
-const TRIGGER_PAUSE_MS = 150;
+/** Temporal says yes to a wish and carries it out a moment later: an answer waits so long for it. */
+const LOOKS = 10;
+const LOOK_PAUSE_MS = 150;
+/** How far Temporal's clock may be behind: what was due before is the run of a backfill. */
+const CLOCKS_MS = 60_000;
 /** A laptop that slept through the night runs in the morning what was due. */
 const CATCH_UP = '24h';
 /** A schedule is made before its record: for so long it may be alone. */
@@ -103,6 +105,14 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   };
 
+  const lookUntil = async (record: ScheduleRecord, come: (schedule: JobSchedule) => boolean): Promise<JobSchedule> => {
+    for (let looks = 1; ; looks++) {
+      const schedule = await look(record);
+      if (come(schedule) || looks === LOOKS) return schedule;
+      await sleep(LOOK_PAUSE_MS);
+    }
+  };
+
   return {
     async create(record, paused) {
       const before = await store.getPlan(record.tenant, 'schedule', record.id);
@@ -134,26 +144,25 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     async pause(tenant, id, note) {
       const record = await recordOf(tenant, id);
       await ask(() => handleOf(record).pause(note));
-      return look(record);
+      return lookUntil(record, ({ clock }) => clock?.state !== 'active');
     },
 
     async resume(tenant, id) {
       const record = await recordOf(tenant, id);
       await ensure(record, false);
       await ask(() => handleOf(record).unpause());
-      return look(record);
+      return lookUntil(record, ({ clock }) => clock?.state !== 'paused');
     },
 
     async trigger(tenant, id) {
       const record = await recordOf(tenant, id);
       const known = new Set((await ask(() => handleOf(record).describe())).info.recentActions.map(jobOf));
+      const asked = Date.now();
       await ask(() => handleOf(record).trigger('ALLOW_ALL'));
-      for (let tries = 0; ; tries++) {
-        const schedule = await look(record);
-        const job = schedule.clock?.recent.find((run) => !known.has(run.job))?.job ?? null;
-        if (job !== null || tries === TRIGGER_TRIES) return { schedule, job };
-        await sleep(TRIGGER_PAUSE_MS);
-      }
+      const jobIn = ({ clock }: JobSchedule): string | null =>
+        clock?.recent.find((run) => !known.has(run.job) && Date.parse(run.at) > asked - CLOCKS_MS)?.job ?? null;
+      const schedule = await lookUntil(record, (now) => jobIn(now) !== null);
+      return { schedule, job: jobIn(schedule) };
     },
 
     async backfill(tenant, id, from, to) {
@@ -204,15 +213,12 @@ const jobOf = ({ action }: ScheduleDescription['info']['recentActions'][number])
 function clockOf({ state, info }: ScheduleDescription): ScheduleClock {
   return {
     state: state.paused ? 'paused' : 'active',
-    note: state.note || null,
+    note: (state.paused && state.note) || null,
     next: state.paused ? [] : info.nextActionTimes.map((time) => time.toISOString()),
     recent: info.recentActions.map((run) => ({ at: run.scheduledAt.toISOString(), job: jobOf(run) })),
     counts: { started: info.numActionsTaken, skipped: info.numActionsSkippedOverlap, missed: info.numActionsMissedCatchupWindow },
   };
 }
-
-/** gRPC's. */
-const INVALID_ARGUMENT = 3;
 
 function refusal(error: unknown): unknown {
   if (error instanceof ScheduleNotFoundError) {
@@ -221,13 +227,11 @@ function refusal(error: unknown): unknown {
   if (isUnavailable(error)) {
     return new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the schedules.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
   }
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && cause.code === INVALID_ARGUMENT) {
-      const details = 'details' in cause && typeof cause.details === 'string' ? cause.details : cause.message;
-      return new SheafError('invalid_schedule', `Temporal does not take the schedule: ${details}`, {
-        remedy: 'cron has five fields: minute, hour, day of month, month, day of week. The time zone is an IANA name such as Europe/Berlin.', cause: error,
-      });
-    }
+  // What the server calls an invalid argument, the client calls a TypeError.
+  if (error instanceof TypeError) {
+    return new SheafError('invalid_schedule', `Temporal does not take the schedule: ${error.message}.`, {
+      remedy: 'cron has five fields: minute, hour, day of month, month, day of week. The time zone is an IANA name such as Europe/Berlin.', cause: error,
+    });
   }
   return error;
 }

@@ -16,6 +16,7 @@ import {
 } from '../contracts/messages.ts';
 import { DEPENDENCY_ENDED, type PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
+import { MET, planWait } from '../domain/dependencies.ts';
 import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
 
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
@@ -157,30 +158,24 @@ export abstract class JobLife {
   async #awaitPlan(plan: JobPlan): Promise<void> {
     this.#askPlan = false;
     const judge = this.activities<PlanActivities>({ ...RECORD, summary: 'what it depends on' }, TASK_QUEUES.jobs);
-    const { verdict, unmet, reason, error } = plan.unmet.length === 0
-      ? { verdict: 'go', unmet: [], reason: null, error: null }
-      : await judge.checkDependencies({ ...this.ref(), unmet: plan.unmet });
-    this.#plan = { ...plan, unmet };
+    const verdict = plan.unmet.length === 0 ? MET : await judge.checkDependencies({ ...this.ref(), unmet: plan.unmet });
+    this.#plan = { ...plan, unmet: verdict.unmet };
     if (this.wanted !== 'running') return;
-    if (verdict === 'cancel') {
+    if (verdict.error) {
       this.wanted = 'cancelled';
-      this.cancelledFor = error;
+      this.cancelledFor = verdict.error;
       return;
     }
-    const due = plan.runAt === null ? 0 : Date.parse(plan.runAt) - Date.now();
-    if (due > 0) {
-      await this.enter('queued', { until: plan.runAt, reason: reason === null ? 'It waits for its time.' : `It waits for its time. ${reason}` });
-    } else if (verdict === 'wait') {
-      await this.enter('waiting', { cause: 'dependency', reason });
-    } else {
+    const wait = planWait(plan.runAt, verdict, Date.now());
+    if (!wait) {
       await this.enter('queued');
       this.inLineSince = Date.now();
       this.#plan = null;
       return;
     }
+    await this.enter(wait.state, wait);
     const called = (): boolean => this.#askPlan || this.wanted !== 'running';
-    if (due > 0) await condition(called, Math.min(due, LONGEST_TIMER_MS));
-    else await condition(called);
+    await (wait.ms === null ? condition(called) : condition(called, Math.min(wait.ms, LONGEST_TIMER_MS)));
     if (this.historyIsFull()) await this.continueAsNew();
   }
 

@@ -1,8 +1,13 @@
 /** Makes the committed histories: real jobs on the real server, one for each way that a job can go. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { isEnded, type JobRecord } from '../../src/contracts/job.ts';
+import { blobKeys } from '../../src/blobs/keys.ts';
+import type { NewJob } from '../../src/contracts/plans.ts';
+import { createBatches } from '../../src/temporal/batches.ts';
+import { createBulkActions } from '../../src/temporal/bulk.ts';
+import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
-import { cleanUpWorkflowId, closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { batchWorkflowId, bulkWorkflowId, cleanUpWorkflowId, closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { door, openStage } from '../workflows/fakes.ts';
 import { historiesOf } from '../workflows/replay.ts';
@@ -95,6 +100,56 @@ test('waiting for a lane, and deleted in the end', async () => {
   await eventually(async () => (await rig.store.getJob(TENANT, first.id)) === null);
   await commit('delete-job', deleteWorkflowId(first.id));
 });
+
+test('waiting for its time and for another job; cancelled for that one', async () => {
+  const runAt = new Date(Date.now() + 500).toISOString();
+  const first = await held('plan-first');
+  const second = await rig.create('plan-second', rowsOf(6), { runAt, dependsOn: [first.id] });
+  await rig.when(second.id, ({ state, cause }) => state === 'waiting' && cause === 'dependency');
+  const third = await rig.create('plan-third', rowsOf(6), { dependsOn: [first.id, second.id] });
+  await rig.when(third.id, ({ state }) => state === 'waiting');
+  rig.gate.release();
+  await rig.ended(second.id);
+  await commit('planned', jobWorkflowId(second.id, 1));
+  await rig.ended(third.id);
+  const failed = await rig.create('plan-failed', rowsOf(6), { request: { keyColumns: ['none'] } });
+  const fourth = await rig.create('plan-fourth', rowsOf(6), { dependsOn: [failed.id] });
+  await rig.ended(fourth.id);
+  await commit('cancelled-for-a-dependency', jobWorkflowId(fourth.id, 1));
+});
+
+test('a run of a schedule, a batch, and an action on its jobs', async () => {
+  const { job } = await scheduled();
+  await rig.ended(job.id);
+  await commit('scheduled-job', job.schedule!.workflow);
+  const members = [1, 2, 3].map(() => JSON.stringify(newJob(job)));
+  await rig.blobs.put(blobKeys.batchJobs(TENANT, 'b', 'h'), Buffer.from(members.join('\n')));
+  await createBatches(rig.store, rig.env.client).create({
+    kind: 'batch', tenant: TENANT, id: 'b', owner: 'tester', name: null, size: 3, made: 0, held: false, desired: 'running', action: null,
+    createdAt: new Date().toISOString(), revision: 0, open: true, requestHash: 'h',
+  });
+  await commit('make-batch', batchWorkflowId(TENANT, 'b'));
+  const { bulk } = await createBulkActions(rig.store, rig.env.client).create({
+    tenant: TENANT, owner: 'tester', action: 'cancel', filter: { batch: 'b' }, priority: null, retry: { codes: null }, dryRun: false, batch: null, after: null,
+  });
+  await commit('bulk-action', bulkWorkflowId(TENANT, bulk.id));
+});
+
+const newJob = ({ owner, request }: JobRecord): NewJob => ({
+  tenant: TENANT, owner, request, source: null, lane: null, priority: 'normal', tags: [], runAt: null, dependsOn: [], onFailure: 'cancel',
+});
+
+/** The job that a schedule's run made. */
+async function scheduled(): Promise<{ job: JobRecord }> {
+  const sample = await rig.ended((await rig.create('scheduled', rowsOf(3))).id);
+  const schedules = createJobSchedules(rig.store, rig.env.client);
+  await schedules.create({
+    kind: 'schedule', tenant: TENANT, id: 'recorded', owner: 'tester', createdAt: new Date().toISOString(), revision: 0, requestHash: 'h', open: false,
+    cron: '0 6 * * *', timeZone: 'UTC', overlap: 'skip', job: newJob(sample),
+  }, false);
+  const { job } = await schedules.trigger(TENANT, 'recorded');
+  return { job: await eventually(() => rig.store.getJob(TENANT, job!)) };
+}
 
 test('terminated, and closed by the reconciler', async () => {
   const job = await held('terminated');

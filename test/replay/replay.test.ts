@@ -16,8 +16,8 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
-    'cancelled-by-temporal', 'cancelled', 'clean-up', 'close-job', 'completed', 'continued-as-new', 'delete-job', 'failed-by-breaker',
-    'paused-and-resumed', 'resumed-while-draining', 'retry', 'waiting',
+    'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'clean-up', 'close-job', 'completed', 'continued-as-new', 'delete-job',
+    'failed-by-breaker', 'make-batch', 'paused-and-resumed', 'planned', 'resumed-while-draining', 'retry', 'scheduled-job', 'waiting',
   ]);
 });
 

@@ -82,6 +82,6 @@ export function progress(total: number, counts: { done?: number; unchanged?: num
 export const job = (more: Partial<JobAnswer> = {}): JobAnswer => jobAnswer.parse({
   id: '01JOB', kind: 'sheet', state: 'queued', tenant: 'default', owner: 'default', source: 'orders', lane: 'store', file: { name: 'orders.csv' },
   handler: 'store', options: {}, keyColumns: [], onDuplicateKey: 'fail', force: false, priority: 'normal', tags: [], concurrency: null,
-  breaker: false, drainSeconds: 30, progress: NO_PROGRESS, attempt: 1, createdAt: '2026-11-23T10:00:00.000Z', startedAt: null,
-  completedAt: null, updatedAt: '2026-11-23T10:00:00.000Z', links: { self: '/', items: '/', events: '/', results: '/' }, ...more,
+  breaker: false, drainSeconds: 30, dependsOn: [], onFailure: 'cancel', progress: NO_PROGRESS, attempt: 1, createdAt: '2026-11-23T10:00:00.000Z', startedAt: null,
+  completedAt: null, updatedAt: '2026-11-23T10:00:00.000Z', links: { self: '/', items: '/', events: '/', results: '/', dependencies: '/' }, ...more,
 });

@@ -61,7 +61,8 @@ describe('the bar', () => {
 
   test('says why a waiting job waits and until when', () => {
     const waiting = job({ state: 'waiting', cause: 'dependency', until: '2026-11-23T10:05:20Z', reason: 'Job 01OTHER is on this sheet.' });
-    expect(plain(waiting)).toContain('waits for another job on the same sheet, until in 5 min  Job 01OTHER is on this sheet.');
+    expect(plain(waiting)).toContain('waits for another job, until in 5 min  Job 01OTHER is on this sheet.');
+    expect(plain(job({ state: 'queued', until: '2026-11-23T10:05:20Z' }))).toContain('starts in 5 min');
   });
 
   test('never makes up a total that is not known', () => {

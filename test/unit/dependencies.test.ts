@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inOrder, judgeDependencies } from '../../src/domain/dependencies.ts';
+import { inOrder, judgeDependencies, MET, planWait } from '../../src/domain/dependencies.ts';
 
 describe('what dependencies mean for a job', () => {
   it('goes when all have completed', () => {
@@ -24,6 +24,20 @@ describe('what dependencies mean for a job', () => {
     expect(judgeDependencies(dependencies.slice(0, 1), 'run')).toMatchObject({ verdict: 'go' });
     // What is gone can never complete.
     expect(judgeDependencies(dependencies, 'wait')).toMatchObject(state === null ? { verdict: 'cancel' } : { verdict: 'wait', unmet: ['a', 'b'] });
+  });
+});
+
+describe('how a job waits for what is planned', () => {
+  const now = Date.parse('2026-01-01T00:00:00.000Z');
+  const open = judgeDependencies([{ id: 'a', state: 'running' }], 'cancel');
+
+  it('is queued until its time, then waits for others, then not at all', () => {
+    const runAt = '2026-01-01T00:00:05.000Z';
+    expect(planWait(runAt, MET, now)).toEqual({ state: 'queued', cause: null, until: runAt, reason: 'It waits for its time.', ms: 5_000 });
+    expect(planWait(runAt, open, now)).toMatchObject({ state: 'queued', reason: 'It waits for its time. It waits for job a.' });
+    expect(planWait(runAt, open, now + 5_000)).toEqual({ state: 'waiting', cause: 'dependency', until: null, reason: 'It waits for job a.', ms: null });
+    expect(planWait(runAt, MET, now + 5_000)).toBeNull();
+    expect(planWait(null, MET, now)).toBeNull();
   });
 });
 

@@ -1,7 +1,9 @@
 /** Jobs that wait for their time, or for other jobs: they hold nothing, can be steered, and are woken. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { JobRecord, OnFailure } from '../../src/contracts/job.ts';
+import { DEPENDENCY_ENDED } from '../../src/contracts/plans.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
 let rig: Rig;
@@ -138,6 +140,21 @@ describe('a job that depends on others', () => {
     expect(await rig.jobs.control(TENANT, second.id, 'cancel')).toMatchObject({ applied: true, job: { state: 'cancelled' } });
     rig.gate.release();
     expect(await rig.ended(first.id)).toMatchObject({ state: 'completed' });
+  });
+
+  test('goes on waiting where a run that has seen much is continued by another', { timeout: 180_000 }, async () => {
+    const first = await rig.create('long-first', rowsOf(3), { runAt: later(86_400) });
+    const second = await after('long', [first], 'run');
+    await waits(second.id);
+    const handle = rig.env.client.workflow.getHandle(jobWorkflowId(second.id, 1));
+    const { runId } = await handle.describe();
+    await rig.stopWorkers();
+    for (let sent = 0; sent < MAX_HISTORY_EVENTS; sent += 100) await Promise.all(Array.from({ length: 100 }, () => handle.signal(DEPENDENCY_ENDED)));
+    await rig.startWorkers();
+    await eventually(async () => (await handle.describe()).runId !== runId);
+    expect(await handle.query('status')).toMatchObject({ state: 'waiting', cause: 'dependency' });
+    await rig.jobs.control(TENANT, first.id, 'cancel');
+    expect(await rig.ended(second.id)).toMatchObject({ state: 'completed' });
   });
 
   test('is woken by the reconciler where nobody else told it', async () => {

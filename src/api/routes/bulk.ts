@@ -34,7 +34,7 @@ const create = endpoint({
   const key = headers['idempotency-key'];
   const identity = key === undefined ? undefined : { id: digest(key), requestHash: digest(canonicalJson(body)) };
   const { bulk: record, created } = await deps.bulk.create({
-    tenant, owner, action: body.action, filter: body.filter, priority: body.priority ?? null, retry: { codes: body.codes ?? null }, dryRun: body.dryRun, after: null,
+    tenant, owner, action: body.action, filter: body.filter, priority: body.priority ?? null, retry: { codes: body.codes ?? null }, dryRun: body.dryRun, batch: null, after: null,
   }, identity);
   return reply(created ? 202 : 200, bulkAnswerOf(record), { Location: address(record.id) });
 });

@@ -3,6 +3,7 @@ import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
+import { idempotencyConflict } from '../idempotency.ts';
 import type { LaneRef, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
@@ -98,11 +99,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
       const claimed = await keys.create(id, mine);
       const claim = claimed ? mine : await keys.read(job.tenant, id);
       if (claim === null) continue;
-      if (claim.requestHash !== requestHash) {
-        throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
-          remedy: 'Use a new key for a new request, or send the first request again unchanged.',
-        });
-      }
+      if (claim.requestHash !== requestHash) throw idempotencyConflict();
       if (claim.pending === null) {
         const existing = await find(job.tenant, claim.job);
         if (existing !== null) return { job: existing, created: false };

@@ -1,9 +1,9 @@
 /** Schedules, batches and actions on many jobs: small documents, each changed by compare-and-set. And what depends on a job. */
 import type { estypes } from '@elastic/elasticsearch';
-import { SheafError } from '../../contracts/errors.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
 import { jobCursor, listed, readCursor, tripleCursor } from '../cursor.ts';
+import { idempotencyConflict } from '../idempotency.ts';
 import type { ListPage, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
@@ -70,11 +70,7 @@ export function planMethods(cluster: Cluster): PlanMethods {
         if (await plans.create(planId(record.tenant, record.kind, record.id), sourceOf(record))) return { record, created: true };
         const existing = await find(record.tenant, record.kind as Kind, record.id);
         if (existing === null) continue; // removed in between
-        if (existing.requestHash !== record.requestHash) {
-          throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
-            remedy: 'Use a new key for a new request, or send the first request again unchanged.',
-          });
-        }
+        if (existing.requestHash !== record.requestHash) throw idempotencyConflict();
         return { record: existing, created: false };
       }
     },

@@ -3,6 +3,7 @@ import { isEnded } from '../../contracts/job.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
+import { idempotencyConflict } from '../idempotency.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 import { lanesOf } from './lanes.ts';
@@ -49,11 +50,7 @@ export function jobMethods(file: SqliteFile): JobMethods {
   return {
     createJob: (job, idempotency) => file.write(() => {
       const claimed = idempotency && selectKey.get(job.tenant, idempotency.key);
-      if (claimed && claimed.request_hash !== idempotency?.requestHash) {
-        throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
-          remedy: 'Use a new key for a new request, or send the first request again unchanged.',
-        });
-      }
+      if (claimed && claimed.request_hash !== idempotency?.requestHash) throw idempotencyConflict();
       const existing = find(job.tenant, claimed?.job ?? job.id);
       if (existing !== null) return { job: existing, created: false };
       insert.run(job.tenant, job.id, JSON.stringify(job));

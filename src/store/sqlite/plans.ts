@@ -1,8 +1,8 @@
 /** Schedules, batches, actions on many jobs, and what depends on a job, in the control file. */
-import { SheafError } from '../../contracts/errors.ts';
 import type { JobRecord, JobState } from '../../contracts/job.ts';
 import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
 import { jobCursor, listed, readCursor, tripleCursor } from '../cursor.ts';
+import { idempotencyConflict } from '../idempotency.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
@@ -44,11 +44,7 @@ export function planMethods(file: SqliteFile): PlanMethods {
         insert.run(record.tenant, record.kind, record.id, JSON.stringify(record));
         return { record, created: true };
       }
-      if (existing.requestHash !== record.requestHash) {
-        throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a different request before.', {
-          remedy: 'Use a new key for a new request, or send the first request again unchanged.',
-        });
-      }
+      if (existing.requestHash !== record.requestHash) throw idempotencyConflict();
       return { record: existing, created: false };
     }),
 
