@@ -7,6 +7,10 @@ import { readLimitRules } from './limits/rules.ts';
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
 const bytes = z.coerce.number().int().positive();
+const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** Milliseconds of `15m`, `12h`, `30d`. */
+const age = z.string().regex(/^[1-9]\d{0,4}[mhd]$/, 'is no age: a number and m, h or d, such as 30d')
+  .transform((text) => Number(text.slice(0, -1)) * (UNITS[text.slice(-1)] ?? 0));
 const amount = z.coerce.number().int().min(1);
 const share = z.coerce.number().gt(0).max(1);
 const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
@@ -50,6 +54,11 @@ export const environmentSchema = z.object({
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
   SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX may unpack to'),
+
+  SHEAF_KEEP_JOBS: age.optional().describe('How long jobs are kept after their end, with events, pages and results (30d, 12h); unset: for ever'),
+  SHEAF_KEEP_EVENTS: age.optional().describe('How long events of jobs are kept after their end; unset: as long as the job'),
+  SHEAF_KEEP_OUTPUTS: age.optional().describe("How long outputs are kept in a source's ledger after they were written; its rows are not handled again for it. Unset: for ever"),
+  SHEAF_KEEP_SUMMARIES: age.optional().describe('How long what analytics are made of is kept after the end of a job; unset: for ever'),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),

@@ -6,8 +6,10 @@ import { createApp } from './api/app.ts';
 import { readConfig } from './config.ts';
 import { createContainer } from './container.ts';
 import { diagnose } from './diagnosis.ts';
+import { cleanupStarter } from './temporal/cleanup.ts';
 import { temporalHealth } from './temporal/health.ts';
 import { knownLimits } from './temporal/limit-brokers.ts';
+import { taskQueueStats } from './temporal/task-queues.ts';
 
 /** How long requests in flight, uploads and downloads among them, may take once the process was told to stop. */
 const DRAIN_MS = 30_000;
@@ -18,7 +20,14 @@ const config = readConfig();
 const container = await createContainer(config, 'api');
 const { log } = container;
 
-const app = createApp({ ...container, temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE), diagnose: () => diagnose(config, container), limits: () => knownLimits(container.temporal, container.limitRules) });
+const app = createApp({
+  ...container,
+  temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
+  taskQueues: taskQueueStats(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
+  startCleanup: cleanupStarter(container.store, container.temporal),
+  diagnose: () => diagnose(config, container),
+  limits: () => knownLimits(container.temporal, container.limitRules),
+});
 const server = createServer({ requestTimeout: 0, headersTimeout: 30_000 }, app);
 server.timeout = IDLE_MS;
 

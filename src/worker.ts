@@ -1,4 +1,5 @@
 /** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
+import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
@@ -13,7 +14,8 @@ import { lease } from './temporal/limit-brokers.ts';
 import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
-import { rowTuner, watchLoad } from './temporal/worker-load.ts';
+import { startWorkerBeats } from './temporal/worker-beats.ts';
+import { ROW_SLOTS, rowTuner, watchLoad } from './temporal/worker-load.ts';
 
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
@@ -42,6 +44,7 @@ const queue = createQueue({ store: container.store, client: container.temporal, 
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
+  keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
 }, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
@@ -52,19 +55,28 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
 };
 const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
 const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
-const workers = await Promise.all([
+const [jobs, maintenance] = await Promise.all([
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
-  rows,
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
+const workers = [jobs, rows, maintenance];
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
 
 const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
+const beats = startWorkerBeats({
+  store: container.store, log, throttled: load.throttled,
+  versions: { sheaf: packageJson.version, node: process.version, temporal: packageJson.dependencies['@temporalio/worker'] },
+  workers: [
+    { worker: rows, queue: TASK_QUEUES.rows, slots: ROW_SLOTS.most },
+    { worker: jobs, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
+    { worker: maintenance, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },
+  ],
+});
 
 const claimed = claimChecker(container.temporal, container.storage);
 setTimeout(() => void claimed().catch(refusedNamespace), SETTLED_MS).unref();
@@ -93,6 +105,7 @@ try {
   stop('a worker ended');
   load.stop();
   await reconciler.stop();
+  await beats.stop();
   await activities.close();
   await limits.close();
   await connection.close();

@@ -1,4 +1,5 @@
 import type { Blobs } from '../blobs/blobs.ts';
+import type { Retention } from '../contracts/system.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
@@ -14,4 +15,5 @@ export interface ActivityDeps {
   /** Folders that sheets may be read from by path, and handler modules loaded from. */
   inputDirs: string[];
   handlerDirs: string[];
+  keep: Retention;
 }

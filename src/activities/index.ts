@@ -6,6 +6,7 @@ import { createJobs } from '../temporal/jobs.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import { batchActivities } from './batches.ts';
+import { cleanupActivities } from './cleanup.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
 import { planActivities } from './plans.ts';
@@ -30,7 +31,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
-    maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), makeMembers, applyToJobs },
+    maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue) },
     close: () => handlers.closeAll(),
   };
 }

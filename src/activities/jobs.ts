@@ -9,10 +9,12 @@ import type {
 import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
+import { ifKnown } from '../domain/spent.ts';
 import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
+import { summaryOf } from './summary.ts';
 import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
 
 const now = (): string => new Date().toISOString();
@@ -75,9 +77,12 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
       const counts = await countsOf(deps, job);
       const { done, unchanged, failed, skipped } = counts;
       const sequence = input.sequence ?? job.sequence + 1;
+      const completedAt = now();
+      // Before the record: an end that is repeated after a crash finds the record written, and would leave it out.
+      await store.writeSummary(await summaryOf(store, job, { attempt: input.attempt, sequence, state: input.state, endedAt: completedAt, counts }));
       const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
-        completedAt: now(), runningSince: null,
+        completedAt, runningSince: null,
       });
       if (written) {
         const byCode = await store.countFailedRows(job.tenant, job.id);
@@ -122,7 +127,7 @@ async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: 
         const results = [...plan.settled.values()];
         await writeResult(deps, job, at, rows, {
           lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts: countOutcomes(results),
-          handlerHash, tally: { tried: plan.tried, faults: plan.faults },
+          handlerHash, tally: { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) },
         });
       });
       await settled.catch((error: unknown) => {

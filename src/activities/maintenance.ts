@@ -30,15 +30,17 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client, queue:
       }
     },
 
-    /** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
-    async removeJob(input: JobRef): Promise<void> {
-      const job = await deps.store.getJob(input.tenant, input.jobId);
-      await deps.blobs.deleteUnder(blobKeys.jobFolder(input.tenant, input.jobId));
-      if (job) await queue.leave(job, job.attempt);
-      while (!(await deps.store.removeJob(input.tenant, input.jobId))) heartbeat();
-      if (job) await tellDependents(deps.store, client, job, heartbeat);
-    },
+    removeJob: (input: JobRef): Promise<void> => removeJob(deps, client, queue, input),
   };
+}
+
+/** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
+export async function removeJob({ store, blobs }: ActivityDeps, client: Client, queue: Queue, { tenant, jobId }: JobRef): Promise<void> {
+  const job = await store.getJob(tenant, jobId);
+  await blobs.deleteUnder(blobKeys.jobFolder(tenant, jobId));
+  if (job) await queue.leave(job, job.attempt);
+  while (!(await store.removeJob(tenant, jobId))) heartbeat();
+  if (job) await tellDependents(store, client, job, heartbeat);
 }
 
 async function isRunning(handle: WorkflowHandle): Promise<boolean> {

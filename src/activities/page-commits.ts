@@ -5,9 +5,10 @@
 import { resultLine } from '../blobs/pages.ts';
 import type { BreakerOptions, Counts } from '../contracts/job.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { PageRow, RowFailure, RowResult } from '../contracts/row.ts';
+import type { PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
+import { ifKnown, plus } from '../domain/spent.ts';
 import { searchText } from '../domain/search-text.ts';
 import type { FailedRow, ItemWrite, LaneRef, Store } from '../store/store.ts';
 import type { FinishedRow } from './row-runner.ts';
@@ -32,6 +33,7 @@ export class PageCommits {
   tripped: ErrorBody | null = null;
   #tried: number;
   #faults: number;
+  #spent: Spent;
   #counts: Counts;
   /** The whole attempt, all pages, as of the last commit and with the rows that have finished here since. */
   #attempt = { tried: 0, faults: 0 };
@@ -73,11 +75,12 @@ export class PageCommits {
     for (const result of given.plan.settled.values()) this.lines.set(result.row, resultLine(result));
     this.#tried = given.plan.tried;
     this.#faults = given.plan.faults;
+    this.#spent = given.plan.spent;
     this.#counts = countOutcomes(given.plan.settled.values());
   }
 
-  get tally(): { tried: number; faults: number } {
-    return { tried: this.#tried, faults: this.#faults };
+  get tally(): { tried: number; faults: number; spent?: Spent } {
+    return { tried: this.#tried, faults: this.#faults, ...ifKnown(this.#spent) };
   }
 
   get handlerHash(): string {
@@ -150,7 +153,7 @@ export class PageCommits {
       if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
       else if (this.#page.attempt > 1) cleared.push(row.row);
       results.push({
-        row: row.row, error,
+        row: row.row, error, spent: { tokens: outcome.tokens ?? null, cost: outcome.cost ?? null },
         line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output } : failedResult(row.row, outcome.error)),
       });
     }
@@ -161,12 +164,13 @@ export class PageCommits {
     const refused = await written;
     this.#uncommitted -= results.length;
     this.#uncommittedFaults -= faults;
-    for (const { row, line, error: own } of results) {
+    for (const { row, line, error: own, spent } of results) {
       const refusal = refused.get(row);
       const error = refusal ?? own;
       this.lines.set(row, refusal ? resultLine(failedResult(row, refusal)) : line);
       this.#counts[error === null ? 'done' : 'failed']++;
       this.#tried++;
+      if (spent.tokens !== null || spent.cost !== null) this.#spent = plus(this.#spent, spent);
       if (error !== null && isFault(error)) this.#faults++;
     }
     if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
@@ -225,6 +229,7 @@ interface FinishedLine {
   row: number;
   line: string;
   error: RowFailure | null;
+  spent: Spent;
 }
 
 const failedResult = (row: number, error: RowFailure): RowResult => ({ row, state: 'failed', output: null, error });

@@ -5,7 +5,7 @@ import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
-import type { PageRow } from '../contracts/row.ts';
+import type { PageRow, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
 import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
@@ -170,7 +170,7 @@ export interface PageOutcome {
   lines: ReadonlyMap<number, string>;
   counts: Counts;
   handlerHash: string;
-  tally: { tried: number; faults: number };
+  tally: { tried: number; faults: number; spent?: Spent };
 }
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */

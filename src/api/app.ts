@@ -6,6 +6,7 @@ import helmet from 'helmet';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Config } from '../config.ts';
 import type { SystemCheck } from '../contracts/api.ts';
+import type { CleanupReport, TaskQueueStats } from '../contracts/system.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
@@ -33,6 +34,10 @@ export interface ApiDeps {
   bulk: BulkActions;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
+  /** Rejects when Temporal does not answer. */
+  taskQueues(): Promise<TaskQueueStats[]>;
+  /** Rejects with `temporal_unavailable`. */
+  startCleanup(dryRun: boolean): Promise<CleanupReport>;
   /** Never rejects. Everything that the configuration stands on. */
   diagnose(): Promise<SystemCheck[]>;
   /** What the brokers of named limits say; those that nobody has used are among them where they are configured. Rejects with `temporal_unavailable`. */

@@ -1,5 +1,7 @@
 /** Every endpoint: the server serves this list and the OpenAPI document describes it. */
 import type { Endpoint } from './endpoint.ts';
+import { analyticsEndpoints } from './routes/analytics.ts';
+import { cleanupEndpoints } from './routes/cleanup.ts';
 import { batchEndpoints } from './routes/batches.ts';
 import { bulkEndpoints } from './routes/bulk.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
@@ -16,4 +18,5 @@ export const endpoints: readonly Endpoint[] = [
   // Before the jobs: theirs would take `batch` for a job's id.
   ...bulkEndpoints,
   ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
+  ...cleanupEndpoints, ...analyticsEndpoints,
 ];

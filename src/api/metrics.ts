@@ -1,7 +1,8 @@
-/** What Prometheus may scrape: requests, open jobs, and the process itself. */
+/** What Prometheus may scrape: requests, jobs, queue, workers, and the process itself. */
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { ENDED_STATES, JOB_STATES } from '../contracts/job.ts';
+import { isEnded, JOB_STATES } from '../contracts/job.ts';
 import type { Store } from '../store/store.ts';
+import { inTime, queueSection, workersSection } from './system-status.ts';
 
 export interface Metrics {
   observe(method: string, route: string, status: number, seconds: number): void;
@@ -20,33 +21,41 @@ export function createMetrics(store: Store): Metrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 10, 60],
     registers: [registry],
   });
-  new Gauge({
-    name: 'sheaf_open_jobs',
-    help: 'Jobs that have not ended, of all tenants, by state',
-    labelNames: ['state'],
-    registers: [registry],
-    async collect() {
-      for (const [state, jobs] of await countOpenJobs(store)) this.set({ state }, jobs);
-    },
-  });
+  const gauge = (name: string, help: string, labelNames: string[] = []) => new Gauge({ name, help, labelNames, registers: [registry] });
+  const openJobs = gauge('sheaf_open_jobs', 'Jobs that have not ended, of all tenants, by state', ['state']);
+  const endedJobs = gauge('sheaf_ended_jobs', 'Jobs that have ended and are kept, of all tenants, by state', ['state']);
+  const queueLength = gauge('sheaf_queue_length', 'Jobs that wait to be admitted');
+  const queueWait = gauge('sheaf_queue_oldest_wait_seconds', 'How long the first of them has waited');
+  const workers = gauge('sheaf_workers', 'Worker processes, by whether they are heard of', ['state']);
+  const slots = gauge('sheaf_worker_slots', 'Activities that run, and that may, in workers that are heard of', ['queue', 'slots']);
+  const collected = gauge('sheaf_store_up', 'Whether the store answered for the figures above');
+
+  const collect = async (): Promise<void> => {
+    const found = await inTime(async () => ({ ok: true as const, figures: await Promise.all([store.countJobs(), queueSection(store), workersSection(store)]) }));
+    // From here on at one go: two may ask at once.
+    for (const one of [openJobs, endedJobs, queueLength, queueWait, workers, slots]) one.reset();
+    collected.set(found.ok ? 1 : 0);
+    if (!found.ok) return;
+    const [counts, queue, { items }] = found.figures;
+    for (const state of JOB_STATES) (isEnded(state) ? endedJobs : openJobs).set({ state }, 0);
+    for (const { state, jobs } of counts) (isEnded(state) ? endedJobs : openJobs).inc({ state }, jobs);
+    queueLength.set(queue.length);
+    queueWait.set(queue.oldestSeconds ?? 0);
+    for (const state of ['running', 'lost'] as const) workers.set({ state }, items.filter((worker) => worker.state === state).length);
+    for (const worker of items.filter(({ state }) => state === 'running')) {
+      for (const { queue: name, used, total } of worker.slots) {
+        slots.inc({ queue: name, slots: 'used' }, used);
+        slots.inc({ queue: name, slots: 'total' }, total);
+      }
+    }
+  };
+
   return {
     observe: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
-    text: () => registry.metrics(),
+    async text() {
+      await collect();
+      return registry.metrics();
+    },
     contentType: registry.contentType,
   };
-}
-
-async function countOpenJobs(store: Store): Promise<Map<string, number>> {
-  const ended: readonly string[] = ENDED_STATES;
-  const counts = new Map<string, number>(JOB_STATES.filter((state) => !ended.includes(state)).map((state) => [state, 0]));
-  let cursor: string | null = null;
-  do {
-    const page: Awaited<ReturnType<Store['openJobs']>> = await store.openJobs({ limit: 500, ...(cursor !== null && { cursor }) });
-    for (const { state } of page.items) {
-      const jobs = counts.get(state);
-      if (jobs !== undefined) counts.set(state, jobs + 1); // an ended job that is being deleted is not open
-    }
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  return counts;
 }

@@ -19,6 +19,7 @@ const TAGS: { name: string; description: string }[] = [
   { name: 'Uploads', description: "Sheet files; an upload's id is a job's source." },
   { name: 'Sources', description: 'Sheets that can be read.' },
   { name: 'Handlers', description: 'What can be done to rows.' },
+  { name: 'Analytics', description: 'Figures over jobs that have ended.' },
   { name: 'System', description: 'How the system is.' },
 ];
 
@@ -83,8 +84,7 @@ function answerOf({ description, schema, content, headers }: Answer) {
   const file = { schema: z.string().meta({ override: { type: 'string', format: 'binary' } }) };
   return {
     description,
-    ...(schema && { content: { 'application/json': { schema } } }),
-    ...(content && { content: Object.fromEntries(content.map((type) => [type, file])) }),
+    ...((schema ?? content) && { content: { ...(schema && { 'application/json': { schema } }), ...Object.fromEntries((content ?? []).map((type) => [type, file])) } }),
     ...(headers && { headers: z.object(Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, z.string().meta({ description: text })]))) }),
   };
 }

@@ -1,29 +1,35 @@
-/** `sheaf system status|config|check|limits`: how the installation is, and what would make it better. */
+/** `sheaf system …`: its commands, and those that look at the installation once. */
 import type { Command } from 'commander';
 import type { SystemAnswer, SystemCheck } from '../contracts/api.ts';
 import { environmentSchema, isSecret } from '../config.ts';
-import { type Context, contextOf, sharedTerminal } from './context.ts';
+import { contextOf, sharedTerminal } from './context.ts';
 import { CommandFailure, EXIT } from './failure.ts';
-import { duration, printable } from './format.ts';
-import { printFacts, printTable } from './table.ts';
+import { printable } from './format.ts';
+import { addAnalytics } from './system-analytics.ts';
 import { checkSystem } from './system-check.ts';
 import { addSystemLimits } from './system-limits.ts';
+import { addCleanup } from './system-cleanup.ts';
+import { statusLines } from './system-status.ts';
+import { addTop } from './system-top.ts';
 import type { Terminal } from './terminal.ts';
 
 export function addSystemCommands(program: Command): void {
   const system = program.command('system').description('the installation: its health and configuration');
 
   system.command('status')
-    .description('is everything up?')
+    .description('is everything up, who works, what waits?')
     .action(async (_options: object, command: Command) => {
       const context = contextOf(command);
       const status = await context.client.call<SystemAnswer>('GET', '/system/status', { signal: context.signal });
       if (context.terminal.json) context.terminal.printJson(status);
-      else printStatus(context, status);
+      else for (const line of statusLines(status, context.client.url, context.terminal, null)) context.terminal.print(line);
       process.exitCode = status.status === 'ok' ? EXIT.ok : EXIT.failed;
     });
 
   addSystemLimits(system);
+  addTop(system);
+  addAnalytics(system);
+  addCleanup(system);
 
   system.command('config')
     .description('every variable of the environment: what it is here, its default, what it means')
@@ -54,22 +60,6 @@ export function addSystemCommands(program: Command): void {
       }
       process.exitCode = checks.every(({ ok }) => ok) ? EXIT.ok : EXIT.failed;
     });
-}
-
-function printStatus({ terminal, client }: Context, { status, version, node, uptimeSeconds, parts }: SystemAnswer): void {
-  printFacts(terminal, [
-    ['status', status],
-    ['API', client.url],
-    ['version', version],
-    ['up for', duration(uptimeSeconds)],
-    ['Node.js', node],
-  ]);
-  terminal.print('');
-  printTable(
-    terminal,
-    [{ title: 'part' }, { title: 'state' }, { title: '', shrinks: true }],
-    Object.entries(parts).map(([name, { ok, message }]) => [name, ok ? 'ok' : 'DOWN', message ?? '']),
-  );
 }
 
 function printCheck(terminal: Terminal, { ok, name, found, remedy }: SystemCheck): void {

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { Json } from './row.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
+import { partAnswer, systemSections } from './system-api.ts';
 
 export const API_PREFIX = '/api/v1';
 
@@ -331,8 +332,6 @@ export const handlerAnswer = z
   .meta({ id: 'Handler' });
 export type HandlerAnswer = z.infer<typeof handlerAnswer>;
 
-const partAnswer = z.strictObject({ ok: z.boolean(), message: z.string().optional() });
-
 export const systemAnswer = z
   .strictObject({
     status: z.enum(['ok', 'degraded', 'down']).meta({ description: '`degraded`: reads work, jobs wait. `down`: the store or the blobs are out of reach' }),
@@ -346,6 +345,7 @@ export const systemAnswer = z
       temporal: partAnswer,
       workers: partAnswer.meta({ description: 'Whether a worker asks for jobs; a stopped one counts for up to a minute' }),
     }),
+    ...systemSections,
   })
   .meta({ id: 'SystemStatus' });
 export type SystemAnswer = z.infer<typeof systemAnswer>;

@@ -22,6 +22,7 @@ export const ERRORS = {
   origin_not_allowed: { status: 403, retryable: false, title: 'The page is not one of this server' },
   job_not_found: { status: 404, retryable: false, title: 'There is no such job' },
   upload_not_found: { status: 404, retryable: false, title: 'There is no such upload' },
+  cleanup_not_found: { status: 404, retryable: false, title: 'There is no such cleanup' },
   idempotency_conflict: { status: 409, retryable: false, title: 'The Idempotency-Key was used for another request' },
   wrong_state: { status: 409, retryable: false, title: 'The job is not in a state that allows this' },
   not_ready: { status: 409, retryable: true, title: 'This is not there yet' },

@@ -1,5 +1,5 @@
 /** The life of a job: states, causes, counts, and the record that the store keeps. */
-import type { Json } from './row.ts';
+import type { Json, Spent } from './row.ts';
 import type { ErrorBody } from './errors.ts';
 
 export const JOB_STATES = [
@@ -190,6 +190,8 @@ export interface PageRecord {
   /** Rows that the handler finished in this attempt, and those of them that failed in a way a breaker counts. */
   tried: number;
   faults: number;
+  /** By this job for the page's rows, all attempts; left out where nothing is known. */
+  spent?: Spent;
   /** Every row of the page has an outcome. */
   complete: boolean;
   /** Blob key of the page's newest result; null until one is written. */

@@ -9,7 +9,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', limitBroker: 'limitBroker' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', limitBroker: 'limitBroker', cleanUp: 'cleanUp' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -213,4 +213,24 @@ export interface MaintenanceActivities {
   removeJob(input: JobRef): Promise<void>;
   /** Aborts uploads in parts that began more than a day ago; answers how many. */
   sweepUploads(): Promise<{ aborted: number }>;
+  /** Fixes what is old enough, in the report. False: nothing is ever to go, and nobody asked. */
+  beginCleanup(input: BeginCleanupInput): Promise<boolean>;
+  /** Carries out one step of some seconds and adds it to the report, once however often it is called. False: it was the last. */
+  cleanUpStep(input: { id: string; step: number }): Promise<boolean>;
+}
+
+export interface CleanUpInput {
+  /** Of the report; null: a schedule has started it, which only does what is configured. */
+  id: string | null;
+  dryRun: boolean;
+  /** Only in the input of a run that continues another. */
+  step?: number;
+}
+
+export interface BeginCleanupInput {
+  id: string;
+  dryRun: boolean;
+  asked: boolean;
+  /** Milliseconds since 1970: when the cleanup began. */
+  now: number;
 }

@@ -64,6 +64,13 @@ export interface RowResult {
   line?: string;
 }
 
+/** What handlers paid for rows; null: unknown, or nothing. */
+export interface Spent {
+  tokens: number | null;
+  /** In the currency of the price table. */
+  cost: number | null;
+}
+
 /** A page's result: all outcomes that its rows have so far, and who found them. */
 export interface PageResult {
   /** The job's attempt that wrote it. */
@@ -71,6 +78,8 @@ export interface PageResult {
   /** Rows that this attempt's handler calls have finished, and those of them that count as faults. */
   tried: number;
   faults: number;
+  /** By this job for the page's rows, all attempts; left out where nothing is known. */
+  spent?: Spent;
   /** Of the handler that the rows were done with. */
   handlerHash: string;
   rows: RowResult[];

@@ -3,7 +3,8 @@
  * Pure: the activity reads the page, the page's earlier result and the ledger, and asks here.
  */
 import type { Counts, RetryFilter } from '../contracts/job.ts';
-import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult } from '../contracts/row.ts';
+import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
+import { NOTHING_SPENT, plus } from './spent.ts';
 
 export interface PageFacts {
   jobId: string;
@@ -28,6 +29,8 @@ export interface PagePlan {
   asked: Set<number>;
   tried: number;
   faults: number;
+  /** By this job so far. */
+  spent: Spent;
 }
 
 /** Whether a circuit breaker counts the failure. */
@@ -39,7 +42,7 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
   const sameAttempt = earlier?.attempt === attempt;
   const plan: PagePlan = {
     settled: new Map(), newFailures: [], open: [], asked: new Set(),
-    tried: sameAttempt ? earlier.tried : 0, faults: sameAttempt ? earlier.faults : 0,
+    tried: sameAttempt ? earlier.tried : 0, faults: sameAttempt ? earlier.faults : 0, spent: earlier?.spent ?? NOTHING_SPENT,
   };
   const before = new Map(earlier?.rows.map((result) => [result.row, result]));
   const fail = (row: PageRow, error: RowFailure): void => {
@@ -96,7 +99,7 @@ export function planFromBase(plan: PagePlan, base: BaseRows, read: (line: string
 }
 
 /** The part of a ledger item that decides. */
-export interface KnownItem {
+export interface KnownItem extends Spent {
   inputHash: string;
   handlerHash: string;
   state: 'done' | 'failed';
@@ -130,7 +133,10 @@ export function planFromLedger(plan: PagePlan, ledger: ReadonlyMap<string, Known
     }
     plan.settled.set(row.row, settled);
     if (settled.state === 'failed') plan.newFailures.push(row);
-    if (item!.job === facts.jobId && item!.attempt === facts.attempt) {
+    // What an earlier attempt paid for a row that was asked for again is in the page's earlier result.
+    const own = item!.job === facts.jobId;
+    if (own && (item!.attempt === facts.attempt || !plan.asked.has(row.row))) plan.spent = plus(plan.spent, item!);
+    if (own && item!.attempt === facts.attempt) {
       plan.tried++;
       if (settled.error && isFault(settled.error)) plan.faults++;
     }

@@ -6,9 +6,10 @@ import type { Listed } from './store.ts';
 export const jobCursor = z.tuple([z.string(), z.string()]);
 export const tripleCursor = z.tuple([z.string(), z.string(), z.string()]);
 export const numberCursor = z.tuple([z.int()]);
+export const endedCursor = z.tuple([z.string(), z.string(), z.string()]);
 export const numberPairCursor = z.tuple([z.int(), z.int()]);
 
-const encode = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
+export const encodeCursor = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 
 /** The key to go on after; null without a cursor. Throws `invalid_cursor`. */
 export function readCursor<Key extends readonly (string | number)[]>(cursor: string | undefined, shape: z.ZodType<Key>): Key | null {
@@ -16,7 +17,7 @@ export function readCursor<Key extends readonly (string | number)[]>(cursor: str
   try {
     const key = shape.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
     // Buffer skips what is not base64url: only what this list would have written is taken.
-    if (encode(key) === cursor) return key;
+    if (encodeCursor(key) === cursor) return key;
   } catch {
     // Answered below, the same for every way in which a cursor can be wrong.
   }
@@ -30,5 +31,5 @@ export function readCursor<Key extends readonly (string | number)[]>(cursor: str
 export function listed<T>(found: T[], limit: number, keyOf: (entry: T) => readonly (string | number)[]): Listed<T> {
   const items = found.slice(0, limit);
   const last = items.at(-1);
-  return { items, nextCursor: found.length > limit && last !== undefined ? encode(keyOf(last)) : null };
+  return { items, nextCursor: found.length > limit && last !== undefined ? encodeCursor(keyOf(last)) : null };
 }

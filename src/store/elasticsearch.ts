@@ -3,8 +3,11 @@
  * decides is read by id, at once; what is listed or searched is refreshed by the reader, so writers pay for no refresh.
  */
 import { SheafError } from '../contracts/errors.ts';
+import { analyseMethod } from './elasticsearch/analysis.ts';
+import { cleanupMethods } from './elasticsearch/cleanup.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
+import { figureMethods } from './elasticsearch/figures.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
@@ -13,6 +16,7 @@ import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
+import { sweepMethods } from './elasticsearch/sweeps.ts';
 import type { Store } from './store.ts';
 
 export type { ElasticsearchOptions } from './elasticsearch/connection.ts';
@@ -35,6 +39,10 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...queueMethods(cluster),
     ...pageMethods(cluster),
     ...rowMethods(cluster),
+    ...figureMethods(cluster),
+    ...sweepMethods(cluster),
+    ...cleanupMethods(cluster),
+    analyse: analyseMethod(cluster),
     ...planMethods(cluster),
     search: searchMethod(cluster),
     removeJob: removal(cluster),

@@ -4,7 +4,10 @@
  * never keeps a status waiting. What a method has acknowledged is on the disk.
  */
 import path from 'node:path';
+import { Analyst } from './sqlite/analyst.ts';
+import { cleanupMethods } from './sqlite/cleanup.ts';
 import { SqliteFile } from './sqlite/database.ts';
+import { figureMethods } from './sqlite/figures.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
@@ -13,6 +16,7 @@ import { queueMethods } from './sqlite/queue.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
+import { workerMethods } from './sqlite/workers.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
 import type { Store } from './store.ts';
 
@@ -22,7 +26,8 @@ const WRITING_CACHE_KIB = 16 * 1024;
 
 /** Makes the folder and the files where they are not there. Rejects with `schema_too_new`, `store_unavailable`. */
 export async function openSqliteStore({ folder }: { folder: string }): Promise<Store> {
-  const control = await SqliteFile.open(path.join(folder, 'control.db'), CONTROL_MIGRATIONS, CONTROL_CACHE_KIB);
+  const controlFile = path.join(folder, 'control.db');
+  const control = await SqliteFile.open(controlFile, CONTROL_MIGRATIONS, CONTROL_CACHE_KIB);
   const ledgerFile = path.join(folder, 'ledger.db');
   let ledger: SqliteFile;
   try {
@@ -33,15 +38,20 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   }
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   const searcher = new Searcher(ledgerFile);
+  const analyst = new Analyst(controlFile);
   return {
     ...jobMethods(control),
     ...queueMethods(control),
     ...pageMethods(control),
     ...rowMethods(ledger),
+    ...figureMethods(control),
+    ...workerMethods(control),
+    ...cleanupMethods(control, ledger),
     ...planMethods(control),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,
+    analyse: analyst.analyse,
 
     check: async () => {
       await control.check();
@@ -50,6 +60,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     close: async () => {
       await writer.close();
       await searcher.close();
+      await analyst.close();
       control.close();
       ledger.close();
     },

@@ -3,7 +3,7 @@
  * tenant and sees nothing of any other. Every write is idempotent by its key and may be repeated after a crash.
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
-import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
@@ -11,6 +11,8 @@ import type { JobRef } from '../contracts/messages.ts';
 import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
+import type { Analytics, AnalyticsFilter, JobSummary } from '../contracts/summary.ts';
+import type { CleanupReport, Sweep, WorkerRecord } from '../contracts/system.ts';
 
 /** The ledger that an item belongs to. */
 export interface LaneRef {
@@ -20,7 +22,7 @@ export interface LaneRef {
 }
 
 /** What the ledger knows of a row: the latest truth. */
-export interface Item {
+export interface Item extends Spent {
   key: string;
   row: number;
   inputHash: string;
@@ -38,9 +40,6 @@ export interface ItemWrite extends Item {
   text: string;
   /** How often the handler was called for the row in this job's attempt. */
   tries: number;
-  tokens: number | null;
-  /** In the currency of the price table; null: unknown. */
-  cost: number | null;
   latencyMs: number;
 }
 
@@ -103,6 +102,19 @@ export interface JobChange {
   desired?: DesiredState | null;
   priority?: Priority;
   concurrency?: number | null;
+}
+
+export interface JobCount {
+  tenant: string;
+  state: JobState;
+  jobs: number;
+}
+
+/** What a sweep removes: everything older than `before` (ISO 8601), from `cursor` on. `dryRun`: it is only counted. */
+export interface SweepAsked {
+  before: string;
+  cursor: string | null;
+  dryRun: boolean;
 }
 
 export interface Store {
@@ -193,6 +205,38 @@ export interface Store {
   /** Jobs that depend on a job, also on one that is gone; in no order that means anything. Rejects with `invalid_cursor`. */
   listDependents(tenant: string, job: string, page: ListPage): Promise<Listed<JobRecord>>;
   batchTotals(tenant: string, batch: string): Promise<BatchTotals>;
+
+  // ── figures: over all jobs, open and ended ────────────────────────────────────────────────────────────────
+  /** Of all tenants. */
+  countJobs(): Promise<JobCount[]>;
+  /** Of all tenants; the oldest first. */
+  jobsIn(states: JobState[], limit: number): Promise<JobRecord[]>;
+  /** By handlers for the job's rows, over all pages. */
+  jobSpent(tenant: string, job: string): Promise<Spent>;
+  /** Replaces the job's, unless that is of a later (attempt, sequence). It stays when the job is removed. */
+  writeSummary(summary: JobSummary): Promise<void>;
+  /** Over the jobs that ended in a time; `tenant` null: of all tenants. Percentiles may be off by 2 %. */
+  analyse(tenant: string | null, filter: AnalyticsFilter): Promise<Analytics>;
+
+  // ── workers: of no tenant ─────────────────────────────────────────────────────────────────────────────────
+  writeWorker(worker: WorkerRecord): Promise<void>;
+  listWorkers(): Promise<WorkerRecord[]>;
+  removeWorker(id: string): Promise<void>;
+
+  // ── cleanup: of all tenants, in bounded steps that may be repeated ────────────────────────────────────────
+  /** Jobs that ended before, in an order of the store's own. Rejects with `invalid_cursor`. */
+  endedJobs(before: string, page: ListPage): Promise<Listed<JobRecord>>;
+  /** Events of jobs that ended before. Counted by event. */
+  sweepEvents(asked: SweepAsked): Promise<Sweep>;
+  /** Outputs of items that were written last before, and whose job has ended. The items stay, with all that decides
+   *  whether a row is handled again; their text is of the input alone. Counted by item. */
+  sweepOutputs(asked: SweepAsked): Promise<Sweep>;
+  sweepSummaries(asked: SweepAsked): Promise<Sweep>;
+  /** Writes the report unless one with as many steps is there. The newest 100 are kept. */
+  writeCleanup(report: CleanupReport): Promise<void>;
+  getCleanup(id: string): Promise<CleanupReport | null>;
+  /** The newest first; at most 100. */
+  listCleanups(): Promise<CleanupReport[]>;
 
   // ── the store itself ──────────────────────────────────────────────────────────────────────────────────────
   /** Resolves when the store can be read and written. */

@@ -1,7 +1,7 @@
 /** What runs by the clock: Temporal Schedules, made by every worker at its start, and brought up to date where they exist. */
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
-import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
+import { TASK_QUEUES, WORKFLOWS, type CleanUpInput } from '../contracts/messages.ts';
 import type { Log } from '../log.ts';
 import { claimNamespace, memoOf } from './claim.ts';
 import { SWEEP_UPLOADS_ID } from './workflow-ids.ts';
@@ -11,6 +11,15 @@ const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
     scheduleId: SWEEP_UPLOADS_ID,
     spec: { intervals: [{ every: '6h' }] },
     action: { type: 'startWorkflow', workflowType: WORKFLOWS.sweepUploads, workflowId: SWEEP_UPLOADS_ID, taskQueue: TASK_QUEUES.jobs },
+    policies: { overlap: 'SKIP', catchupWindow: '1h' },
+  },
+  {
+    scheduleId: 'sheaf-clean-up',
+    spec: { intervals: [{ every: '24h', offset: '3h' }] },
+    action: {
+      type: 'startWorkflow', workflowType: WORKFLOWS.cleanUp, workflowId: 'sheaf-clean-up', taskQueue: TASK_QUEUES.jobs,
+      args: [{ id: null, dryRun: false } satisfies CleanUpInput],
+    },
     policies: { overlap: 'SKIP', catchupWindow: '1h' },
   },
 ];

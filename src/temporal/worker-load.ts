@@ -41,7 +41,7 @@ export interface Load {
 /** `pages` tells how many are in flight. `measure` answers the shares in use since it was last asked. */
 export function watchLoad({ targets, pages, log, measure = systemLoad(), everyMs = LOOK_EVERY_MS }: {
   targets: LoadTargets; pages: () => number; log: Log; measure?: () => Load; everyMs?: number;
-}): { stop(): void } {
+}): { throttled(): boolean; stop(): void } {
   let throttled = false;
   let differing = 0;
   const look = (): void => {
@@ -60,7 +60,7 @@ export function watchLoad({ targets, pages, log, measure = systemLoad(), everyMs
   };
   const timer = setInterval(look, everyMs);
   timer.unref();
-  return { stop: () => clearInterval(timer) };
+  return { throttled: () => throttled, stop: () => clearInterval(timer) };
 }
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`;

@@ -8,6 +8,7 @@ export const limitWorkflowId = (key: string): string => `limit/${key}`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
 /** Of the schedule and of the workflow that it starts. */
 export const SWEEP_UPLOADS_ID = 'sheaf-sweep-uploads';
+export const cleanUpWorkflowId = (cleanup: string): string => `sheaf-clean-up/${cleanup}`;
 
 /** Temporal's id of a schedule; ids of schedules are a tenant's own. */
 export const scheduleId = (tenant: string, schedule: string): string => `sheaf/${tenant}/${schedule}`;

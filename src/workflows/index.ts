@@ -7,3 +7,4 @@ export { makeBatch } from './make-batch.ts';
 export { bulkAction } from './bulk-action.ts';
 export { sweepUploads } from './sweep-uploads.ts';
 export { limitBroker } from './limit-broker.ts';
+export { cleanUp } from './clean-up.ts';

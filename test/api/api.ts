@@ -22,11 +22,13 @@ import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';
 import { createBatches } from '../../src/temporal/batches.ts';
 import { createBulkActions } from '../../src/temporal/bulk.ts';
 import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
+import { taskQueueStats } from '../../src/temporal/task-queues.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -66,7 +68,8 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const logged: string[] = [];
   const given: ApiDeps = {
     config, store, blobs, jobs: createJobs(store, temporal.client), schedules: createJobSchedules(store, temporal.client),
-    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
+    taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),

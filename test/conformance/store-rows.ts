@@ -14,8 +14,8 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       const done = anItem('k1', { name: 'Zoë', amount: 1.5, active: true, none: null }, { output: { nested: [1, { שם: 'ערך' }], none: null }, tokens: 12, cost: 0.25 });
       const failed = anItem('k2', { name: '' }, { state: 'failed', output: null, error: { code: 'bad', message: 'm', retryable: true, column: 'name' } });
       await commit(store, [done, failed]);
-      const expected = ({ key, row, inputHash, handlerHash, state, output, error, job, attempt }: Item): Item =>
-        ({ key, row, inputHash, handlerHash, state, output, error, job, attempt });
+      const expected = ({ key, row, inputHash, handlerHash, state, output, error, job, attempt, tokens, cost }: Item): Item =>
+        ({ key, row, inputHash, handlerHash, state, output, error, job, attempt, tokens, cost });
       expect(await other.readItems(aLane(), ['k2', 'absent', 'k1'])).toEqual(new Map([['k1', expected(done)], ['k2', expected(failed)]]));
       expect(await other.readItems(aLane(), [])).toEqual(new Map());
     });

@@ -2,6 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
+import { cleanupConformance } from './store-cleanup.ts';
+import { figuresConformance } from './store-figures.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { plansConformance } from './store-plans.ts';
@@ -36,6 +38,8 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));
+    figuresConformance(() => ({ store }));
+    cleanupConformance(() => ({ store }));
     plansConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });

@@ -6,7 +6,8 @@ import type { NewJob } from '../../src/contracts/plans.ts';
 import { createBatches } from '../../src/temporal/batches.ts';
 import { createBulkActions } from '../../src/temporal/bulk.ts';
 import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
-import { batchWorkflowId, bulkWorkflowId, closeWorkflowId, deleteWorkflowId, jobWorkflowId, limitWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { cleanupStarter } from '../../src/temporal/cleanup.ts';
+import { batchWorkflowId, bulkWorkflowId, cleanUpWorkflowId, closeWorkflowId, deleteWorkflowId, jobWorkflowId, limitWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { door, openStage } from '../workflows/fakes.ts';
 import { gateModule } from '../workflows/gate.ts';
@@ -183,4 +184,12 @@ test('continued as new', async () => {
   await job.result();
   await commit('continued-as-new', job.handle.workflowId);
   await stage.stop();
+});
+
+test('clean-up', async () => {
+  await rig.ended((await rig.create('cleaned', rowsOf(2))).id);
+  Object.assign(rig.keep, { outputs: 0, events: 0, jobs: 0 });
+  const { id } = await cleanupStarter(rig.store, rig.env.client)(false);
+  await eventually(async () => (await rig.store.getCleanup(id))?.state === 'completed');
+  await commit('clean-up', cleanUpWorkflowId(id));
 });

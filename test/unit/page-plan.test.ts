@@ -10,7 +10,7 @@ const facts = (more: Partial<PageFacts> = {}): PageFacts =>
 const ledgerFacts = (more: Partial<LedgerFacts> = {}): LedgerFacts =>
   ({ jobId: 'mine', attempt: 1, force: false, ending: false, handlerHash: 'handler', inputHash: ({ rowHash }) => rowHash, ...more });
 const item = (more: Partial<KnownItem> = {}): KnownItem =>
-  ({ inputHash: 'h1', handlerHash: 'handler', state: 'done', output: 'kept', error: null, job: 'other', attempt: 1, ...more });
+  ({ inputHash: 'h1', handlerHash: 'handler', state: 'done', output: 'kept', error: null, job: 'other', attempt: 1, tokens: null, cost: null, ...more });
 const failure = (more: Partial<RowFailure> = {}): RowFailure => ({ code: 'down', message: 'Down.', retryable: false, ...more });
 
 /** What becomes of row 1 when the ledger has this item. */
@@ -24,7 +24,7 @@ test('every row is settled or open, never both, never neither; open rows have ke
   const anyFailure = fc.record({ code: fc.constantFrom('a', 'b'), message: fc.constant(''), retryable: fc.boolean() });
   const anyItem = fc.record({
     inputHash: fc.constantFrom('h1', 'h2', 'h3'), handlerHash: fc.constantFrom('handler', 'older'), output: fc.constant(null),
-    state: fc.constantFrom('done' as const, 'failed' as const), error: fc.option(anyFailure), job: fc.constantFrom('mine', 'other'), attempt: fc.integer({ min: 1, max: 3 }),
+    state: fc.constantFrom('done' as const, 'failed' as const), error: fc.option(anyFailure), job: fc.constantFrom('mine', 'other'), attempt: fc.integer({ min: 1, max: 3 }), tokens: fc.constant(null), cost: fc.constant(null),
   });
   const anyResult = (number: number): fc.Arbitrary<RowResult> => fc.oneof(
     fc.constantFrom('done' as const, 'unchanged' as const, 'skipped' as const).map((state) => ({ row: number, state, output: null })),
@@ -53,6 +53,24 @@ test('every row is settled or open, never both, never neither; open rows have ke
       expect(plan.faults).toBeLessThanOrEqual(plan.tried);
     },
   ));
+});
+
+test('what was paid is summed over attempts: the earlier result\'s, and what a crash left in the ledger only, each once', () => {
+  const earlier = { attempt: 1, handlerHash: 'handler', tried: 2, faults: 0, spent: { tokens: null, cost: 1 }, rows: [
+    { row: 1, state: 'done' as const, output: 1 }, { row: 2, state: 'failed' as const, output: null, error: failure() },
+  ] };
+  const ledger = (attempt: number) => new Map([
+    ['k2', item({ inputHash: 'h2', job: 'mine', attempt, state: 'failed', error: failure(), cost: 4 })],
+    ['k3', item({ inputHash: 'h3', job: 'mine', cost: 16, tokens: 5 })],
+    ['k4', item({ inputHash: 'h4', job: 'other', cost: 64 })],
+  ]);
+  const spent = (attempt: number): unknown => {
+    const plan = planPage([row(1), row(2), row(3), row(4)], facts({ attempt: 2, retry: { codes: null }, earlier }));
+    planFromLedger(plan, ledger(attempt), ledgerFacts({ attempt: 2, ending: true }));
+    return plan.spent;
+  };
+  expect(spent(1)).toEqual({ tokens: 5, cost: 1 + 16 });
+  expect(spent(2)).toEqual({ tokens: 5, cost: 1 + 4 + 16 });
 });
 
 describe('the ledger answers', () => {

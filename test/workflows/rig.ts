@@ -18,6 +18,7 @@ import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import type { QueueLimits } from '../../src/contracts/queue.ts';
+import type { Retention } from '../../src/contracts/system.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { brokeredLimits } from '../../src/limits/brokered.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
@@ -48,6 +49,8 @@ export interface Rig {
   folder: string;
   /** Activities' calls of these methods of the store are refused with `store_unavailable`. */
   refuse: Set<keyof Store>;
+  /** How long things are kept; a test may change it. */
+  keep: Retention;
   /** The same of the blobs, with `blobs_unavailable`. */
   refuseBlobs: Set<keyof Blobs>;
   startWorkers(): Promise<void>;
@@ -109,13 +112,14 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
+  const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null };
   const jobs = createJobs(store, env.client);
   const named = brokeredLimits({ rules: readLimitRules(namedLimits), brokers: { lease: (key, request) => lease(env.client, key, request) } });
   const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
   const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, inputDirs: [folder], handlerDirs: [folder],
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, inputDirs: [folder], handlerDirs: [folder], keep,
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
   }, env.client, queueOf(activitiesStore));
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -128,7 +132,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, gate, folder, refuse, refuseBlobs, job,
+    env, store, blobs, jobs, gate, folder, keep, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;

@@ -34,7 +34,7 @@ const search = endpoint({
   return reply(200, { items, nextCursor: found.nextCursor });
 });
 
-function hitAnswer({ inputHash: _input, handlerHash: _handler, attempt: _attempt, error, ...hit }: SearchHit, terms: SearchTerms): SearchHitAnswer {
+function hitAnswer({ inputHash: _input, handlerHash: _handler, attempt: _attempt, tokens: _tokens, cost: _cost, error, ...hit }: SearchHit, terms: SearchTerms): SearchHitAnswer {
   return { kind: 'item', ...hit, ...(error !== null && { error }), highlights: highlights(hit.input, hit.output, terms) };
 }
 

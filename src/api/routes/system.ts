@@ -3,42 +3,32 @@ import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { API_PREFIX, healthAnswer, systemAnswer, systemChecksAnswer } from '../../contracts/api.ts';
 import type { SystemAnswer } from '../../contracts/api.ts';
-import { SheafError } from '../../contracts/errors.ts';
 import { endpoint, reply } from '../endpoint.ts';
+import { inTime, sectionsOf } from '../system-status.ts';
 
 const tag = 'System';
 
-/** A part that has not answered for so long counts as down. */
-const PATIENCE_MS = 2_000;
-
 type Part = SystemAnswer['parts']['store'];
 
-/** Never rejects: a part that is down is what the caller wants to tell. */
-async function partOf(check: () => Promise<Part>): Promise<Part> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<Part>((resolve) => {
-    timer = setTimeout(() => resolve({ ok: false, message: `no answer within ${PATIENCE_MS / 1000} s` }), PATIENCE_MS);
-  });
-  const answered = check().catch((error: unknown) => ({ ok: false, message: error instanceof SheafError ? error.message : 'not reachable' }));
-  return Promise.race([answered, tooLate]).finally(() => clearTimeout(timer));
-}
-
 const answers = (check: () => Promise<void>) => async (): Promise<Part> => {
+  const started = performance.now();
   await check();
-  return { ok: true };
+  return { ok: true, latencyMs: Math.round((performance.now() - started) * 10) / 10 };
 };
 
 const status = endpoint({
   method: 'get', path: `${API_PREFIX}/system/status`, id: 'getSystemStatus', tag, tenanted: false,
   summary: 'Show how the system and its parts are',
   answers: { 200: { description: 'Also when parts are down', schema: systemAnswer } },
-}, async (_call, { store, blobs, temporalHealth, startedAt }) => {
+}, async (_call, deps) => {
+  const { store, blobs, temporalHealth, startedAt } = deps;
   const health = temporalHealth();
-  const [storePart, blobsPart, temporal, workers] = await Promise.all([
-    partOf(answers(() => store.check())),
-    partOf(answers(() => blobs.check())),
-    partOf(answers(async () => void (await health))),
-    partOf(async () => ((await health).workers > 0 ? { ok: true } : { ok: false, message: 'no worker asks for jobs' })),
+  const [storePart, blobsPart, temporal, workers, sections] = await Promise.all([
+    inTime<Part>(answers(() => store.check())),
+    inTime<Part>(answers(() => blobs.check())),
+    inTime<Part>(answers(async () => void (await health))),
+    inTime<Part>(async () => ((await health).workers > 0 ? { ok: true } : { ok: false, message: 'no worker asks for jobs' })),
+    sectionsOf(deps),
   ]);
   const down = !storePart.ok || !blobsPart.ok;
   return reply(200, {
@@ -48,6 +38,7 @@ const status = endpoint({
     startedAt: startedAt.toISOString(),
     uptimeSeconds: Math.floor((Date.now() - startedAt.getTime()) / 1000),
     parts: { store: storePart, blobs: blobsPart, temporal, workers },
+    ...sections,
   });
 });
 
@@ -70,7 +61,7 @@ const readyz = endpoint({
   description: 'Store and blobs can be read and written. Temporal is not asked: without it jobs are accepted and wait.',
   answers: { 200: { description: 'Ready', schema: healthAnswer }, 503: { description: 'Not ready', schema: healthAnswer } },
 }, async (_call, { store, blobs }) => {
-  const parts = await Promise.all([partOf(answers(() => store.check())), partOf(answers(() => blobs.check()))]);
+  const parts = await Promise.all([inTime<Part>(answers(() => store.check())), inTime<Part>(answers(() => blobs.check()))]);
   return parts.every(({ ok }) => ok) ? reply(200, { status: 'ok' as const }) : reply(503, { status: 'down' as const });
 });
 

@@ -21,6 +21,8 @@ export interface JobSource {
   state: string;
   tags: string[];
   open: boolean;
+  /** ISO 8601; documents of the first schema have none. */
+  endedAt?: string | null;
   batch: string | null;
   dependsOn: string[];
   /** Nothing has to be done about it: it waits for its turn, or for another job. */
@@ -65,7 +67,7 @@ const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
   tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
   open: !isEnded(job.state) || job.desired === 'deleted',
   resting: job.desired === null && job.sequence > 0 && (job.state === 'queued' || (job.state === 'waiting' && job.cause === 'dependency')),
-  batch: job.batch, dependsOn: job.dependsOn, record: JSON.stringify(job), idempotency,
+  batch: job.batch, dependsOn: job.dependsOn, endedAt: job.completedAt, record: JSON.stringify(job), idempotency,
 });
 
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */

@@ -3,12 +3,13 @@
  * events of a job. Sums over all pages are then right the moment a page is written, for one read by id and no refresh.
  */
 import type { JobEvent, JobTotals, PageRecord } from '../../contracts/job.ts';
+import { NOTHING_SPENT, plus } from '../../domain/spent.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';
 
-type PageMethods = Pick<Store, 'writePage' | 'listPages' | 'getPage' | 'jobTotals' | 'appendEvent' | 'listEvents'>;
+type PageMethods = Pick<Store, 'writePage' | 'listPages' | 'getPage' | 'jobTotals' | 'jobSpent' | 'appendEvent' | 'listEvents'>;
 
 /** Page numbers in one block. */
 const BLOCK = 64;
@@ -114,6 +115,12 @@ export function pageMethods(cluster: Cluster): PageMethods {
           sum.faults += record.faults;
         }
       }
+      return sum;
+    },
+
+    jobSpent: async (tenant, job) => {
+      let sum = NOTHING_SPENT;
+      for await (const { spent } of recordsFrom(tenant, job, 0)) if (spent) sum = plus(sum, spent);
       return sum;
     },
 

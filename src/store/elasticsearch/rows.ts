@@ -23,6 +23,8 @@ export interface ItemSource {
   tags: string[];
   fence: string;
   updatedAt: number;
+  tokens: number | null;
+  cost: number | null;
   /** JSON of an `ItemBody`. */
   body: string;
   /** JSON of a `RowInput`. */
@@ -32,7 +34,7 @@ export interface ItemSource {
 type ItemBody = Pick<Item, 'key' | 'inputHash' | 'handlerHash' | 'output' | 'error'>;
 
 /** What an `Item` is made of. */
-export const ITEM_FIELDS = ['tenant', 'row', 'state', 'job', 'attempt', 'body'] satisfies (keyof ItemSource)[];
+export const ITEM_FIELDS = ['tenant', 'row', 'state', 'job', 'attempt', 'tokens', 'cost', 'body'] satisfies (keyof ItemSource)[];
 
 interface FailedRowSource {
   tenant: string;
@@ -43,9 +45,9 @@ const AT_ONCE = 1_000;
 
 const failedRowId = (tenant: string, job: string, row: number): string => documentId(tenant, job, row);
 
-export function itemOf({ row, state, job, attempt, body }: ItemSource): Item {
+export function itemOf({ row, state, job, attempt, tokens, cost, body }: ItemSource): Item {
   const { key, inputHash, handlerHash, output, error } = JSON.parse(body) as ItemBody;
-  return { key, row, inputHash, handlerHash, state, output, error, job, attempt };
+  return { key, row, inputHash, handlerHash, state, output, error, job, attempt, tokens, cost };
 }
 
 export const itemId = ({ tenant, source, lane }: LaneRef, key: string): string => documentId(tenant, source, lane, key);

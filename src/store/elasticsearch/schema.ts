@@ -11,13 +11,14 @@ type Property = estypes.MappingProperty;
 
 const word: Property = { type: 'keyword' };
 const number: Property = { type: 'long' };
+const decimal: Property = { type: 'double' };
 /** Only ever read with the whole document. */
 const content: Property = { type: 'keyword', index: false, doc_values: false };
 
 export const KINDS = {
   jobs: {
     tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, resting: { type: 'boolean' },
-    batch: word, dependsOn: word, record: content, idempotency: content,
+    endedAt: word, batch: word, dependsOn: word, record: content, idempotency: content,
   },
   plans: { tenant: word, kind: word, id: word, createdAt: word, open: { type: 'boolean' }, record: content },
   'idempotency-keys': { tenant: word, requestHash: content, job: content, pending: content },
@@ -29,12 +30,22 @@ export const KINDS = {
   events: { tenant: word, job: word, body: content },
   items: {
     tenant: word, source: word, lane: word, row: number, state: word, job: word, attempt: number, tags: word, fence: number,
-    updatedAt: { type: 'date', format: 'epoch_millis' }, tries: number, tokens: number, cost: { type: 'double' }, latencyMs: { type: 'float' },
+    updatedAt: { type: 'date', format: 'epoch_millis' }, tries: number, tokens: number, cost: decimal, latencyMs: { type: 'float' },
+    // Only of items whose output was kept long enough.
+    outputDropped: { type: 'boolean' },
     // Words come split and normalised by domain/search-text.ts: there is nothing left to decide.
     text: { type: 'text', analyzer: 'whitespace' },
     body: content, input: content,
   },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
+  summaries: {
+    tenant: word, handler: word, state: word, endedAt: { type: 'date' }, queued: number, snapshot: number, rows: number, waiting: number, paused: number, total: number,
+    done: number, unchanged: number, failed: number, skipped: number, tokens: number, cost: decimal, bytes: number,
+    errors: { type: 'nested', properties: { code: word, rows: number } },
+  },
+  // Of no tenant.
+  workers: { tenant: word, body: content },
+  cleanups: { tenant: word, startedAt: word, step: number, body: content },
 } as const satisfies Record<string, Record<string, Property>>;
 
 export type Kind = keyof typeof KINDS;

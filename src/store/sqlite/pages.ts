@@ -1,11 +1,12 @@
 /** Page counts and events of jobs, in the control file. */
 import type { JobEvent, JobTotals, PageRecord } from '../../contracts/job.ts';
-import type { Json } from '../../contracts/row.ts';
+import type { Json, Spent } from '../../contracts/row.ts';
+import { ifKnown } from '../../domain/spent.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
-type PageMethods = Pick<Store, 'writePage' | 'listPages' | 'getPage' | 'jobTotals' | 'appendEvent' | 'listEvents'>;
+type PageMethods = Pick<Store, 'writePage' | 'listPages' | 'getPage' | 'jobTotals' | 'jobSpent' | 'appendEvent' | 'listEvents'>;
 
 /** Events kept of a job. */
 const NEWEST_EVENTS = 1_000;
@@ -21,10 +22,12 @@ interface PageRow {
   faults: number;
   complete: number;
   result: string | null;
+  tokens: number | null;
+  cost: number | null;
 }
 
-const pageRecord = ({ done, unchanged, failed, skipped, complete, ...rest }: PageRow): PageRecord =>
-  ({ ...rest, counts: { done, unchanged, failed, skipped }, complete: complete === 1 });
+const pageRecord = ({ done, unchanged, failed, skipped, complete, tokens, cost, ...rest }: PageRow): PageRecord =>
+  ({ ...rest, counts: { done, unchanged, failed, skipped }, complete: complete === 1, ...ifKnown({ tokens, cost }) });
 
 interface EventRow extends Omit<JobEvent, 'data'> {
   data: string | null;
@@ -35,12 +38,13 @@ const jobEvent = ({ data, ...rest }: EventRow): JobEvent =>
 
 export function pageMethods(file: SqliteFile): PageMethods {
   const { db } = file;
-  const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result';
+  const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result, tokens, cost';
   const upsertPage = db.prepare(`
-    INSERT INTO pages (tenant, job, fence, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO pages (tenant, job, fence, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, fence = excluded.fence,
       done = excluded.done, unchanged = excluded.unchanged, failed = excluded.failed, skipped = excluded.skipped,
-      tried = excluded.tried, faults = excluded.faults, complete = excluded.complete, result = coalesce(excluded.result, result)
+      tried = excluded.tried, faults = excluded.faults, complete = excluded.complete, result = coalesce(excluded.result, result),
+      tokens = excluded.tokens, cost = excluded.cost
     WHERE excluded.fence >= fence`);
   const selectPage = db.prepare<[string, string, number], PageRow>(
     `SELECT ${columns} FROM pages WHERE tenant = ? AND job = ? AND page = ?`);
@@ -51,6 +55,7 @@ export function pageMethods(file: SqliteFile): PageMethods {
       coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped,
       coalesce(sum(tried) FILTER (WHERE attempt = ?), 0) AS tried, coalesce(sum(faults) FILTER (WHERE attempt = ?), 0) AS faults
     FROM pages WHERE tenant = ? AND job = ?`);
+  const sumSpent = db.prepare<[string, string], Spent>('SELECT sum(tokens) AS tokens, sum(cost) AS cost FROM pages WHERE tenant = ? AND job = ?');
   const insertEvent = db.prepare(`
     INSERT INTO events (tenant, job, seq, dedupe, at, type, message, data)
     SELECT :tenant, :job, coalesce(max(seq), 0) + 1, :dedupe, :at, :type, :message, :data FROM events
@@ -62,9 +67,9 @@ export function pageMethods(file: SqliteFile): PageMethods {
     'SELECT seq, at, type, message, data FROM events WHERE tenant = ? AND job = ? AND seq > ? ORDER BY seq LIMIT ?');
 
   return {
-    writePage: (tenant, job, { page, attempt, fence, counts, tried, faults, complete, result }) => file.write(() =>
+    writePage: (tenant, job, { page, attempt, fence, counts, tried, faults, spent, complete, result }) => file.write(() =>
       upsertPage.run(tenant, job, fence, page, attempt, counts.done, counts.unchanged, counts.failed, counts.skipped,
-        tried, faults, complete ? 1 : 0, result).changes > 0),
+        tried, faults, complete ? 1 : 0, result, spent?.tokens ?? null, spent?.cost ?? null).changes > 0),
 
     listPages: async (tenant, job, page) => {
       const [after] = readCursor(page.cursor, numberCursor) ?? [-1];
@@ -78,6 +83,8 @@ export function pageMethods(file: SqliteFile): PageMethods {
     }),
 
     jobTotals: (tenant, job, attempt) => file.read(() => sumPages.get(attempt, attempt, tenant, job) as JobTotals),
+
+    jobSpent: (tenant, job) => file.read(() => sumSpent.get(tenant, job) as Spent),
 
     appendEvent: (tenant, job, { dedupe, at, type, message, data }) => file.write(() => {
       insertEvent.run({ tenant, job, dedupe, at, type, message, data: data === undefined ? null : JSON.stringify(data) });

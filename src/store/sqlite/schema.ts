@@ -128,6 +128,39 @@ export const CONTROL_MIGRATIONS = [`
   ) STRICT;
   CREATE INDEX plans_newest ON plans (tenant, kind, created_at, id);
   CREATE INDEX plans_open ON plans (tenant, kind, id) WHERE open = 1;
+`, `
+  ALTER TABLE jobs ADD COLUMN completed_at TEXT GENERATED ALWAYS AS (record ->> '$.completedAt') VIRTUAL;
+  CREATE INDEX jobs_ended ON jobs (completed_at, tenant, id) WHERE open = 0;
+  CREATE INDEX jobs_state ON jobs (state, tenant);
+  CREATE INDEX jobs_oldest ON jobs (state, created_at, id);
+
+  -- What handlers paid; NULL where nothing is known.
+  ALTER TABLE pages ADD COLUMN tokens INTEGER;
+  ALTER TABLE pages ADD COLUMN cost REAL;
+
+  -- record is the whole JobSummary as JSON. A job's summary outlives the job.
+  CREATE TABLE summaries (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    record TEXT NOT NULL,
+    handler TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.handler') STORED,
+    ended_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.endedAt') STORED,
+    attempt INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.attempt') STORED,
+    sequence INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.sequence') STORED,
+    PRIMARY KEY (tenant, job)
+  ) STRICT;
+  CREATE INDEX summaries_ended ON summaries (ended_at);
+  CREATE INDEX summaries_of_tenant ON summaries (tenant, ended_at);
+
+  CREATE TABLE workers (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+  -- record is the whole CleanupReport as JSON.
+  CREATE TABLE cleanups (
+    id TEXT PRIMARY KEY,
+    record TEXT NOT NULL,
+    started_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.startedAt') STORED,
+    step INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.step') STORED
+  ) STRICT;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */

@@ -1,27 +1,21 @@
-/**
- * The thread that searches, with a connection of its own: a word that a million rows have takes a second to rank, and
- * SQLite works in the thread that asks.
- */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The thread that searches: see `reading-thread.ts`. */
+import { workerData } from 'node:worker_threads';
 import { z } from 'zod';
-import { type ErrorBody, SheafError } from '../../contracts/errors.ts';
 import type { RowInput } from '../../contracts/row.ts';
 import type { SearchFilter, SearchTerms } from '../../contracts/search.ts';
 import { listed, readCursor } from '../cursor.ts';
 import type { Listed, ListPage, SearchHit } from '../store.ts';
 import { SqliteFile } from './database.ts';
+import { answerQuestions } from './reading-thread.ts';
 import { ITEM_COLUMNS, type ItemRow, toItem } from './rows.ts';
 import { LEDGER_MIGRATIONS } from './schema.ts';
 
 export interface SearchRequest {
-  id: number;
   tenant: string;
   terms: SearchTerms;
   filter: SearchFilter;
   page: ListPage;
 }
-
-export type SearchAnswer = { id: number } & ({ hits: Listed<SearchHit> } | { error: ErrorBody });
 
 const CACHE_KIB = 8 * 1024;
 
@@ -98,13 +92,4 @@ function toHit({ id: _id, score: _score, source, lane, input, tags, updatedAt, .
   };
 }
 
-parentPort?.on('message', async (request: SearchRequest) => {
-  const answer = await file.read(() => search(request)).then(
-    (hits): SearchAnswer => ({ id: request.id, hits }),
-    (error: unknown): SearchAnswer => ({ id: request.id, error: bodyOf(error) }),
-  );
-  parentPort?.postMessage(answer);
-});
-
-const bodyOf = (error: unknown): ErrorBody =>
-  (error instanceof SheafError ? error.body() : { code: 'internal', message: `The search failed: ${error instanceof Error ? error.message : String(error)}` });
+answerQuestions(file, search);

@@ -1,0 +1,122 @@
+/** Cleanup: what has been kept long enough goes, in steps; the report knows what went and where the next step begins. */
+import { Context, heartbeat } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import { blobKeys } from '../blobs/keys.ts';
+import { SheafError } from '../contracts/errors.ts';
+import { isEnded, type JobRecord } from '../contracts/job.ts';
+import type { MaintenanceActivities } from '../contracts/messages.ts';
+import { CLEANUP_KINDS, type CleanupKind, type CleanupReport, type Retention, type Sweep, type Tally } from '../contracts/system.ts';
+import { addTo } from '../store/tallies.ts';
+import type { SweepAsked } from '../store/store.ts';
+import type { Queue } from '../temporal/queue.ts';
+import type { ActivityDeps } from './deps.ts';
+import { removeJob } from './maintenance.ts';
+
+/** A step lasts about so long: a run's history then has some thousand steps, two hours of work. */
+const STEP_MS = 5_000;
+/** Jobs between two heartbeats. */
+const JOBS_AT_ONCE = 20;
+
+/** What a step has done when its worker dies: the next try counts it and goes on there. */
+interface Done {
+  step: number;
+  cursor: string | null;
+  gone: Tally[];
+}
+
+export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Queue): Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> {
+  const { store, keep } = deps;
+  const sweeps: Record<CleanupKind, (asked: SweepAsked) => Promise<Sweep>> = {
+    outputs: (asked) => store.sweepOutputs(asked), events: (asked) => store.sweepEvents(asked),
+    jobs: (asked) => sweepJobs(deps, client, queue, asked), summaries: (asked) => store.sweepSummaries(asked),
+  };
+
+  return {
+    async beginCleanup({ id, dryRun, asked, now }) {
+      const before = cutoffs(keep, now);
+      const first = kindAfter(null, before);
+      if (first === null && !asked) return false;
+      const at = new Date(now).toISOString();
+      await store.writeCleanup({
+        id, dryRun, startedAt: at, updatedAt: at, before, step: 1, gone: [],
+        ...(first === null ? { state: 'completed', endedAt: at, position: null } : { state: 'running', endedAt: null, position: { kind: first, cursor: null } }),
+      });
+      return first !== null;
+    },
+
+    async cleanUpStep({ id, step }) {
+      const report = await store.getCleanup(id);
+      if (!report) throw new SheafError('cleanup_not_found', `There is no cleanup ${id}.`);
+      if (report.step >= step || report.position === null) return report.position !== null;
+      const { kind, cursor } = report.position;
+      const sweep = sweeps[kind];
+      const earlier = Context.current().info.heartbeatDetails as Done | undefined;
+      const done: Done = earlier?.step === step ? earlier : { step, cursor, gone: [] };
+      const until = performance.now() + STEP_MS;
+      let next: string | null;
+      do {
+        Context.current().cancellationSignal.throwIfAborted();
+        const swept = await sweep({ before: report.before[kind]!, cursor: done.cursor, dryRun: report.dryRun });
+        for (const tally of swept.gone) addTo(done.gone, tally);
+        next = swept.next;
+        if (next !== null) done.cursor = next;
+        heartbeat(done);
+      } while (next !== null && performance.now() < until);
+      const following = next === null ? kindAfter(kind, report.before) : kind;
+      await store.writeCleanup(advanced(report, step, kind, done.gone, following === null ? null : { kind: following, cursor: next }));
+      return following !== null;
+    },
+  };
+}
+
+function cutoffs(keep: Retention, now: number): CleanupReport['before'] {
+  const before = (kind: CleanupKind): string | null => (keep[kind] === null ? null : new Date(now - keep[kind]).toISOString());
+  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), summaries: before('summaries') };
+}
+
+function kindAfter(kind: CleanupKind | null, before: CleanupReport['before']): CleanupKind | null {
+  const later = kind === null ? CLEANUP_KINDS : CLEANUP_KINDS.slice(CLEANUP_KINDS.indexOf(kind) + 1);
+  return later.find((one) => before[one] !== null) ?? null;
+}
+
+function advanced(report: CleanupReport, step: number, kind: CleanupKind, more: Tally[], position: CleanupReport['position']): CleanupReport {
+  const gone = report.gone.filter((entry) => entry.kind === kind).map((entry): Tally => ({ ...entry }));
+  for (const tally of more) addTo(gone, tally);
+  const at = new Date().toISOString();
+  return {
+    ...report, step, position, updatedAt: at, ...(position === null && { state: 'completed', endedAt: at }),
+    gone: [...report.gone.filter((entry) => entry.kind !== kind), ...gone.map(({ tenant, count, bytes }) => ({ kind, tenant, count, bytes }))],
+  };
+}
+
+/** Jobs with all that they own. One that is taken up again in this very moment stays. */
+async function sweepJobs(deps: ActivityDeps, client: Client, queue: Queue, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
+  const { store } = deps;
+  const { items, nextCursor } = await store.endedJobs(before, { limit: JOBS_AT_ONCE, ...(cursor !== null && { cursor }) });
+  const gone: Tally[] = [];
+  for (const job of items) {
+    if (await isDependedOn(deps, job)) continue;
+    const bytes = JSON.stringify(job).length + (await blobBytes(deps, job));
+    // From here on nobody can retry it; and if we die, the reconciler goes on with it.
+    if (!dryRun && !(await store.changeJob(job.tenant, job.id, job.revision, { desired: 'deleted' }))) continue;
+    if (!dryRun) await removeJob(deps, client, queue, { tenant: job.tenant, jobId: job.id });
+    addTo(gone, { tenant: job.tenant, count: 1, bytes });
+  }
+  return { gone, next: nextCursor };
+}
+
+/** Whether a job that has not ended waits for this one: gone, it would count as failed. */
+async function isDependedOn({ store }: ActivityDeps, { tenant, id }: JobRecord): Promise<boolean> {
+  for (let cursor: string | undefined; ;) {
+    const { items, nextCursor } = await store.listDependents(tenant, id, { limit: 100, ...(cursor !== undefined && { cursor }) });
+    if (items.some(({ state }) => !isEnded(state))) return true;
+    if (nextCursor === null) return false;
+    cursor = nextCursor;
+  }
+}
+
+async function blobBytes({ blobs }: ActivityDeps, { tenant, id }: JobRecord): Promise<number> {
+  let bytes = 0;
+  for await (const { size } of blobs.list(blobKeys.jobFolder(tenant, id))) bytes += size;
+  return bytes;
+}

@@ -1,0 +1,33 @@
+/** What stays of a job for analytics, drawn from its record, its events and its failed rows at its end. */
+import type { Counts, EndedState, JobEvent, JobRecord } from '../contracts/job.ts';
+import { MOST_CODES, type JobSummary } from '../contracts/summary.ts';
+import { stageTimes } from '../domain/stages.ts';
+import type { Store } from '../store/store.ts';
+
+export interface JobEnd {
+  attempt: number;
+  sequence: number;
+  state: EndedState;
+  /** ISO 8601. */
+  endedAt: string;
+  counts: Counts;
+}
+
+export async function summaryOf(store: Store, job: JobRecord, { endedAt, ...end }: JobEnd): Promise<JobSummary> {
+  const [events, failed, spent] = await Promise.all([allEvents(store, job), store.countFailedRows(job.tenant, job.id), store.jobSpent(job.tenant, job.id)]);
+  return {
+    tenant: job.tenant, job: job.id, handler: job.request.handler, endedAt, ...end, ...spent,
+    stages: stageTimes(events, endedAt),
+    errors: failed.map(({ code, rows }) => ({ code, rows })).sort((a, b) => b.rows - a.rows).slice(0, MOST_CODES),
+  };
+}
+
+async function allEvents(store: Store, job: JobRecord): Promise<JobEvent[]> {
+  const events: JobEvent[] = [];
+  for (let cursor: string | undefined; ;) {
+    const { items, nextCursor } = await store.listEvents(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
+    events.push(...items);
+    if (nextCursor === null) return events;
+    cursor = nextCursor;
+  }
+}
