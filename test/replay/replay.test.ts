@@ -17,8 +17,8 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
     'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'clean-up', 'close-job', 'completed', 'continued-as-new', 'delete-job',
-    'failed-by-breaker', 'limit-broker', 'make-batch', 'paused-and-resumed', 'planned', 'resumed-while-draining', 'retry', 'scheduled-job', 'waiting',
-    'waiting-for-a-limit',
+    'failed-by-breaker', 'limit-broker', 'make-batch', 'paused-and-resumed', 'planned', 'resumed-while-draining', 'retry', 'scheduled-job', 'waiting-for-a-limit',
+    'waiting',
   ]);
 });
 

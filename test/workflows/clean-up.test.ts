@@ -112,7 +112,7 @@ describe('cleanup', () => {
   });
 
   test('is done by a schedule, by trigger and by backfill; where everything is kept it leaves no report', async () => {
-    await keepSchedules({ client: rig.env.client, log: pino({ level: 'silent' }) });
+    await keepSchedules({ client: rig.env.client, log: pino({ level: 'silent' }), storage: () => Promise.resolve('ours') });
     const schedule = rig.env.client.schedule.getHandle('sheaf-clean-up');
     const reports = (await rig.store.listCleanups()).length;
     await schedule.trigger();
