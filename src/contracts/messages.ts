@@ -9,7 +9,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', documentJob: 'documentJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;

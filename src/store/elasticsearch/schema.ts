@@ -5,7 +5,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 
 /** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 type Property = estypes.MappingProperty;
 
@@ -28,6 +28,10 @@ export const KINDS = {
     text: { type: 'text', analyzer: 'whitespace' },
     body: content, input: content,
   },
+  documents: {
+    tenant: word, id: word, createdAt: word, state: word, type: word, owner: word, documentKey: word, sha256: word, size: number, tags: word, record: content,
+  },
+  'document-keys': { tenant: word, body: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
 } as const satisfies Record<string, Record<string, Property>>;
 
