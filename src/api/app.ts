@@ -10,6 +10,7 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
+import type { Documents } from '../temporal/documents.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import { serveDocs } from './docs.ts';
 import { mount } from './endpoint.ts';
@@ -24,6 +25,7 @@ export interface ApiDeps {
   store: Store;
   blobs: Blobs;
   jobs: Jobs;
+  documents: Documents;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
   /** Never rejects. Everything that the configuration stands on. */

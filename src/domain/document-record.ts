@@ -10,8 +10,8 @@ export function documentOf({ tenant, id: job, owner, tags, request, attempt, cre
     state: 'queued', cause: null, until: null, reason: null, error: null, attempt, sequence: 0,
     // The file is there: its upload is the one stage that is done before there is a record.
     stage: 'upload', stagePercent: 100, stages: {}, workedMs: 0, partial: false, warnings: [], unscanned: false, quarantined: false,
-    counts: { ...NO_DOCUMENT_COUNTS }, metadata: { ...NO_METADATA }, similarTo: null,
-    blobs: { original, text: null, blocks: null, chunks: null }, published: null,
+    counts: { ...NO_DOCUMENT_COUNTS }, metadata: { ...NO_METADATA }, similarity: null, similarTo: [],
+    blobs: { original, text: null, blocks: null, extraction: null, chunks: null }, published: null,
     createdAt, startedAt: null, completedAt: null, updatedAt,
   };
 }

@@ -157,6 +157,8 @@ export interface DocumentStore {
   listDocuments(tenant: string, filter: DocumentFilter, page: ListPage): Promise<Listed<DocumentRecord>>;
   /** Writes where (attempt, sequence) is not below the record's: a stage tells of itself more than once. False when it is, or there is no record. */
   advanceDocument(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: DocumentPatch): Promise<boolean>;
+  /** Ready documents that share one of the bands, newest first, at most `limit`. */
+  findSimilar(tenant: string, bands: string[], limit: number): Promise<Pick<DocumentRecord, 'id' | 'similarity' | 'documentKey'>[]>;
   /** Of the tenant's documents, failed ones too. */
   documentUsage(tenant: string): Promise<DocumentUsage>;
   /** Removes passages of every generation, and then the record, in bounded steps; false while there is more to do. */

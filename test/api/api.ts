@@ -22,6 +22,7 @@ import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
+import { createDocuments } from '../../src/temporal/documents.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -59,8 +60,9 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const namespace = await freshNamespace();
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
+  const jobs = createJobs(store, temporal.client);
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    config, store, blobs, jobs, documents: createDocuments({ store, blobs, client: temporal.client, jobs }), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

@@ -22,6 +22,7 @@ interface DocumentSource {
   sha256: string;
   size: number;
   tags: string[];
+  bands: string[];
   record: string;
 }
 
@@ -41,7 +42,7 @@ const MAX_LISTED = 500;
 
 const sourceOf = (document: DocumentRecord): DocumentSource => {
   const { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags } = document;
-  return { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags, record: JSON.stringify(document) };
+  return { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags, bands: document.similarity?.bands ?? [], record: JSON.stringify(document) };
 };
 const recordOf = ({ record }: Pick<DocumentSource, 'record'>): DocumentRecord => JSON.parse(record) as DocumentRecord;
 const bodyOf = (found: DocumentKeySource | null): KeyBody => (found === null ? { versions: 0, published: null } : (JSON.parse(found.body) as KeyBody));
@@ -110,6 +111,14 @@ export function documentMethods(cluster: Cluster, commitRows: Store['commitRows'
       const { attempt, sequence } = at;
       return { write: sourceOf({ ...record, ...patch, attempt, sequence, updatedAt: new Date().toISOString() }), answer: true };
     }),
+
+    async findSimilar(tenant, bands, limit) {
+      const { hits } = await cluster.search<DocumentSource>('documents', tenant, {
+        query: { bool: { filter: [...terms({ tenant, state: 'completed' }), { terms: { bands } }] } },
+        sort: [{ createdAt: 'desc' }, { id: 'desc' }], size: limit, _source: ['record'], track_total_hits: false,
+      });
+      return hits.hits.flatMap(({ _source }) => (_source ? [recordOf(_source)] : []));
+    },
 
     async documentUsage(tenant) {
       const { hits, aggregations } = await cluster.search('documents', tenant, {

@@ -29,7 +29,7 @@ export const KINDS = {
     body: content, input: content,
   },
   documents: {
-    tenant: word, id: word, createdAt: word, state: word, type: word, owner: word, documentKey: word, sha256: word, size: number, tags: word, record: content,
+    tenant: word, id: word, createdAt: word, state: word, type: word, owner: word, documentKey: word, sha256: word, size: number, tags: word, bands: word, record: content,
   },
   'document-keys': { tenant: word, body: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },

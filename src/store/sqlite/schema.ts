@@ -90,6 +90,14 @@ export const CONTROL_MIGRATIONS = [`
   CREATE INDEX documents_sha256 ON documents (tenant, sha256, created_at, id);
   CREATE INDEX documents_key ON documents (tenant, document_key, created_at, id);
 
+  CREATE TABLE document_bands (
+    tenant TEXT NOT NULL,
+    band TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (tenant, band, document)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX document_bands_document ON document_bands (tenant, document);
+
   -- Versions given so far: the number of a deleted one is never given again.
   CREATE TABLE document_keys (
     tenant TEXT NOT NULL,
