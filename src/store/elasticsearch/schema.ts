@@ -5,7 +5,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 
 /** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 type Property = estypes.MappingProperty;
 
@@ -28,6 +28,8 @@ export const KINDS = {
     text: { type: 'text', analyzer: 'whitespace' },
     body: content, input: content,
   },
+  // The parts of an upload are in its document.
+  uploads: { tenant: word, id: word, owner: word, active: { type: 'boolean' }, size: number, createdAt: word, expiresAt: word, record: content, parts: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
 } as const satisfies Record<string, Record<string, Property>>;
 
