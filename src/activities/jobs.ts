@@ -1,7 +1,7 @@
 /** A job's record as its workflow moves: admission, states, the end. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, type JobPatch, type JobRecord } from '../contracts/job.ts';
+import { isEnded, type JobPatch, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
 import type {
   AdmitAnswer, FinishJobAnswer, FinishJobInput, JobRef, RecordStateInput,
 } from '../contracts/messages.ts';
@@ -62,7 +62,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
       const job = await loadJob(deps, input);
       // The workflow wrote its own end in the moment before somebody found it gone.
       if (input.sequence === null && isEnded(job.state)) return { counts: await countsOf(deps, job) };
-      if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
+      if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
       const counts = await countsOf(deps, job);
       const { done, unchanged, failed, skipped } = counts;
       const sequence = input.sequence ?? job.sequence + 1;
@@ -95,7 +95,7 @@ function describe(input: RecordStateInput, job: JobRecord): string {
 }
 
 /** A page whose last try could not write its result gets one from the ledger; rows without an outcome stay `remaining`. */
-async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord, attempt: number): Promise<void> {
+async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, attempt: number): Promise<void> {
   const manifest = job.manifest!;
   const lane = await deps.store.acquireLane(laneOf(job), job.id, attempt);
   if (!lane.granted) return; // ended before, and another job has the lane since

@@ -1,6 +1,6 @@
-/** `sheaf search`: rows by their words, with the words marked. */
+/** `sheaf search`: rows and passages by their words, with the words marked. */
 import { type Command, Option } from 'commander';
-import type { SearchHitAnswer } from '../contracts/api.ts';
+import type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
 import { listUpTo } from './client.ts';
 import { contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
@@ -26,7 +26,7 @@ interface SearchOptions {
 
 export function addSearch(program: Command): void {
   program.command('search <words...>')
-    .description('find rows by their words, in cells and in outputs')
+    .description('find rows and passages of documents by their words')
     .option('--source <id>', 'only rows of this source')
     .option('--lane <name>', 'only rows of this lane')
     .option('--job <id>', 'only rows that this job wrote last')
@@ -42,10 +42,13 @@ export function addSearch(program: Command): void {
       const unknown = words.find((word) => /^--\w/.test(word));
       if (unknown !== undefined) throw wrongUsage(`There is no option ${unknown}.`, '--help shows those that there are.');
       const { client, terminal, signal } = contextOf(command);
-      const hits = await listUpTo<SearchHitAnswer>(client, '/search', limit, { query: { q: words.join(' '), ...query }, signal }, MOST_PER_PAGE);
+      const hits = await listUpTo<HitAnswer>(client, '/search', limit, { query: { q: words.join(' '), ...query }, signal }, MOST_PER_PAGE);
       if (terminal.json) return terminal.printJson(hits);
       if (hits.items.length === 0) return terminal.note('Nothing found.');
-      for (const hit of hits.items) printHit(terminal, hit);
+      for (const hit of hits.items) {
+        if (hit.kind === 'item') printHit(terminal, hit);
+        else printPassage(terminal, hit);
+      }
       if (hits.nextCursor !== null) terminal.note('There are more; --limit shows them.');
     });
 }
@@ -54,14 +57,25 @@ function printHit(terminal: Terminal, { source, lane, key, row, state, error, in
   const of = [source, lane].map((name) => isolate(printable(name))).join('/');
   const why = error === undefined ? state : `${state} (${printable(error.code)})`;
   terminal.print([terminal.paint('cyan', of), isolate(printable(key).slice(0, LENGTH)), terminal.paint('dim', `row ${row}`), terminal.paint(state === 'failed' ? 'red' : 'green', why)].join('  '));
+  printHighlights(terminal, highlights);
+  if (highlights.length === 0) {
+    const cells = Object.values(input).filter((cell) => cell !== null).join(' ');
+    terminal.print(`  ${isolate(printable(cells.slice(0, LENGTH)))}`);
+  }
+}
+
+function printPassage(terminal: Terminal, { document, file, pages, headings, text, highlights }: PassageHitAnswer): void {
+  const where = pages === null ? '' : pages[0] === pages[1] ? `page ${pages[0]}` : `pages ${pages[0]}–${pages[1]}`;
+  terminal.print([terminal.paint('cyan', isolate(printable(file))), document, terminal.paint('dim', where), isolate(printable(headings.at(-1) ?? '').slice(0, LENGTH))].filter(Boolean).join('  '));
+  printHighlights(terminal, highlights);
+  if (highlights.length === 0) terminal.print(`  ${isolate(printable(text.slice(0, LENGTH)))}`);
+}
+
+function printHighlights(terminal: Terminal, highlights: HitAnswer['highlights']): void {
   for (const { name, parts } of highlights) {
     // Marked part by part, isolated as one: right-to-left text keeps its order across the marks.
     const plain = printable(parts.map(({ text }) => text).join(''));
     const marked = parts.map(({ text, match }) => (match ? terminal.paint('bold', printable(text)) : printable(text))).join('');
     terminal.print(`  ${terminal.paint('dim', `${isolate(printable(name))}:`)} ${isolate(plain) === plain ? marked : `\u2068${marked}\u2069`}`);
-  }
-  if (highlights.length === 0) {
-    const cells = Object.values(input).filter((cell) => cell !== null).join(' ');
-    terminal.print(`  ${isolate(printable(cells.slice(0, LENGTH)))}`);
   }
 }

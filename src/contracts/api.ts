@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Json } from './row.ts';
+import { DOCUMENT_STAGES } from './document.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, PRIORITIES } from './job.ts';
 
 export const API_PREFIX = '/api/v1';
@@ -141,8 +142,8 @@ export const previewAnswer = z
 export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
 const progressAnswer = z.strictObject({
-  stage: z.enum(['queued', 'snapshot', 'rows', 'ended']),
-  total: count.nullable().meta({ description: 'Null until the sheet has been read' }),
+  stage: z.enum(['queued', 'snapshot', 'rows', ...DOCUMENT_STAGES, 'ended']),
+  total: count.nullable().meta({ description: 'Rows, null until the sheet has been read; passages, null until the document has been cut' }),
   done: count,
   unchanged: count,
   failed: count,
@@ -156,7 +157,8 @@ const progressAnswer = z.strictObject({
 export const jobAnswer = z
   .strictObject({
     id: z.string(),
-    kind: z.literal('sheet'),
+    kind: z.enum(['sheet', 'document']),
+    document: z.string().optional().meta({ description: "Its id, where `kind` is document" }),
     state: z.enum(JOB_STATES),
     desired: z.enum(DESIRED_STATES).optional().meta({ description: 'What was asked for and has not come about yet' }),
     cause: z.enum(CAUSES).optional().meta({ description: 'Why it is `waiting`' }),
@@ -178,15 +180,15 @@ export const jobAnswer = z
       delimiter: z.string().optional(),
       encoding: z.string().optional(),
     }),
-    handler: z.string(),
+    handler: z.string().meta({ description: '`document` of a document' }),
     options: jsonObject,
     keyColumns: z.array(z.string()),
-    onDuplicateKey: z.enum(['fail', 'first', 'last']),
-    force: z.boolean(),
+    onDuplicateKey: z.enum(['fail', 'first', 'last']).optional().meta({ description: 'Like all that is about rows: not of a document' }),
+    force: z.boolean().optional(),
     priority: z.enum(PRIORITIES),
     tags: z.array(z.string()),
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
-    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]),
+    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]).optional(),
     drainSeconds: z.number(),
     progress: progressAnswer,
     attempt: z.int().min(1),
@@ -207,7 +209,7 @@ export const jobAnswer = z
       })
       .optional()
       .meta({ description: 'What the sheet turned out to be; from the end of the snapshot on' }),
-    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string() }),
+    links: z.strictObject({ self: z.string(), events: z.string(), items: z.string().optional(), results: z.string().optional(), document: z.string().optional() }),
   })
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
@@ -277,6 +279,29 @@ export const searchHitAnswer = z
   })
   .meta({ id: 'SearchHit' });
 export type SearchHitAnswer = z.infer<typeof searchHitAnswer>;
+
+export const passageHitAnswer = z
+  .strictObject({
+    kind: z.literal('passage').meta({ description: 'What was found: a passage of a document' }),
+    document: z.string().meta({ description: 'Its id' }),
+    file: z.string(),
+    title: z.string().nullable(),
+    number: z.int().min(1).meta({ description: 'Of the passage in the document' }),
+    pages: z.array(z.int()).length(2).nullable().meta({ description: 'First and last page that it stands on; null where the format has none' }),
+    headings: z.array(z.string()).meta({ description: 'Above it, outermost first' }),
+    text: z.string(),
+    tokens: count,
+    source: z.string(),
+    job: z.string(),
+    tags: z.array(z.string()),
+    updatedAt: time,
+    highlights: searchHitAnswer.shape.highlights,
+  })
+  .meta({ id: 'PassageHit' });
+export type PassageHitAnswer = z.infer<typeof passageHitAnswer>;
+
+export const hitAnswer = z.discriminatedUnion('kind', [searchHitAnswer, passageHitAnswer]);
+export type HitAnswer = z.infer<typeof hitAnswer>;
 
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })

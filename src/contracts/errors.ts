@@ -55,6 +55,11 @@ export const ERRORS = {
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },
   worker_lost: { status: 500, retryable: false, title: 'Workers were lost while they handled the same page' },
   workflow_failed: { status: 500, retryable: false, title: 'The workflow ended with an error' },
+  // The document
+  document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
+  document_timeout: { status: 422, retryable: false, title: 'The document took longer than a document may' },
+  malware_found: { status: 422, retryable: false, title: 'The file holds malware' },
+  scanner_unavailable: { status: 503, retryable: true, title: 'The malware scanner cannot be reached' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },

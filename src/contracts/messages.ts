@@ -9,7 +9,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', documentJob: 'documentJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -27,23 +27,30 @@ export interface JobRef {
 /** A run of pages, both ends included. */
 export type PageSpan = [from: number, to: number];
 
-export interface SheetJobInput extends JobRef {
+/** What the workflow of any kind of job is started with. */
+export interface JobInput extends JobRef {
   attempt: number;
   /** The record's sequence at the start: what the workflow writes is above it. */
   sequence: number;
   priority: Priority;
   concurrency: number | null;
-  /** Only in the input of a run that continues another. */
-  carried?: SheetJobState;
 }
 
-/** All that a run must know to go on where another stopped. Plain JSON. */
-export interface SheetJobState {
+/** What a run of any kind of job must know to go on where another stopped. Plain JSON. */
+export interface JobLifeState {
   state: JobState;
   /** What was asked last. */
   wanted: 'running' | 'paused' | 'cancelled';
   sequence: number;
   generation: number;
+}
+
+export interface SheetJobInput extends JobInput {
+  /** Only in the input of a run that continues another. */
+  carried?: SheetJobState;
+}
+
+export interface SheetJobState extends JobLifeState {
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
   /** Null until the sheet has been read. */

@@ -5,6 +5,7 @@
 import { SheafError } from '../contracts/errors.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
+import { documentMethods } from './elasticsearch/document-records.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
@@ -29,10 +30,12 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     throw error;
   }
   const lanes = new Documents<LaneSource>(cluster, 'lanes');
+  const rows = rowMethods(cluster);
   return {
     ...jobMethods(cluster),
     ...pageMethods(cluster),
-    ...rowMethods(cluster),
+    ...rows,
+    ...documentMethods(cluster, rows.commitRows),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),

@@ -5,6 +5,7 @@
  */
 import path from 'node:path';
 import { SqliteFile } from './sqlite/database.ts';
+import { documentMethods } from './sqlite/documents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
@@ -37,6 +38,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...pageMethods(control),
     ...uploadMethods(control),
     ...rowMethods(ledger),
+    ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,

@@ -7,6 +7,7 @@ import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
+import type { DocumentFilter, DocumentPatch, DocumentRecord, Passage } from '../contracts/document.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
 
@@ -63,7 +64,8 @@ export interface RowsCommit {
   cleared: number[];
 }
 
-export interface SearchHit extends Item {
+export interface ItemHit extends Item {
+  kind: 'item';
   source: string;
   lane: string;
   input: RowInput;
@@ -71,6 +73,50 @@ export interface SearchHit extends Item {
   tags: string[];
   /** ISO 8601: when it was written last. */
   updatedAt: string;
+}
+
+export interface PassageHit {
+  kind: 'passage';
+  document: string;
+  /** `document:<key>`. */
+  source: string;
+  /** Of its set. */
+  lane: string;
+  /** Its number. */
+  key: string;
+  job: string;
+  passage: Passage;
+  fileName: string;
+  title: string | null;
+  tags: string[];
+  updatedAt: string;
+}
+
+export type SearchHit = ItemHit | PassageHit;
+
+/** The passages that one try at indexing a version of a document writes: all of them become visible at once, or none. */
+export interface PassageSet {
+  tenant: string;
+  documentKey: string;
+  document: string;
+  version: number;
+  /** The lane's at the job's admission; a new one for every try. */
+  generation: number;
+}
+
+export interface PassagesWrite {
+  set: PassageSet;
+  job: string;
+  tags: string[];
+  fileName: string;
+  title: string | null;
+  /** `text` is normalised by `domain/search-text.ts`. */
+  passages: (Passage & { words: string })[];
+}
+
+export interface DocumentUsage {
+  documents: number;
+  bytes: number;
 }
 
 export interface PageCountsWrite extends PageRecord {
@@ -102,6 +148,33 @@ export interface JobChange {
   concurrency?: number | null;
 }
 
+/** Documents and their passages; part of every store. */
+export interface DocumentStore {
+  // ── documents ─────────────────────────────────────────────────────────────────────────────────────────────
+  /** Writes the record with the next version of its key; where there is one with this id, answers it as it is. */
+  createDocument(document: DocumentRecord): Promise<{ document: DocumentRecord; created: boolean }>;
+  getDocument(tenant: string, id: string): Promise<DocumentRecord | null>;
+  /** Newest first. Rejects with `invalid_cursor`. */
+  listDocuments(tenant: string, filter: DocumentFilter, page: ListPage): Promise<Listed<DocumentRecord>>;
+  /** Writes where (attempt, sequence) is not below the record's: a stage tells of itself more than once. False when it is, or there is no record. */
+  advanceDocument(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: DocumentPatch): Promise<boolean>;
+  /** Of the tenant's documents, failed ones too. */
+  documentUsage(tenant: string): Promise<DocumentUsage>;
+  /** Removes passages of every generation, and then the record, in bounded steps; false while there is more to do. */
+  removeDocument(tenant: string, id: string): Promise<boolean>;
+
+  // ── passages ──────────────────────────────────────────────────────────────────────────────────────────────
+  /** In bulk, by number. Nobody sees them before `publishPassages`. Rejects with `store_refused` where one is never taken. */
+  writePassages(write: PassagesWrite): Promise<void>;
+  /** From now on search finds this set's passages, and none other of the document's key, in one step. False, and nothing changes,
+   *  where a newer version or generation is published. */
+  publishPassages(set: PassageSet): Promise<boolean>;
+  /** Of the document's published set, ascending by number; empty where it has none. Rejects with `invalid_cursor`. */
+  listPassages(tenant: string, document: string, page: ListPage): Promise<Listed<Passage>>;
+  /** Removes the passages of the key's sets that are neither published nor `keep`, in bounded steps; false while there is more to do. */
+  removeStalePassages(tenant: string, documentKey: string, keep: PassageSet | null): Promise<boolean>;
+}
+
 /** Documents that arrive in parts; part of every store. */
 export interface UploadStore {
   // ── uploads ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,7 +200,7 @@ export interface UploadStore {
   removeUpload(tenant: string, id: string): Promise<void>;
 }
 
-export interface Store extends UploadStore {
+export interface Store extends DocumentStore, UploadStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

@@ -17,7 +17,7 @@ const ROOMS: Record<string, string[]> = {
   limits: ['contracts', 'domain'],
   handlers: ['contracts', 'domain'],
   sources: ['contracts', 'domain', 'blobs'],
-  temporal: ['contracts', 'domain', 'store', 'log'],
+  temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
   // What arrives is looked at (`documents`) before it is kept.

@@ -15,7 +15,7 @@ import type { Blobs } from '../../src/blobs/blobs.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import { readResultFile } from '../../src/blobs/pages.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
-import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
+import { isEnded, type JobRecord, type JobRequest, type JobTotals, type SheetJobRecord } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { localLimits } from '../../src/limits/local.ts';
@@ -50,7 +50,7 @@ export interface Rig {
   stopWorkers(): Promise<void>;
   withReconciler<T>(work: () => Promise<T>): Promise<T>;
   /** A job on a CSV with the given text; handler `store` unless `request` says otherwise. The sheet's name makes the source. */
-  create(sheet: string, csv: string, asked?: Asked): Promise<JobRecord>;
+  create(sheet: string, csv: string, asked?: Asked): Promise<SheetJobRecord>;
   /** What makes the rows of a job pass through the gate, one after the other unless more are asked for. */
   gated(concurrency?: number): Promise<Partial<JobRequest>>;
   job(id: string): Promise<JobRecord>;
@@ -151,6 +151,7 @@ export async function openRig(): Promise<Rig> {
           force: false, concurrency: null, breaker: null, drainSeconds: 30, ...asked.request,
         },
       });
+      if (created.kind !== 'sheet') throw new Error('A sheet makes no document.');
       made.push(created);
       return created;
     },

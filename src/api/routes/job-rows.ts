@@ -7,7 +7,7 @@ import { endpoint, reply } from '../endpoint.ts';
 import { listItems } from '../job-rows.ts';
 import { RESULT_FORMATS, resultChunks, resultFileName } from '../results.ts';
 import type { ResultFormat } from '../results.ts';
-import { jobOf } from './jobs.ts';
+import { jobOf, sheetJobOf } from './jobs.ts';
 
 const tag = 'Results';
 const jobs = `${API_PREFIX}/jobs`;
@@ -28,7 +28,7 @@ const items = endpoint({
   answers: { 200: { description: 'A page of rows', schema: listOf(itemAnswer) } },
   fails: ['job_not_found', 'invalid_cursor'],
 }, async ({ tenant, params, query }, deps) => {
-  const job = await jobOf(deps.store, tenant, params.id);
+  const job = await sheetJobOf(deps.store, tenant, params.id);
   return reply(200, await listItems(deps, job, { states: query.state, code: query.code }, query.cursor, query.limit));
 });
 
@@ -61,7 +61,7 @@ const results = endpoint({
   answers: { 200: { description: 'The file', content: Object.values(RESULT_FORMATS), headers: { 'Content-Disposition': 'A name for the file' } } },
   fails: ['job_not_found', 'not_ready'],
 }, async ({ tenant, params, query, res, signal }, deps) => {
-  const job = await jobOf(deps.store, tenant, params.id);
+  const job = await sheetJobOf(deps.store, tenant, params.id);
   const asked = { format: query.format, states: query.state, escape: query.escape === 'true' };
   await send(res, resultHeaders(query.format, resultFileName(job, query.format)), resultChunks(deps, job, asked, signal), signal);
   return 'sent';

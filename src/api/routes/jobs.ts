@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { API_PREFIX, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
-import type { DesiredState, JobRecord } from '../../contracts/job.ts';
+import type { DesiredState, JobRecord, SheetJobRecord } from '../../contracts/job.ts';
 import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
 import { canonicalJson, digest } from '../../domain/hashing.ts';
@@ -25,6 +25,13 @@ export async function jobOf(store: Store, tenant: string, id: string): Promise<J
   const job = await store.getJob(tenant, id);
   if (!job) throw new SheafError('job_not_found', `There is no job ${id}.`, { remedy: `GET ${jobs} lists those that there are.` });
   return job;
+}
+
+/** Of a job that has rows. */
+export async function sheetJobOf(store: Store, tenant: string, id: string): Promise<SheetJobRecord> {
+  const job = await jobOf(store, tenant, id);
+  if (job.kind === 'sheet') return job;
+  throw new SheafError('wrong_state', `Job ${id} is a document's; it has no rows.`, { remedy: `GET ${API_PREFIX}/documents/${job.request.document} has its text and passages.` });
 }
 
 const create = endpoint({

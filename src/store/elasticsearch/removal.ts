@@ -12,6 +12,13 @@ import type { Kind } from './schema.ts';
 /** Documents removed in one step. */
 const STEP = 5_000;
 
+/** Those that a query finds, at most a step of them; false while there is more. */
+export async function removeMatching(cluster: Cluster, kind: Kind, tenant: string, query: estypes.QueryDslBoolQuery): Promise<boolean> {
+  const { hits } = await cluster.search(kind, tenant, { query: { bool: query }, sort: ['_doc'], size: STEP, _source: false, track_total_hits: false });
+  await bulk(cluster, hits.hits.flatMap(({ _id }) => (_id === undefined ? [] : [{ kind, tenant, id: _id, source: null }])));
+  return hits.hits.length < STEP;
+}
+
 export function removal(cluster: Cluster): Store['removeJob'] {
   const jobs = new Documents<JobSource>(cluster, 'jobs');
   const keys = new Documents<KeySource>(cluster, 'idempotency-keys');
@@ -19,13 +26,8 @@ export function removal(cluster: Cluster): Store['removeJob'] {
   const blocks = new Documents<BlockSource>(cluster, 'pages');
   const logs = new Documents<EventsSource>(cluster, 'events');
 
-  /** False while there is more. */
-  const removeFound = async (kind: Kind, tenant: string, terms: Record<string, string>): Promise<boolean> => {
-    const filter: estypes.QueryDslQueryContainer[] = Object.entries({ tenant, ...terms }).map(([field, value]) => ({ term: { [field]: value } }));
-    const { hits } = await cluster.search(kind, tenant, { query: { bool: { filter } }, sort: ['_doc'], size: STEP, _source: false, track_total_hits: false });
-    await bulk(cluster, hits.hits.flatMap(({ _id }) => (_id === undefined ? [] : [{ kind, tenant, id: _id, source: null }])));
-    return hits.hits.length < STEP;
-  };
+  const removeFound = (kind: Kind, tenant: string, terms: Record<string, string>): Promise<boolean> =>
+    removeMatching(cluster, kind, tenant, { filter: Object.entries({ tenant, ...terms }).map(([field, value]) => ({ term: { [field]: value } })) });
 
   return async (tenant, id) => {
     const found = await jobs.read(tenant, jobId(tenant, id));

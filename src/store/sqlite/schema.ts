@@ -71,6 +71,33 @@ export const CONTROL_MIGRATIONS = [`
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX events_dedupe ON events (tenant, job, dedupe);
 `, `
+  -- As jobs: the record, and what lists filter by drawn from it.
+  CREATE TABLE documents (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    created_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.createdAt') STORED,
+    state TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.state') STORED,
+    type TEXT GENERATED ALWAYS AS (record ->> '$.type') STORED,
+    owner TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.owner') STORED,
+    document_key TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.documentKey') STORED,
+    sha256 TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.sha256') STORED,
+    size INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.size') STORED,
+    tags TEXT NOT NULL GENERATED ALWAYS AS (record -> '$.tags') STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX documents_newest ON documents (tenant, created_at, id);
+  CREATE INDEX documents_sha256 ON documents (tenant, sha256, created_at, id);
+  CREATE INDEX documents_key ON documents (tenant, document_key, created_at, id);
+
+  -- Versions given so far: the number of a deleted one is never given again.
+  CREATE TABLE document_keys (
+    tenant TEXT NOT NULL,
+    document_key TEXT NOT NULL,
+    versions INTEGER NOT NULL,
+    PRIMARY KEY (tenant, document_key)
+  ) STRICT, WITHOUT ROWID;
+`, `
   -- record is the whole UploadRecord as JSON.
   CREATE TABLE uploads (
     tenant TEXT NOT NULL,
@@ -172,4 +199,16 @@ export const LEDGER_MIGRATIONS = [`
 `, `
   -- Of the job that wrote the item last: a JSON array; NULL where it has none.
   ALTER TABLE items ADD COLUMN tags TEXT;
+`, `
+  -- Passages are items of a source \`document:<key>\`, and each try at indexing has a lane of its own. Search finds the lane that
+  -- stands here, so that one write shows a whole version in place of another.
+  CREATE TABLE published (
+    tenant TEXT NOT NULL,
+    source TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    document TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (tenant, source)
+  ) STRICT, WITHOUT ROWID;
 `];
