@@ -23,7 +23,7 @@ export const ERRORS = {
   job_not_found: { status: 404, retryable: false, title: 'There is no such job' },
   upload_not_found: { status: 404, retryable: false, title: 'There is no such upload' },
   idempotency_conflict: { status: 409, retryable: false, title: 'The Idempotency-Key was used for another request' },
-  wrong_state: { status: 409, retryable: false, title: 'The job is not in a state that allows this' },
+  wrong_state: { status: 409, retryable: false, title: 'The state does not allow this' },
   not_ready: { status: 409, retryable: true, title: 'This is not there yet' },
   conflict: { status: 409, retryable: true, title: 'Somebody else changed this at the same time' },
   // The sheet
@@ -31,7 +31,7 @@ export const ERRORS = {
   source_not_found: { status: 404, retryable: false, title: 'The sheet file does not exist' },
   source_unreadable: { status: 422, retryable: false, title: 'The sheet file cannot be read' },
   source_changed: { status: 409, retryable: true, title: 'The sheet file changed while it was read' },
-  unsupported_type: { status: 415, retryable: false, title: 'This is not a sheet that Sheaf reads' },
+  unsupported_type: { status: 415, retryable: false, title: 'This is not a file that Sheaf reads here' },
   password_required: { status: 422, retryable: false, title: 'The file is encrypted' },
   legacy_format: { status: 415, retryable: false, title: 'The file is in the legacy .xls format' },
   corrupt_file: { status: 422, retryable: false, title: 'The file is damaged' },
@@ -43,6 +43,16 @@ export const ERRORS = {
   header_not_found: { status: 422, retryable: false, title: 'The header row does not exist' },
   too_many_columns: { status: 422, retryable: false, title: 'The sheet has more columns than is allowed' },
   key_column_missing: { status: 422, retryable: false, title: 'A key column is not in the sheet' },
+  // The document
+  password_wrong: { status: 422, retryable: false, title: 'The password does not open the file' },
+  no_text: { status: 422, retryable: false, title: 'The document has no text' },
+  too_many_pages: { status: 413, retryable: false, title: 'The document has more pages than is allowed' },
+  extraction_timeout: { status: 422, retryable: false, title: 'Reading the document took longer than is allowed' },
+  extraction_memory: { status: 422, retryable: false, title: 'Reading the document took more memory than is allowed' },
+  extraction_crashed: { status: 422, retryable: false, title: 'The document ended the process that read it' },
+  malware_found: { status: 422, retryable: false, title: 'The file holds malware' },
+  scan_refused: { status: 413, retryable: false, title: 'The file is larger than the malware scanner takes' },
+  scanner_unavailable: { status: 503, retryable: true, title: 'The malware scanner cannot be reached' },
   // The handler
   unknown_handler: { status: 422, retryable: false, title: 'There is no such handler' },
   invalid_options: { status: 422, retryable: false, title: "The handler's options are not valid" },
@@ -58,8 +68,8 @@ export const ERRORS = {
   // The document
   document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
   document_timeout: { status: 422, retryable: false, title: 'The document took longer than a document may' },
-  malware_found: { status: 422, retryable: false, title: 'The file holds malware' },
-  scanner_unavailable: { status: 503, retryable: true, title: 'The malware scanner cannot be reached' },
+  quota_exceeded: { status: 413, retryable: false, title: 'The tenant has no room for this' },
+  part_conflict: { status: 409, retryable: false, title: 'Another part with this number has arrived' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },

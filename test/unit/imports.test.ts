@@ -17,13 +17,14 @@ const ROOMS: Record<string, string[]> = {
   limits: ['contracts', 'domain'],
   handlers: ['contracts', 'domain'],
   sources: ['contracts', 'domain', 'blobs'],
+  documents: ['contracts', 'domain', 'sources'],
   temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
-  // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
   // What arrives is looked at (`documents`) before it is kept.
-  uploads: ['contracts', 'domain', 'store', 'blobs', 'documents', 'temporal'],
+  uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'temporal'],
   client: ['contracts', 'domain'],
-  api: ['contracts', 'domain', 'uploads', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
+  // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
+  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
   embedded: ['temporal', 'config', 'container'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis'],
