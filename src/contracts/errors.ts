@@ -23,7 +23,7 @@ export const ERRORS = {
   job_not_found: { status: 404, retryable: false, title: 'There is no such job' },
   upload_not_found: { status: 404, retryable: false, title: 'There is no such upload' },
   idempotency_conflict: { status: 409, retryable: false, title: 'The Idempotency-Key was used for another request' },
-  wrong_state: { status: 409, retryable: false, title: 'The job is not in a state that allows this' },
+  wrong_state: { status: 409, retryable: false, title: 'The state does not allow this' },
   not_ready: { status: 409, retryable: true, title: 'This is not there yet' },
   conflict: { status: 409, retryable: true, title: 'Somebody else changed this at the same time' },
   // The sheet
@@ -45,6 +45,8 @@ export const ERRORS = {
   key_column_missing: { status: 422, retryable: false, title: 'A key column is not in the sheet' },
   // The document
   document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
+  quota_exceeded: { status: 413, retryable: false, title: 'The tenant has no room for this' },
+  part_conflict: { status: 409, retryable: false, title: 'Another part with this number has arrived' },
   document_timeout: { status: 422, retryable: false, title: 'The document took longer than a document may' },
   password_wrong: { status: 422, retryable: false, title: 'The password does not open the file' },
   no_text: { status: 422, retryable: false, title: 'The document has no text' },

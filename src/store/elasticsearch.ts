@@ -12,6 +12,7 @@ import { pageMethods } from './elasticsearch/pages.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
+import { uploadMethods } from './elasticsearch/uploads.ts';
 import type { Store } from './store.ts';
 
 export type { ElasticsearchOptions } from './elasticsearch/connection.ts';
@@ -37,6 +38,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...documentMethods(cluster, rows.commitRows),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
+    ...uploadMethods(cluster),
 
     async check() {
       // A write to one index says nothing of the others, which a cluster that has just started brings back one by one.

@@ -13,6 +13,7 @@ import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
+import { uploadMethods } from './sqlite/uploads.ts';
 import type { Store } from './store.ts';
 
 const CONTROL_CACHE_KIB = 8 * 1024;
@@ -35,6 +36,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   return {
     ...jobMethods(control),
     ...pageMethods(control),
+    ...uploadMethods(control),
     ...rowMethods(ledger),
     ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,

@@ -9,6 +9,7 @@ import type {
 } from '../contracts/job.ts';
 import type { DocumentFilter, DocumentPatch, DocumentRecord, Passage } from '../contracts/document.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
+import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
 
 /** The ledger that an item belongs to. */
 export interface LaneRef {
@@ -176,7 +177,32 @@ export interface DocumentStore {
   removeStalePassages(tenant: string, documentKey: string, keep: PassageSet | null): Promise<boolean>;
 }
 
-export interface Store extends DocumentStore {
+/** Documents that arrive in parts; part of every store. */
+export interface UploadStore {
+  // ── uploads ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Where there is one with this id, answers it as it is. */
+  createUpload(upload: UploadRecord): Promise<{ upload: UploadRecord; created: boolean }>;
+  getUpload(tenant: string, id: string): Promise<UploadRecord | null>;
+  /** Those that take parts or are being completed, newest first. Rejects with `invalid_cursor`. */
+  listUploads(tenant: string, filter: { owner?: string }, page: ListPage): Promise<Listed<UploadRecord>>;
+  /** Bytes that the tenant's uploads which take parts or are being completed have announced. */
+  uploadUsage(tenant: string): Promise<number>;
+  /** Null, and nothing is written, where it is in none of the states or not there. */
+  changeUpload(tenant: string, id: string, from: readonly UploadState[], patch: UploadPatch): Promise<UploadRecord | null>;
+  /** Writes the part down, with the upload's counts, unless it has one of this number: then answers that one. Null: it takes no parts. */
+  addUploadPart(tenant: string, id: string, part: UploadPart): Promise<{ part: UploadPart; upload: UploadRecord } | null>;
+  getUploadPart(tenant: string, id: string, number: number): Promise<UploadPart | null>;
+  /** Ascending by number. */
+  uploadParts(tenant: string, id: string): Promise<UploadPart[]>;
+  /** Forgets exactly these, so that they may be sent again; one that has been replaced since stays. */
+  dropUploadParts(tenant: string, id: string, parts: readonly UploadPart[]): Promise<void>;
+  /** Of every tenant, in any state, that expire before that time (ISO 8601). */
+  expiredUploads(before: string, page: ListPage): Promise<Listed<UploadRecord>>;
+  /** The record and its parts. Not there is no error. */
+  removeUpload(tenant: string, id: string): Promise<void>;
+}
+
+export interface Store extends DocumentStore, UploadStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

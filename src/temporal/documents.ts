@@ -46,8 +46,8 @@ export interface NewDocument {
 export interface Documents {
   /** Writes the records as `queued`, then starts the workflow. When Temporal is unreachable the records stay and the reconciler
    *  starts it. `created` is false when the idempotency key had made a document before: then that one is answered, and the file
-   *  of this one is the caller's to delete. */
-  create(document: NewDocument, idempotency?: Idempotency): Promise<{ document: DocumentRecord; created: boolean }>;
+   *  of this one is the caller's to delete. `queued` is false when Temporal did not take it (yet). */
+  create(document: NewDocument, idempotency?: Idempotency): Promise<{ document: DocumentRecord; created: boolean; queued: boolean }>;
   /** Does an ended document again from a stage on, as a new attempt of its job. Rejects with `document_not_found`, `wrong_state`
    *  (not ended, or what the stage needs is not there). */
   reprocess(tenant: string, id: string, asked: Reprocess & { password: string | null }): Promise<DocumentRecord>;
@@ -89,9 +89,8 @@ export function createDocuments(deps: { store: Store; blobs: Blobs; client: Clie
       const { document } = await store.createDocument(documentOf(job));
       if (created) {
         await store.appendEvent(tenant, job.id, { at: now, type: 'created', dedupe: 'created', message: `Uploaded by ${owner}: ${file.fileName}, ${file.size} bytes.` });
-        await startSoon(client, job);
       }
-      return { document, created };
+      return { document, created, queued: !created || await startSoon(client, job) };
     },
 
     async reprocess(tenant, id, { password, ...reprocess }) {

@@ -196,13 +196,14 @@ export function createJobs(store: Store, client: Client): Jobs {
 }
 
 /** Starts the job without keeping its creator waiting for a Temporal that is away: the record is what counts. */
-export async function startSoon(client: Client, job: JobRecord): Promise<void> {
+export async function startSoon(client: Client, job: JobRecord): Promise<boolean> {
   const patience = new AbortController();
-  await Promise.race([
+  const started = await Promise.race([
     startJob(client, job).catch(() => false), // the reconciler tries again, and logs
-    sleep(START_PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => {}),
+    sleep(START_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false),
   ]);
   patience.abort();
+  return started;
 }
 
 /** Whether the workflow of this attempt runs or has run. False: Temporal cannot be reached, and the reconciler will start it. */

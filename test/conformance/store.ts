@@ -7,6 +7,7 @@ import { pagesConformance } from './store-pages.ts';
 import { processesConformance } from './store-processes.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { uploadsConformance } from './store-uploads.ts';
 
 /** `name` is the adapter's in `store-adapters.ts`, which other processes look it up by. */
 export function storeConformance(name: string, adapter: StoreAdapter): void {
@@ -33,6 +34,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));
+    uploadsConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });
 }

@@ -105,6 +105,30 @@ export const CONTROL_MIGRATIONS = [`
     versions INTEGER NOT NULL,
     PRIMARY KEY (tenant, document_key)
   ) STRICT, WITHOUT ROWID;
+`, `
+  -- record is the whole UploadRecord as JSON.
+  CREATE TABLE uploads (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    owner TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.owner') STORED,
+    created_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.createdAt') STORED,
+    expires_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.expiresAt') STORED,
+    active INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.state' IN ('open', 'completing')) STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX uploads_active ON uploads (tenant, created_at, id) WHERE active = 1;
+  CREATE INDEX uploads_expiry ON uploads (expires_at);
+
+  CREATE TABLE upload_parts (
+    tenant TEXT NOT NULL,
+    upload TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    md5 TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    PRIMARY KEY (tenant, upload, number)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
