@@ -6,6 +6,8 @@ import { z } from 'zod';
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
 const bytes = z.coerce.number().int().positive();
+const amount = z.coerce.number().int().min(1);
+const share = z.coerce.number().gt(0).max(1);
 const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
 /** Where Elasticsearch answers. A password in an address would be shown wherever the address is. */
 const nodes = z.string()
@@ -30,6 +32,11 @@ export const environmentSchema = z.object({
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
+  SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
+  SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),
+  SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).default(900).describe('After so long in the queue a job of priority low counts as normal'),
+  SHEAF_WORKER_TARGET_CPU: share.default(0.9).describe('Share of the CPU, 0 to 1, above which a worker takes no further work'),
+  SHEAF_WORKER_TARGET_MEMORY: share.default(0.9).describe('Share of the memory, 0 to 1, above which a worker takes no further work'),
   SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet file that can be uploaded'),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
@@ -60,6 +67,10 @@ export const environmentSchema = z.object({
 });
 
 export type Config = z.infer<typeof environmentSchema>;
+
+export const queueLimits = (config: Config): { perTenant: number; all: number; ageAfterMs: number } => ({
+  perTenant: config.SHEAF_MAX_RUNNING_JOBS_PER_TENANT, all: config.SHEAF_MAX_RUNNING_JOBS, ageAfterMs: config.SHEAF_LOW_PRIORITY_WAIT_SECONDS * 1000,
+});
 
 /** What one setting needs others for. */
 const consistent = environmentSchema.superRefine((config, { addIssue }) => {

@@ -2,11 +2,12 @@
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
-import { readConfig } from './config.ts';
+import { queueLimits, readConfig } from './config.ts';
 import { createContainer, temporalAddress, type Container } from './container.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
+import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 
@@ -33,10 +34,11 @@ Runtime.install({
 });
 
 const connection = await connect(container);
+const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
-}, container.temporal);
+}, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
   connection, namespace: config.SHEAF_TEMPORAL_NAMESPACE,
@@ -55,7 +57,7 @@ const workers = await Promise.all([
   }),
 ]);
 const scheduling = keepSchedules({ client: container.temporal, log });
-const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
+const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
 
 let stopping = false;
 function stop(why: string): void {

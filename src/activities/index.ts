@@ -1,6 +1,7 @@
 /** Activities by the task queue that serves them. */
 import type { Client } from '@temporalio/client';
 import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
+import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
@@ -18,12 +19,12 @@ export interface Activities {
   close(): Promise<void>;
 }
 
-export function createActivities(deps: ActivityDeps, client: Client): Activities {
+export function createActivities(deps: ActivityDeps, client: Client, queue: Queue): Activities {
   const handlers = preparedHandlers(deps);
   return {
-    jobs: jobActivities(deps, handlers),
+    jobs: jobActivities(deps, handlers, queue),
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
-    maintenance: { ...maintenanceActivities(deps, client), ...uploadActivities(deps) },
+    maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps) },
     close: () => handlers.closeAll(),
   };
 }

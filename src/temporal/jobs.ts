@@ -14,7 +14,7 @@ import {
   type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter, type SheetJobRecord,
 } from '../contracts/job.ts';
 import {
-  SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
+  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
   type Control, type ControlAnswer, type JobInput, type JobRef,
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
@@ -179,7 +179,7 @@ export function createJobs(store: Store, client: Client): Jobs {
         if (value === undefined) continue;
         const told = await tell(before, name, [value]);
         // A workflow that has not started yet takes both from the record.
-        if (told === 'unreachable' && before.state !== 'queued') {
+        if (told === 'unreachable' && !(before.state === 'queued' && before.sequence === 0)) {
           throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, so the job was not changed.', { remedy: 'Try again when it is back; `sheaf system check` tells.' });
         }
         applied &&= told === 'applied';
@@ -237,6 +237,11 @@ export async function deliverWish(client: Client, job: JobRecord): Promise<boole
   const control = (Object.keys(DESIRED) as Control[]).find((name) => DESIRED[name] === job.desired);
   if (!control) return false;
   return signal(client, client.workflow.getHandle(jobWorkflowId(job.id, job.attempt)), control, []);
+}
+
+/** The queue has news for the job. False: not delivered. */
+export async function tellOfQueue(client: Client, { jobId, attempt }: JobRef & { attempt: number }): Promise<boolean> {
+  return signal(client, client.workflow.getHandle(jobWorkflowId(jobId, attempt)), QUEUE_SIGNAL, []);
 }
 
 async function signal(client: Client, handle: WorkflowHandle, name: string, args: unknown[]): Promise<boolean> {

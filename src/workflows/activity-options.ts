@@ -37,9 +37,8 @@ export const STORES: ActivityOptions = {
   startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' }, cancellationType: 'TRY_CANCEL',
 };
 
-/** How long a job waits at least before it asks again what the store or the blobs refused, and for a lane. */
+/** How long a job waits at least before it asks again what the store or the blobs refused. */
 export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as const;
-export const LANE_WAIT_MS = { first: 500, factor: 1.5, most: 10_000 } as const;
 
 /** Events after which a run continues as new; a run stays under 2,000. */
 export const MAX_HISTORY_EVENTS = 1_500;

@@ -17,12 +17,14 @@ import { readResultFile } from '../../src/blobs/pages.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded, type JobRecord, type JobRequest, type JobTotals, type SheetJobRecord } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
+import type { QueueLimits } from '../../src/contracts/queue.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { realEnv } from '../servers/temporal.ts';
@@ -80,8 +82,11 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
   }
 }
 
-export async function openRig(): Promise<Rig> {
-  const env = await realEnv();
+/** Jobs are admitted at once unless a test says otherwise. */
+export const NO_QUEUE: QueueLimits = { perTenant: 1_000, all: 1_000, ageAfterMs: 900_000 };
+
+export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?: QueueLimits; env?: TestWorkflowEnvironment; now?: () => number } = {}): Promise<Rig> {
+  const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
   const gate = await openGate();
@@ -92,11 +97,12 @@ export async function openRig(): Promise<Rig> {
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
+  const queue = createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const activities = createActivities({
     store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-  }, env.client);
+  }, env.client, queue);
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
 
@@ -133,7 +139,7 @@ export async function openRig(): Promise<Rig> {
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, log });
+      const reconciler = startReconciler({ store, client: env.client, queue, log });
       try {
         return await work();
       } finally {

@@ -5,8 +5,9 @@ import type { Store } from '../store.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { Documents } from './documents.ts';
-import { jobId, type JobSource, type KeySource, laneId, type LaneSource } from './jobs.ts';
+import { jobId, type JobSource, type KeySource, laneId, type LaneSource, released } from './jobs.ts';
 import { type BlockSource, blockId, countBlocks, type EventsSource, eventsId } from './pages.ts';
+import { turnId, type TurnSource } from './queue.ts';
 import type { Kind } from './schema.ts';
 
 /** Documents removed in one step. */
@@ -23,6 +24,7 @@ export function removal(cluster: Cluster): Store['removeJob'] {
   const jobs = new Documents<JobSource>(cluster, 'jobs');
   const keys = new Documents<KeySource>(cluster, 'idempotency-keys');
   const lanes = new Documents<LaneSource>(cluster, 'lanes');
+  const queue = new Documents<TurnSource>(cluster, 'queue');
   const blocks = new Documents<BlockSource>(cluster, 'pages');
   const logs = new Documents<EventsSource>(cluster, 'events');
 
@@ -43,8 +45,9 @@ export function removal(cluster: Cluster): Store['removeJob'] {
     }
     await logs.change(tenant, eventsId(tenant, id), () => ({ write: null, answer: undefined }));
     if (found.idempotency !== null) await keys.change(tenant, found.idempotency, () => ({ write: null, answer: undefined }));
+    await queue.change(tenant, turnId(tenant, id), () => ({ write: null, answer: undefined }));
     if (ownsSource) await removeFound('lanes', tenant, { source });
-    else await lanes.change(tenant, laneId({ tenant, source, lane }), (held) => (held?.holder === id ? { write: { ...held, holder: null }, answer: undefined } : { answer: undefined }));
+    else await lanes.change(tenant, laneId({ tenant, source, lane }), (held) => released(held, id, Infinity));
     await jobs.change(tenant, jobId(tenant, id), () => ({ write: null, answer: undefined }));
     return true;
   };

@@ -21,6 +21,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
       AND page IN (SELECT page FROM pages WHERE tenant = ? AND job = ? ORDER BY page LIMIT ?)`);
   const deleteEvents = control.db.prepare<[string, string]>('DELETE FROM events WHERE tenant = ? AND job = ?');
   const deleteKeys = control.db.prepare<[string, string]>('DELETE FROM idempotency_keys WHERE tenant = ? AND job = ?');
+  const deleteTurn = control.db.prepare<[string, string]>('DELETE FROM queue WHERE tenant = ? AND job = ?');
   const deleteLanes = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
   const freeLane = control.db.prepare<[string, string, string, string]>(
     'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
@@ -50,6 +51,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
       if (deletePages.run(tenant, id, tenant, id, STEP).changes === STEP) return false;
       deleteEvents.run(tenant, id);
       deleteKeys.run(tenant, id);
+      deleteTurn.run(tenant, id);
       if (ownsSource) deleteLanes.run(tenant, job.source);
       else freeLane.run(tenant, job.source, job.lane, id);
       deleteJob.run(tenant, id);
