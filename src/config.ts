@@ -42,6 +42,10 @@ export const environmentSchema = z.object({
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
   SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX may unpack to'),
 
+  SHEAF_CLAMAV: z.string().optional().describe('Where clamd listens: its socket, such as /run/clamav/clamd.ctl, or host:port; unset: documents are not scanned'),
+  SHEAF_UNSCANNED: z.enum(['wait', 'allow']).default('wait').describe('Documents while clamd is away: wait for it, or go on marked as unscanned'),
+  SHEAF_DOCUMENT_MINUTES: amount.default(60).describe('Minutes of work that one document may take'),
+
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),
   ELASTICSEARCH_URL: nodes.optional().describe('Addresses of Elasticsearch, separated by commas'),

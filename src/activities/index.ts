@@ -1,8 +1,9 @@
 /** Activities by the task queue that serves them. */
 import type { Client } from '@temporalio/client';
-import type { JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
+import type { DocumentActivities, JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
+import { documentActivities } from './documents.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
@@ -14,6 +15,7 @@ import { storesActivities } from './stores.ts';
 export interface Activities {
   jobs: JobActivities;
   rows: RowActivities;
+  documents: DocumentActivities;
   maintenance: MaintenanceActivities;
   /** Ends what was kept between activities. */
   close(): Promise<void>;
@@ -24,6 +26,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   return {
     jobs: jobActivities(deps, handlers, queue),
     rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
+    documents: documentActivities(deps),
     maintenance: { ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps) },
     close: () => handlers.closeAll(),
   };

@@ -1,7 +1,7 @@
 /** A job's record as its workflow moves: admission, states, the end. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, PRIORITY_KEYS, type JobPatch, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
+import { isEnded, PRIORITY_KEYS, type Counts, type JobEvent, type JobPatch, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
 import type {
   AdmitAnswer, AdmitInput, FinishJobAnswer, FinishJobInput, RecordStateInput,
 } from '../contracts/messages.ts';
@@ -9,6 +9,7 @@ import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
 import type { Queue } from '../temporal/queue.ts';
+import { endOf, finishDocument, recordDocumentState } from './document-records.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
@@ -47,6 +48,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
         if (job.startedAt === null) patch.startedAt = now();
       }
       const written = await store.advanceJob(job.tenant, job.id, input, patch);
+      if (job.kind === 'document') await recordDocumentState(deps, job, input);
       if (input.state === 'paused') await queue.pause(input);
       if (!written) return;
       await store.appendEvent(job.tenant, job.id, {
@@ -66,20 +68,16 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
       }
       if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
       const counts = await countsOf(deps, job);
-      const { done, unchanged, failed, skipped } = counts;
       const sequence = input.sequence ?? job.sequence + 1;
+      const document = job.kind === 'document' ? await finishDocument(deps, job, input, sequence) : null;
       const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
         completedAt: now(), runningSince: null,
       });
       await queue.leave(job, input.attempt);
       if (written) {
-        const byCode = await store.countFailedRows(job.tenant, job.id);
-        const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
         await store.appendEvent(job.tenant, job.id, {
-          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`,
-          message: `${input.error ? `${input.error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
-          data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
+          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`, ...(document ? { message: endOf(document) } : await endOfSheet(deps, job, input, counts)),
         });
       }
       return { counts };
@@ -87,11 +85,21 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
   };
 }
 
+async function endOfSheet({ store }: ActivityDeps, job: JobRecord, { error }: FinishJobInput, counts: Counts): Promise<Pick<JobEvent, 'message' | 'data'>> {
+  const byCode = await store.countFailedRows(job.tenant, job.id);
+  const { done, unchanged, failed, skipped } = counts;
+  const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
+  return {
+    message: `${error ? `${error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
+    data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
+  };
+}
+
 function describe(input: RecordStateInput, job: JobRecord): string {
   if (input.reason) return input.reason;
   if (input.state === 'running') return job.startedAt === null ? `Started${input.attempt > 1 ? `, attempt ${input.attempt}` : ''}.` : 'Running.';
   const texts: Partial<Record<typeof input.state, string>> = {
-    queued: 'Queued.', pausing: 'Pausing: rows in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: rows in flight may finish.',
+    queued: 'Queued.', pausing: 'Pausing: what is in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: what is in flight may finish.',
   };
   return texts[input.state] ?? `${input.state}.`;
 }

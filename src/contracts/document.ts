@@ -160,8 +160,9 @@ export interface DocumentRecord {
   reason: string | null;
   error: ErrorBody | null;
   attempt: number;
-  /** (attempt, sequence) guards the record against late writers. */
+  /** (attempt, sequence) guards the state, as it guards the job's; (attempt, dispatch) what stages write: neither keeps the other out. */
   sequence: number;
+  dispatch: number;
   /** The one under way or, at the end, the one that it ended in. */
   stage: DocumentStage;
   /** 0–100 of the stage, counted where the stage counts. */
@@ -192,9 +193,12 @@ export interface DocumentRecord {
   updatedAt: string;
 }
 
+/** Who writes: the job's states by the workflow's sequence, stages by their dispatch, which grows with every try. */
+export type DocumentWriter = { attempt: number; sequence: number } | { attempt: number; dispatch: number };
+
 /** What activities may write of a document. */
 export type DocumentPatch = Partial<Omit<DocumentRecord,
-  'tenant' | 'id' | 'owner' | 'job' | 'fileName' | 'contentType' | 'declaredType' | 'size' | 'sha256' | 'documentKey' | 'version' | 'attempt' | 'sequence' | 'createdAt' | 'updatedAt'>>;
+  'tenant' | 'id' | 'owner' | 'job' | 'fileName' | 'contentType' | 'declaredType' | 'size' | 'sha256' | 'documentKey' | 'version' | 'attempt' | 'sequence' | 'dispatch' | 'createdAt' | 'updatedAt'>>;
 
 /** What lists show and filter by. */
 export interface DocumentFilter {

@@ -156,6 +156,33 @@ export interface ProcessPageAnswer {
   stopped: ErrorBody | null;
 }
 
+export type DocumentJobInput = JobInput & { carried?: DocumentJobState };
+
+export interface DocumentJobState extends JobLifeState {
+  /** All stages are done; only the end is left to write. */
+  done: boolean;
+}
+
+/** The answer to the `status` Query of a document's job. How far its stages are is in the document's record. */
+export type DocumentJobStatus = Pick<JobStatus, 'state' | 'cause' | 'until' | 'reason' | 'attempt' | 'priority'> & { done: boolean };
+
+export interface DocumentJobResult {
+  state: EndedState;
+}
+
+export interface ProcessDocumentInput extends JobRef {
+  attempt: number;
+  /** The lane's; names the passages that the attempt writes. */
+  generation: number;
+  /** Grows with every dispatch in the attempt. */
+  dispatch: number;
+}
+
+export interface ProcessDocumentAnswer {
+  /** Every stage is done; else it was interrupted between two. */
+  done: boolean;
+}
+
 export interface FinishJobInput extends JobRef {
   attempt: number;
   /** Null: whatever the record has, plus one (the workflow is gone and cannot say). */
@@ -181,6 +208,10 @@ export interface RowActivities {
   processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
   /** Resolves when the store and the blobs can be written and read. */
   checkStores(): Promise<void>;
+}
+export interface DocumentActivities {
+  /** Takes the document through the stages that have no result yet, one after the other. */
+  processDocument(input: ProcessDocumentInput): Promise<ProcessDocumentAnswer>;
 }
 export interface MaintenanceActivities {
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */

@@ -7,7 +7,7 @@ import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
-import type { DocumentFilter, DocumentPatch, DocumentRecord, Passage } from '../contracts/document.ts';
+import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
 import type { JobRef } from '../contracts/messages.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
@@ -158,8 +158,8 @@ export interface DocumentStore {
   getDocument(tenant: string, id: string): Promise<DocumentRecord | null>;
   /** Newest first. Rejects with `invalid_cursor`. */
   listDocuments(tenant: string, filter: DocumentFilter, page: ListPage): Promise<Listed<DocumentRecord>>;
-  /** Writes where (attempt, sequence) is not below the record's: a stage tells of itself more than once. False when it is, or there is no record. */
-  advanceDocument(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: DocumentPatch): Promise<boolean>;
+  /** Writes where the writer's mark is not below the record's (`domain/document-record.ts`). False when it is, or there is no record. */
+  advanceDocument(tenant: string, id: string, by: DocumentWriter, patch: DocumentPatch): Promise<boolean>;
   /** Ready documents that share one of the bands, newest first, at most `limit`. */
   findSimilar(tenant: string, bands: string[], limit: number): Promise<Pick<DocumentRecord, 'id' | 'similarity' | 'documentKey'>[]>;
   /** Of the tenant's documents, failed ones too. */

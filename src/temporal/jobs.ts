@@ -161,7 +161,7 @@ export function createJobs(store: Store, client: Client): Jobs {
         await somethingToRetry(store, job, filter);
         const queued = await store.requeueJob(tenant, id, job.revision, filter);
         if (!queued) continue;
-        if (queued.kind === 'document') await store.advanceDocument(tenant, queued.request.document, queued, REQUEUED);
+        if (queued.kind === 'document') await store.advanceDocument(tenant, queued.request.document, { attempt: queued.attempt, sequence: 0 }, REQUEUED);
         await store.appendEvent(tenant, id, {
           at: new Date().toISOString(), type: 'retried', dedupe: `retried/${queued.attempt}`, message: `Attempt ${queued.attempt}: ${whatIsRetried(queued, filter)}.`,
         });
@@ -287,6 +287,7 @@ function defaultLane({ handler, options }: JobRequest): string {
 
 async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilter): Promise<void> {
   if (job.kind === 'document') {
+    if (job.error?.code === 'malware_found') throw new SheafError('wrong_state', `The document of job ${job.id} holds malware and is not processed again.`, { remedy: 'Delete it.' });
     if (job.state !== 'completed' || filter.reprocess) return;
     throw new SheafError('wrong_state', `Job ${job.id} has made its document: nothing failed.`, { remedy: `POST /api/v1/documents/${job.request.document}/reprocess does it again.` });
   }

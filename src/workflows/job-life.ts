@@ -15,7 +15,7 @@ import {
   type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type RowActivities,
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
-import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
 
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
   pause: defineUpdate('pause'), resume: defineUpdate('resume'), cancel: defineUpdate('cancel'),
@@ -215,7 +215,7 @@ export abstract class JobLife {
     } else if (cause instanceof ApplicationFailure) {
       const body = (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
       if (body.code === 'worker_stopped') return; // each of its tries met a worker that was being stopped
-      if (body.code === 'store_unavailable' || body.code === 'blobs_unavailable') this.refused ??= body;
+      if (REFUSALS.includes(body.code)) this.refused ??= body;
       else this.error ??= body;
     } else {
       throw error;

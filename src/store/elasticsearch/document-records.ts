@@ -2,6 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import type { DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
+import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
 import { passageLane, passageLanes, passageOf, passagesCommit, passageSource } from '../passages.ts';
 import type { DocumentStore, Store } from '../store.ts';
@@ -103,13 +104,9 @@ export function documentMethods(cluster: Cluster, commitRows: Store['commitRows'
       return listed(hits.hits.flatMap(({ _source }) => (_source ? [recordOf(_source)] : [])), limit, (document) => [document.createdAt, document.id]);
     },
 
-    advanceDocument: (tenant, document, at, patch) => documents.change(tenant, id(tenant, document), (found): Decision<DocumentSource, boolean> => {
-      if (found === null) return { answer: false };
-      const record = recordOf(found);
-      const fresh = at.attempt > record.attempt || (at.attempt === record.attempt && at.sequence >= record.sequence);
-      if (!fresh) return { answer: false };
-      const { attempt, sequence } = at;
-      return { write: sourceOf({ ...record, ...patch, attempt, sequence, updatedAt: new Date().toISOString() }), answer: true };
+    advanceDocument: (tenant, document, by, patch) => documents.change(tenant, id(tenant, document), (found): Decision<DocumentSource, boolean> => {
+      const next = found && advanced(recordOf(found), by, patch);
+      return next === null ? { answer: false } : { write: sourceOf(next), answer: true };
     }),
 
     async findSimilar(tenant, bands, limit) {

@@ -2,7 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
-import { changedJob } from '../changed-job.ts';
+import { changedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import type { LaneRef, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';

@@ -1,6 +1,7 @@
 /** Documents in the control file; their passages are items of the ledger file, visible once published. */
 import type { DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
+import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
 import { passageLane, passageLanes, passageOf, passagesCommit, passageSource } from '../passages.ts';
 import type { DocumentStore, DocumentUsage, PassageSet, Store } from '../store.ts';
@@ -107,18 +108,16 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
       return listed(found.map((record) => JSON.parse(record) as DocumentRecord), page.limit, (document) => [document.createdAt, document.id]);
     },
 
-    advanceDocument: (tenant, id, at, patch) => control.write(() => {
+    advanceDocument: (tenant, id, by, patch) => control.write(() => {
       const document = find(tenant, id);
-      const fresh = document !== null && (at.attempt > document.attempt || (at.attempt === document.attempt && at.sequence >= document.sequence));
-      if (fresh) {
-        const { attempt, sequence } = at;
-        if (patch.similarity !== undefined) {
-          removeBands.run(tenant, id);
-          insertBands.run(tenant, id, JSON.stringify(patch.similarity?.bands ?? []));
-        }
-        update.run(JSON.stringify({ ...document, ...patch, attempt, sequence, updatedAt: new Date().toISOString() } satisfies DocumentRecord), tenant, id);
+      const next = document && advanced(document, by, patch);
+      if (next === null) return false;
+      if (patch.similarity !== undefined) {
+        removeBands.run(tenant, id);
+        insertBands.run(tenant, id, JSON.stringify(patch.similarity?.bands ?? []));
       }
-      return fresh;
+      update.run(JSON.stringify(next), tenant, id);
+      return true;
     }),
 
     findSimilar: (tenant, bands, limit) => control.read(() =>

@@ -2,7 +2,7 @@
 import { isEnded } from '../../contracts/job.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import { SheafError } from '../../contracts/errors.ts';
-import { changedJob } from '../changed-job.ts';
+import { changedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
