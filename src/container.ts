@@ -11,6 +11,7 @@ import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createDocuments, type Documents } from './temporal/documents.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 
 export interface Container {
@@ -20,6 +21,7 @@ export interface Container {
   blobs: Blobs;
   temporal: Client;
   jobs: Jobs;
+  documents: Documents;
   sheetLimits: SheetLimits;
   close(): Promise<void>;
 }
@@ -36,9 +38,10 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const store = await patiently(config.SHEAF_STORE === 'elasticsearch', log, () => openStore(config));
   const blobs = await openBlobs(config);
   const temporal = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
+  const jobs = createJobs(store, temporal.client);
   return {
-    config, log, store, blobs, temporal: temporal.client,
-    jobs: createJobs(store, temporal.client),
+    config, log, store, blobs, temporal: temporal.client, jobs,
+    documents: createDocuments({ store, blobs, client: temporal.client, jobs }),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },
