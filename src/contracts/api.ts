@@ -12,7 +12,7 @@ export const API_PREFIX = '/api/v1';
 
 /** Names of tenants and owners. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+export const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Whatever stands here came from JSON, or goes there; only the type is narrowed. */
 const json = z.unknown() as z.ZodType<Json>;
@@ -62,7 +62,7 @@ export const previewBody = z.strictObject({ source: sourceBody, ...sheetFields }
 const sourceId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'expected letters, digits, ".", "_" and "-", at most 128');
 const lane = z.string().min(1).max(128);
 const concurrency = z.int().min(1).max(1000);
-const tags = z.array(z.string().min(1).max(64)).max(20);
+export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
 
 export const jobBody = z
@@ -114,7 +114,7 @@ const place = z.strictObject({
   part: z.string().optional(),
 });
 
-const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
+export const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
 
 const warningAnswer = z.strictObject({ code: z.string(), message: z.string(), row: z.int().optional(), column: z.string().optional() });
 
@@ -236,7 +236,7 @@ export const itemAnswer = z
   .meta({ id: 'Item' });
 export type ItemAnswer = z.infer<typeof itemAnswer>;
 
-const day = z.iso.date().or(z.iso.datetime({ offset: true }));
+export const day = z.iso.date().or(z.iso.datetime({ offset: true }));
 
 export const searchQuery = z.strictObject({
   q: z.string().meta({
@@ -376,6 +376,7 @@ export const problemAnswer = z
     place: place.optional(),
     instance: z.string().meta({ description: "This answer's id, which the server's log has too" }),
     errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional().meta({ description: 'Each field that was wrong' }),
+    missing_parts: z.array(z.int()).optional().meta({ description: 'Of an upload that cannot be completed yet' }),
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problemAnswer>;

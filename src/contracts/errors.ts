@@ -15,6 +15,7 @@ export const ERRORS = {
   invalid_cursor: { status: 400, retryable: false, title: 'The cursor is not one that this list gave' },
   invalid_query: { status: 400, retryable: false, title: 'There is nothing that can be searched for' },
   body_too_large: { status: 413, retryable: false, title: 'The body is too large' },
+  too_slow: { status: 408, retryable: true, title: 'The request took too long to arrive' },
   unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not supported' },
   not_found: { status: 404, retryable: false, title: 'There is no such address' },
   method_not_allowed: { status: 405, retryable: false, title: 'The method is not allowed here' },

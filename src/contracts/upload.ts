@@ -1,13 +1,13 @@
-/** A document that arrives in parts: the session that the store keeps while it does. */
+/** A document that arrives: what the store keeps of it until it has. */
+import type { DocumentOptions } from './document.ts';
 import type { Priority } from './job.ts';
-import type { Json } from './row.ts';
 import type { ErrorBody } from './errors.ts';
 
 /**
  * `open` takes parts; `completing` takes no more, and whoever asks for completion goes on with it; `completed` has become a
- * document; `failed` turned out not to be what was announced, and has lost its parts.
+ * document; `failed` was not what was announced, or is being removed. `arriving`: a file that comes in one request, to be found should it break off.
  */
-export const UPLOAD_STATES = ['open', 'completing', 'completed', 'failed'] as const;
+export const UPLOAD_STATES = ['open', 'completing', 'completed', 'failed', 'arriving'] as const;
 export type UploadState = (typeof UPLOAD_STATES)[number];
 
 /** What the document will be made with. */
@@ -20,8 +20,7 @@ export interface UploadRequest {
   contentType: string | null;
   declaredType: string | null;
   documentKey: string | null;
-  /** As asked, without a password. */
-  options: { [name: string]: Json };
+  options: DocumentOptions;
   priority: Priority;
   tags: string[];
   /** Makes a document also of bytes that the tenant has one of. */
@@ -38,9 +37,9 @@ export interface UploadRecord {
   /** Ids that the document and its job will have. */
   document: string;
   job: string;
-  /** Blob key, and the blob store's id of the object in parts. */
+  /** Blob key, and the blob store's id of the object in parts; null where it comes in one request. */
   blob: string;
-  blobUpload: string;
+  blobUpload: string | null;
   /** Bytes of every part but the last. */
   chunkSize: number;
   totalParts: number;

@@ -61,12 +61,14 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
   const jobs = createJobs(store, temporal.client);
+  const documentsOf = (parts: Pick<ApiDeps, 'store' | 'blobs' | 'jobs'>) => createDocuments({ ...parts, client: temporal.client });
   const given: ApiDeps = {
-    config, store, blobs, jobs, documents: createDocuments({ store, blobs, client: temporal.client, jobs }), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    config, store, blobs, jobs, documents: documentsOf({ store, blobs, jobs }), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };
-  const deps = { ...given, ...change(given) };
+  const changed = { ...given, ...change(given) };
+  const deps = { ...changed, documents: documentsOf(changed) };
   const server = createServer(createApp(deps));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,6 +1,7 @@
 /** What every store does with documents that arrive in parts. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_DOCUMENT_OPTIONS } from '../../src/contracts/document.ts';
 import type { UploadPart, UploadRecord } from '../../src/contracts/upload.ts';
 import type { Store } from '../../src/store/store.ts';
 import { walk } from './store-samples.ts';
@@ -8,7 +9,7 @@ import { walk } from './store-samples.ts';
 export const anUpload = (id: string, over: Partial<UploadRecord> = {}): UploadRecord => ({
   tenant: 'acme', id, owner: 'ann', requestHash: null, document: `doc_${id}`, job: `job_${id}`, blob: `acme/documents/doc_${id}/original/1`, blobUpload: 'b',
   request: {
-    fileName: 'שם.pdf', size: 25, sha256: null, contentType: 'application/pdf', declaredType: null, documentKey: null, options: { ocr: true },
+    fileName: 'שם.pdf', size: 25, sha256: null, contentType: 'application/pdf', declaredType: null, documentKey: null, options: DEFAULT_DOCUMENT_OPTIONS,
     priority: 'normal', tags: ['t'], force: false,
   },
   chunkSize: 10, totalParts: 3, state: 'open', parts: 0, bytes: 0, result: null, error: null,

@@ -20,7 +20,7 @@ const ROOMS: Record<string, string[]> = {
   documents: ['contracts', 'domain', 'sources'],
   temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
   // What arrives is looked at (`documents`) before it is kept.
-  uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'temporal'],
+  uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
