@@ -1,9 +1,10 @@
 /** What each stage does: it reads what the stages before it stored, stores its own result, and answers what becomes of the record. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { blobKeys } from '../blobs/keys.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { DocumentPatch, DocumentRecord, DocumentStage, DocumentWarning, Passage } from '../contracts/document.ts';
@@ -33,6 +34,7 @@ export interface StageContext extends DocumentDeps {
 }
 
 const EXTRACTION_FILE = 'extraction.json';
+const PASSAGES_FILE = 'passages.ndjson';
 /** Passages written at once. */
 const BATCH = 200;
 
@@ -43,7 +45,7 @@ export const STAGE_WORK: Record<Exclude<DocumentStage, 'upload'>, (context: Stag
 async function validation(context: StageContext): Promise<DocumentPatch> {
   const { document, reader, signal } = context;
   const file = await original(context);
-  const { type, mismatch, named } = await reader.validate(file, signal);
+  const { type, mismatch, named } = await reader.validate(file, (await passwordOf(context)) ?? undefined, signal);
   const warnings: DocumentWarning[] = [];
   if (mismatch) warnings.push({ code: 'type_mismatch', message: `The name says ${named ?? 'another type'}; the content is ${type}, and was read as that.` });
   if (document.declaredType !== null && document.declaredType !== type) {
@@ -142,7 +144,8 @@ async function chunking(context: StageContext): Promise<DocumentPatch> {
   await extractedFiles(context);
   const { chunks } = await reader.chunk(folder.path, { size: options.chunkSize, overlap: options.overlap, encoding: encodingOf(options) }, signal);
   const key = blobKeys.stageResult(tenant, id, 'chunks', by.attempt, by.dispatch);
-  await folder.store(DOCUMENT_FILES.chunks, key);
+  await pipeline(createReadStream(path.join(folder.path, DOCUMENT_FILES.chunks)), passageLines, createWriteStream(path.join(folder.path, PASSAGES_FILE)), { signal });
+  await folder.store(PASSAGES_FILE, key);
   return { blobs: { ...blobs, chunks: key }, counts: { ...counts, passages: chunks, indexed: 0 } };
 }
 
@@ -165,7 +168,7 @@ async function indexing(context: StageContext): Promise<DocumentPatch> {
   const { document, folder, store, job, progress, signal } = context;
   const { counts, fileName, metadata: { title }, tags, blobs } = document;
   if (blobs.chunks === null) throw new SheafError('blob_not_found', 'The passages of the document are not there.', { remedy: 'Reprocess it from chunking on.' });
-  await folder.fetch(DOCUMENT_FILES.chunks, blobs.chunks);
+  await folder.fetch(PASSAGES_FILE, blobs.chunks);
   let indexed = counts.indexed;
   const write = async (passages: Passage[]): Promise<void> => {
     signal.throwIfAborted();
@@ -174,7 +177,8 @@ async function indexing(context: StageContext): Promise<DocumentPatch> {
     await progress({ counts: { ...counts, indexed }, stagePercent: counts.passages === null ? 0 : (100 * indexed) / counts.passages });
   };
   let batch: Passage[] = [];
-  for await (const passage of passagesIn(createReadStream(path.join(folder.path, DOCUMENT_FILES.chunks)))) {
+  for await (const line of linesOf(createReadStream(path.join(folder.path, PASSAGES_FILE)))) {
+    const passage = JSON.parse(line) as Passage;
     if (passage.number <= counts.indexed) continue;
     batch.push(passage);
     if (batch.length < BATCH) continue;
@@ -185,14 +189,17 @@ async function indexing(context: StageContext): Promise<DocumentPatch> {
   return { counts: { ...counts, indexed } };
 }
 
+const linesOf = (input: Readable): AsyncIterable<string> => createInterface({ input, crlfDelay: Infinity });
+
 /** The chunks of a document, a line each, as passages. */
-export async function* passagesIn(lines: Readable): AsyncGenerator<Passage> {
-  for await (const line of createInterface({ input: lines, crlfDelay: Infinity })) {
+async function* passageLines(chunks: Readable): AsyncGenerator<string> {
+  for await (const line of linesOf(chunks)) {
     const { index, text, start, end, tokens, pageStart, pageEnd, headings, tableHeader } = JSON.parse(line) as Chunk;
-    yield {
+    const passage: Passage = {
       number: index + 1, text, start, end, tokens, headings, tableHeader: tableHeader ?? null,
       pages: pageStart === null ? null : [pageStart, pageEnd ?? pageStart],
     };
+    yield `${JSON.stringify(passage)}\n`;
   }
 }
 

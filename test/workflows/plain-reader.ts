@@ -42,7 +42,7 @@ export function plainReader(): PlainReader {
       reader.before = nothing;
       reader.calls = [];
     },
-    async validate({ name }, signal) {
+    async validate({ name }, _password, signal) {
       await step('validate', signal);
       return { type: 'text', mediaType: 'text/plain', named: name.endsWith('.pdf') ? 'pdf' : 'text', mismatch: name.endsWith('.pdf') };
     },
