@@ -18,9 +18,10 @@ export interface BenchStack {
   stop(): Promise<void>;
 }
 
-export async function benchStack(folder: string, name: string, inputs: string): Promise<BenchStack> {
+/** `more`: environment beside the usual. */
+export async function benchStack(folder: string, name: string, inputs: string, more: Record<string, string> = {}): Promise<BenchStack> {
   const home = path.join(folder, name);
-  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn' };
+  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn', ...more };
   Object.assign(process.env, environment);
   const stack = await startStack(readConfig(environment), { say: () => {}, stop: new AbortController().signal, kill: new AbortController().signal });
   const client = createClient({ url: stack.api });

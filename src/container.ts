@@ -2,10 +2,13 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
+import type { DocumentDeps } from './activities/deps.ts';
 import type { Blobs } from './blobs/blobs.ts';
 import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
+import type { DocumentReader } from './documents/document.ts';
+import { clamdAddress, scanFile } from './documents/scan.ts';
 import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
@@ -53,6 +56,15 @@ export async function createContainer(config: Config, name: string): Promise<Con
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+/** What a worker's activities read documents with. */
+export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {
+  const clamd = config.SHEAF_CLAMAV === undefined ? null : clamdAddress(config.SHEAF_CLAMAV);
+  return {
+    reader, scan: clamd && ((content, signal) => scanFile(clamd, content, signal)),
+    mayGoUnscanned: config.SHEAF_UNSCANNED === 'allow', limitMs: config.SHEAF_DOCUMENT_MINUTES * 60_000,
+  };
+}
 
 /** Rejects with `store_unavailable`, `schema_too_new`. */
 export async function openStore(config: Config): Promise<Store> {

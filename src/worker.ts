@@ -1,17 +1,23 @@
 /** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
+import os from 'node:os';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
-import { readConfig } from './config.ts';
-import { createContainer, temporalAddress, type Container } from './container.ts';
+import { queueLimits, readConfig } from './config.ts';
+import { createContainer, documentDeps, temporalAddress, type Container } from './container.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
+import { openReader } from './documents/reader.ts';
 import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
+import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 
 /** Pages, and sheets being read, at once in this process. */
 const ROW_SLOTS = 8;
+/** Documents at once: reading them takes a processor each. */
+const DOCUMENT_SLOTS = os.availableParallelism();
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
 /** Cached workflows; each costs some memory. */
@@ -33,10 +39,14 @@ Runtime.install({
 });
 
 const connection = await connect(container);
+const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
+await sweepDocumentFolders();
+const reader = openReader({ concurrency: DOCUMENT_SLOTS });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
-}, container.temporal);
+  documents: documentDeps(config, reader),
+}, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
   connection, namespace: config.SHEAF_TEMPORAL_NAMESPACE,
@@ -50,12 +60,13 @@ const workers = await Promise.all([
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
+  Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
 const scheduling = keepSchedules({ client: container.temporal, log });
-const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
+const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
 
 let stopping = false;
 function stop(why: string): void {
@@ -82,6 +93,7 @@ try {
   await reconciler.stop();
   await scheduling;
   await activities.close();
+  await reader.close();
   await connection.close();
   await container.close();
 }

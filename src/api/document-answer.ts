@@ -69,7 +69,7 @@ export function documentAnswerOf(document: DocumentRecord): DocumentAnswer {
     similar_to: document.similarTo,
     processing_options: optionsShown(document.options),
     metadata: {
-      title: metadata.title, authors: metadata.authors, created_at: metadata.createdAt, modified_at: metadata.modifiedAt,
+      title: metadata.title, author: metadata.author, subject: metadata.subject, created_at: metadata.createdAt, modified_at: metadata.modifiedAt,
       languages: metadata.languages, keywords: metadata.keywords, reading_minutes: metadata.readingMinutes,
       page_count: counts.pages, character_count: counts.characters, word_count: counts.words, token_count: counts.tokens, chunk_count: counts.passages,
     },

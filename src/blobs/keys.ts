@@ -21,7 +21,7 @@ export const blobKeys = {
   /** Of an encrypted file; wiped once used. */
   password: (tenant: string, document: string) => `${tenant}/documents/${document}/password`,
   /** What a stage made in one try. The document's record says which try counts. */
-  stageResult: (tenant: string, document: string, result: 'text' | 'blocks' | 'chunks', attempt: number, sequence: number) =>
+  stageResult: (tenant: string, document: string, result: 'text' | 'blocks' | 'extraction' | 'chunks', attempt: number, sequence: number) =>
     `${tenant}/documents/${document}/${result}/${number(attempt)}-${number(sequence)}.zst`,
   /** A file with malware: out of everybody's way, until an administrator deletes it. */
   quarantine: (tenant: string, document: string) => `${tenant}/quarantine/${document}/original`,

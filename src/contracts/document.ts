@@ -63,16 +63,18 @@ export interface Reprocess {
 }
 
 export interface DocumentLanguage {
-  /** ISO 639-1. */
+  /** ISO 639-1, or 639-3 where there is none. */
   code: string;
-  /** 0–1. */
+  /** Of the text, and how sure that is; 0–1 both. */
+  share: number;
   confidence: number;
 }
 
 /** Null, or an empty list, while unknown. */
 export interface DocumentMetadata {
   title: string | null;
-  authors: string[];
+  author: string | null;
+  subject: string | null;
   /** ISO 8601, as the file says. */
   createdAt: string | null;
   modifiedAt: string | null;
@@ -82,7 +84,7 @@ export interface DocumentMetadata {
   readingMinutes: number | null;
 }
 export const NO_METADATA: Readonly<DocumentMetadata> = {
-  title: null, authors: [], createdAt: null, modifiedAt: null, languages: [], keywords: [], readingMinutes: null,
+  title: null, author: null, subject: null, createdAt: null, modifiedAt: null, languages: [], keywords: [], readingMinutes: null,
 };
 
 /** Null while not counted; passages as cut. `indexed`: those of the try under way that are written. */
@@ -116,10 +118,19 @@ export interface DocumentBlobs {
   original: string;
   /** UTF-8 text under zstd: the text that passages' offsets count in. */
   text: string | null;
-  /** JSON under zstd: blocks, pages and metadata as extracted. */
+  /** Lines of JSON under zstd: headings, paragraphs, table rows with their offsets. */
   blocks: string | null;
+  /** JSON: what extraction says of the text as a whole. */
+  extraction: string | null;
   /** Lines of JSON under zstd, a passage a line. */
   chunks: string | null;
+}
+
+/** What texts that are nearly the same have in common. */
+export interface Similarity {
+  minhash: string;
+  /** Documents that share one of them are worth a comparison. */
+  bands: string[];
 }
 
 export interface DocumentRecord {
@@ -149,8 +160,9 @@ export interface DocumentRecord {
   reason: string | null;
   error: ErrorBody | null;
   attempt: number;
-  /** (attempt, sequence) guards the record against late writers. */
+  /** (attempt, sequence) guards the state, as it guards the job's; (attempt, dispatch) what stages write: neither keeps the other out. */
   sequence: number;
+  dispatch: number;
   /** The one under way or, at the end, the one that it ended in. */
   stage: DocumentStage;
   /** 0–100 of the stage, counted where the stage counts. */
@@ -168,8 +180,9 @@ export interface DocumentRecord {
   quarantined: boolean;
   counts: DocumentCounts;
   metadata: DocumentMetadata;
-  /** Id of an earlier document with nearly the same text; null: none found. */
-  similarTo: string | null;
+  similarity: Similarity | null;
+  /** Earlier documents of the tenant with nearly the same text, the most alike first. */
+  similarTo: { document: string; similarity: number }[];
   blobs: DocumentBlobs;
   /** What search finds of it: passages of that generation; null: nothing. Also null once a newer version has taken its place. */
   published: { generation: number; passages: number; at: string } | null;
@@ -180,9 +193,12 @@ export interface DocumentRecord {
   updatedAt: string;
 }
 
+/** Who writes: the job's states by the workflow's sequence, stages by their dispatch, which grows with every try. */
+export type DocumentWriter = { attempt: number; sequence: number } | { attempt: number; dispatch: number };
+
 /** What activities may write of a document. */
 export type DocumentPatch = Partial<Omit<DocumentRecord,
-  'tenant' | 'id' | 'owner' | 'job' | 'fileName' | 'contentType' | 'declaredType' | 'size' | 'sha256' | 'documentKey' | 'version' | 'attempt' | 'sequence' | 'createdAt' | 'updatedAt'>>;
+  'tenant' | 'id' | 'owner' | 'job' | 'fileName' | 'contentType' | 'declaredType' | 'size' | 'sha256' | 'documentKey' | 'version' | 'attempt' | 'sequence' | 'dispatch' | 'createdAt' | 'updatedAt'>>;
 
 /** What lists show and filter by. */
 export interface DocumentFilter {
@@ -218,5 +234,7 @@ export interface Passage {
   pages: [from: number, to: number] | null;
   /** Headings above it, outermost first. */
   headings: string[];
+  /** Header rows of the table that it begins in the middle of, to be shown before `text`; null: it does not. */
+  tableHeader: string | null;
 }
 

@@ -45,6 +45,10 @@ export const ERRORS = {
   too_many_columns: { status: 422, retryable: false, title: 'The sheet has more columns than is allowed' },
   key_column_missing: { status: 422, retryable: false, title: 'A key column is not in the sheet' },
   // The document
+  document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
+  quota_exceeded: { status: 413, retryable: false, title: 'The tenant has no room for this' },
+  part_conflict: { status: 409, retryable: false, title: 'Another part with this number has arrived' },
+  document_timeout: { status: 422, retryable: false, title: 'The document took longer than a document may' },
   password_wrong: { status: 422, retryable: false, title: 'The password does not open the file' },
   no_text: { status: 422, retryable: false, title: 'The document has no text' },
   too_many_pages: { status: 413, retryable: false, title: 'The document has more pages than is allowed' },
@@ -66,11 +70,6 @@ export const ERRORS = {
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },
   worker_lost: { status: 500, retryable: false, title: 'Workers were lost while they handled the same page' },
   workflow_failed: { status: 500, retryable: false, title: 'The workflow ended with an error' },
-  // The document
-  document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
-  document_timeout: { status: 422, retryable: false, title: 'The document took longer than a document may' },
-  quota_exceeded: { status: 413, retryable: false, title: 'The tenant has no room for this' },
-  part_conflict: { status: 409, retryable: false, title: 'Another part with this number has arrived' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
   store_unavailable: { status: 503, retryable: true, title: 'The store cannot be reached' },

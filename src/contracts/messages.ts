@@ -17,6 +17,8 @@ export type Control = (typeof CONTROLS)[number];
 export const SET_PRIORITY = 'setPriority';
 export const SET_CONCURRENCY = 'setConcurrency';
 export const STATUS_QUERY = 'status';
+/** A Signal: what the queue says of the job has changed. */
+export const QUEUE_SIGNAL = 'queue';
 
 /** Names one job in the store. */
 export interface JobRef {
@@ -43,6 +45,10 @@ export interface JobLifeState {
   wanted: 'running' | 'paused' | 'cancelled';
   sequence: number;
   generation: number;
+  /** It has a place among the running jobs. */
+  placed: boolean;
+  /** Milliseconds since 1970: from when on its `low` priority counts as `normal`; null while not known. */
+  agesAt: number | null;
 }
 
 export interface SheetJobInput extends JobInput {
@@ -88,10 +94,22 @@ export interface SheetJobResult {
   remaining: number;
 }
 
+export interface AdmitInput extends JobRef {
+  attempt: number;
+  sequence: number;
+  priority: Priority;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  since: number | null;
+}
+
 export interface AdmitAnswer {
   granted: boolean;
-  /** Raised at each admission; the top of every fence. */
+  /** Raised at each admission to the lane; the top of every fence. */
   generation: number;
+  /** Milliseconds since 1970: from when on its `low` priority counts as `normal`. */
+  agesAt: number;
+  /** While it is not granted: what the job is until then, and why. */
+  state: 'queued' | 'waiting';
   cause: Cause | null;
   reason: string | null;
 }
@@ -138,6 +156,33 @@ export interface ProcessPageAnswer {
   stopped: ErrorBody | null;
 }
 
+export type DocumentJobInput = JobInput & { carried?: DocumentJobState };
+
+export interface DocumentJobState extends JobLifeState {
+  /** All stages are done; only the end is left to write. */
+  done: boolean;
+}
+
+/** The answer to the `status` Query of a document's job. How far its stages are is in the document's record. */
+export type DocumentJobStatus = Pick<JobStatus, 'state' | 'cause' | 'until' | 'reason' | 'attempt' | 'priority'> & { done: boolean };
+
+export interface DocumentJobResult {
+  state: EndedState;
+}
+
+export interface ProcessDocumentInput extends JobRef {
+  attempt: number;
+  /** The lane's; names the passages that the attempt writes. */
+  generation: number;
+  /** Grows with every dispatch in the attempt. */
+  dispatch: number;
+}
+
+export interface ProcessDocumentAnswer {
+  /** Every stage is done; else it was interrupted between two. */
+  done: boolean;
+}
+
 export interface FinishJobInput extends JobRef {
   attempt: number;
   /** Null: whatever the record has, plus one (the workflow is gone and cannot say). */
@@ -153,7 +198,8 @@ export interface FinishJobAnswer {
 
 /** What workflows call, by task queue: records and maintenance are small, `openSheet` and `processPage` are the work. */
 export interface JobActivities {
-  admit(input: JobRef & { attempt: number }): Promise<AdmitAnswer>;
+  /** Puts the job into the queue and gives out the places that are free. May be asked again at any time. */
+  admit(input: AdmitInput): Promise<AdmitAnswer>;
   recordState(input: RecordStateInput): Promise<void>;
   finishJob(input: FinishJobInput): Promise<FinishJobAnswer>;
 }
@@ -162,6 +208,10 @@ export interface RowActivities {
   processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
   /** Resolves when the store and the blobs can be written and read. */
   checkStores(): Promise<void>;
+}
+export interface DocumentActivities {
+  /** Takes the document through the stages that have no result yet, one after the other. */
+  processDocument(input: ProcessDocumentInput): Promise<ProcessDocumentAnswer>;
 }
 export interface MaintenanceActivities {
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */

@@ -219,7 +219,7 @@ export interface SimilaritySignature {
  */
 export interface DocumentReader {
   /** Type by content, sizes, archive ratios, encryption: cheap, without the text. */
-  validate(file: DocumentFile, signal?: AbortSignal): Promise<DetectedType>;
+  validate(file: DocumentFile, password?: string, signal?: AbortSignal): Promise<DetectedType>;
   extract(request: ExtractRequest, signal?: AbortSignal): Promise<Extraction>;
   /** Reads text and blocks of the folder, writes its chunks. */
   chunk(folder: string, options: ChunkOptions, signal?: AbortSignal): Promise<Chunking>;

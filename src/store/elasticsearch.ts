@@ -9,6 +9,7 @@ import { documentMethods } from './elasticsearch/document-records.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
+import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
@@ -33,6 +34,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
   const rows = rowMethods(cluster);
   return {
     ...jobMethods(cluster),
+    ...queueMethods(cluster),
     ...pageMethods(cluster),
     ...rows,
     ...documentMethods(cluster, rows.commitRows),

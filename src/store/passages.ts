@@ -39,6 +39,6 @@ export function hitOf(item: ItemHit): SearchHit {
 }
 
 export function passageOf({ row, input, output }: Pick<ItemHit, 'row' | 'input' | 'output'>): Passage {
-  const { start, end, tokens, pages, headings } = output as unknown as About;
-  return { number: row, text: String(input['text']), start, end, tokens, pages, headings };
+  const { start, end, tokens, pages, headings, tableHeader } = output as unknown as About;
+  return { number: row, text: String(input['text']), start, end, tokens, pages, headings, tableHeader };
 }

@@ -1,5 +1,5 @@
 /**
- * The embedded store: two SQLite files that API and workers open at once. `control.db` holds jobs, lanes, pages and
+ * The embedded store: two SQLite files that API and workers open at once. `control.db` holds jobs, lanes, the queue, pages and
  * events; `ledger.db` items, their full text and failed rows. One writer at a time a file, so a worker that writes rows
  * never keeps a status waiting. What a method has acknowledged is on the disk.
  */
@@ -9,6 +9,7 @@ import { documentMethods } from './sqlite/documents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
+import { queueMethods } from './sqlite/queue.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
@@ -35,6 +36,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   const searcher = new Searcher(ledgerFile);
   return {
     ...jobMethods(control),
+    ...queueMethods(control),
     ...pageMethods(control),
     ...uploadMethods(control),
     ...rowMethods(ledger),

@@ -7,7 +7,9 @@ import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
-import type { DocumentFilter, DocumentPatch, DocumentRecord, Passage } from '../contracts/document.ts';
+import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
+import type { JobRef } from '../contracts/messages.ts';
+import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
 
@@ -156,8 +158,10 @@ export interface DocumentStore {
   getDocument(tenant: string, id: string): Promise<DocumentRecord | null>;
   /** Newest first. Rejects with `invalid_cursor`. */
   listDocuments(tenant: string, filter: DocumentFilter, page: ListPage): Promise<Listed<DocumentRecord>>;
-  /** Writes where (attempt, sequence) is not below the record's: a stage tells of itself more than once. False when it is, or there is no record. */
-  advanceDocument(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: DocumentPatch): Promise<boolean>;
+  /** Writes where the writer's mark is not below the record's (`domain/document-record.ts`). False when it is, or there is no record. */
+  advanceDocument(tenant: string, id: string, by: DocumentWriter, patch: DocumentPatch): Promise<boolean>;
+  /** Ready documents that share one of the bands, newest first, at most `limit`. */
+  findSimilar(tenant: string, bands: string[], limit: number): Promise<Pick<DocumentRecord, 'id' | 'similarity' | 'documentKey'>[]>;
   /** Of the tenant's documents, failed ones too. */
   documentUsage(tenant: string): Promise<DocumentUsage>;
   /** Removes passages of every generation, and then the record, in bounded steps; false while there is more to do. */
@@ -215,17 +219,34 @@ export interface Store extends DocumentStore, UploadStore {
   requeueJob(tenant: string, id: string, revision: number, retry: RetryFilter): Promise<JobRecord | null>;
   /** Writes where (attempt, sequence) is above the record's; false when it is not, or there is no record. */
   advanceJob(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: JobPatch): Promise<boolean>;
-  /** Jobs of every tenant that are not ended, or whose deletion was asked for: the reconciler's list. */
-  openJobs(page: ListPage): Promise<Listed<JobRecord>>;
+  /** Jobs of every tenant that are not ended, or whose deletion was asked for: the reconciler's list. `resting` ones wait for their turn
+   *  or another job, and nothing was asked of them; there may be thousands. The rest are `active`. */
+  openJobs(page: ListPage, which?: 'active' | 'resting'): Promise<Listed<JobRecord>>;
   /** Removes the record and all that only the job owns in the store (pages, failed rows, events, idempotency key;
    *  for a source `job:<id>` its items too), in bounded steps; false while there is more to do. */
   removeJob(tenant: string, id: string): Promise<boolean>;
 
   // ── lanes: one job at a time per source and lane ──────────────────────────────────────────────────────────
-  /** Takes the lane for the job, raising its generation; asked again by the same job and attempt, the same generation. */
+  /** Takes the lane for the job, raising its generation; asked again by the same job and attempt, the same
+   *  generation. `leaveQueue` gives it back. */
   acquireLane(lane: LaneRef, job: string, attempt: number): Promise<{ granted: boolean; generation: number; holder: string }>;
-  /** Nothing happens when another job holds it. */
-  releaseLane(lane: LaneRef, job: string): Promise<void>;
+
+  // ── the queue: entries of jobs that wait for a place or have one ─────────────────────────────────────────
+  /** Puts the attempt in, in place of an earlier one. One that is there already is brought up to date: it waits again after a pause
+   *  with the `since` that it had, and what was offered is running. Null: the job has ended, is gone, or is another attempt's. `now` in
+   *  milliseconds, here and below. */
+  enqueue(request: QueueRequest, now: number): Promise<QueueEntry | null>;
+  /** Gives all free places to those whose turn it is, with their lanes; one whose lane is held becomes `blocked` and costs no place.
+   *  Answers who got one: the job that asks as `running`, others as `offered`. Asked by many at once, no limit is exceeded. */
+  admitNext(limits: QueueLimits, now: number, asking?: JobRef): Promise<QueueEntry[]>;
+  /** The job gives its place back and is not considered until it is enqueued again. It keeps its lane. */
+  pauseTurn(at: JobRef & { attempt: number; sequence: number }, now: number): Promise<void>;
+  /** Removes the entry, up to that attempt, and frees the lane that it held. Answers the job that was blocked by it and waits now. */
+  leaveQueue(lane: LaneRef, jobId: string, attempt: number, now: number): Promise<QueueEntry | null>;
+  /** Null: the job is not in the queue. */
+  queueStanding(tenant: string, jobId: string, limits: QueueLimits, now: number): Promise<QueueStanding | null>;
+  /** The entries of every tenant that have a place. Places that a crash left to nobody are given back. */
+  placesTaken(now: number): Promise<QueueEntry[]>;
 
   // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
   readItems(lane: LaneRef, keys: string[]): Promise<Map<string, Item>>;

@@ -14,7 +14,7 @@ import {
   type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter, type SheetJobRecord,
 } from '../contracts/job.ts';
 import {
-  SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
+  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
   type Control, type ControlAnswer, type JobInput, type JobRef,
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
@@ -161,7 +161,7 @@ export function createJobs(store: Store, client: Client): Jobs {
         await somethingToRetry(store, job, filter);
         const queued = await store.requeueJob(tenant, id, job.revision, filter);
         if (!queued) continue;
-        if (queued.kind === 'document') await store.advanceDocument(tenant, queued.request.document, queued, REQUEUED);
+        if (queued.kind === 'document') await store.advanceDocument(tenant, queued.request.document, { attempt: queued.attempt, sequence: 0 }, REQUEUED);
         await store.appendEvent(tenant, id, {
           at: new Date().toISOString(), type: 'retried', dedupe: `retried/${queued.attempt}`, message: `Attempt ${queued.attempt}: ${whatIsRetried(queued, filter)}.`,
         });
@@ -179,7 +179,7 @@ export function createJobs(store: Store, client: Client): Jobs {
         if (value === undefined) continue;
         const told = await tell(before, name, [value]);
         // A workflow that has not started yet takes both from the record.
-        if (told === 'unreachable' && before.state !== 'queued') {
+        if (told === 'unreachable' && !(before.state === 'queued' && before.sequence === 0)) {
           throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, so the job was not changed.', { remedy: 'Try again when it is back; `sheaf system check` tells.' });
         }
         applied &&= told === 'applied';
@@ -239,6 +239,11 @@ export async function deliverWish(client: Client, job: JobRecord): Promise<boole
   return signal(client, client.workflow.getHandle(jobWorkflowId(job.id, job.attempt)), control, []);
 }
 
+/** The queue has news for the job. False: not delivered. */
+export async function tellOfQueue(client: Client, { jobId, attempt }: JobRef & { attempt: number }): Promise<boolean> {
+  return signal(client, client.workflow.getHandle(jobWorkflowId(jobId, attempt)), QUEUE_SIGNAL, []);
+}
+
 async function signal(client: Client, handle: WorkflowHandle, name: string, args: unknown[]): Promise<boolean> {
   try {
     await client.withDeadline(Date.now() + CALL_MS, () => handle.signal(name, ...args));
@@ -282,6 +287,7 @@ function defaultLane({ handler, options }: JobRequest): string {
 
 async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilter): Promise<void> {
   if (job.kind === 'document') {
+    if (job.error?.code === 'malware_found') throw new SheafError('wrong_state', `The document of job ${job.id} holds malware and is not processed again.`, { remedy: 'Delete it.' });
     if (job.state !== 'completed' || filter.reprocess) return;
     throw new SheafError('wrong_state', `Job ${job.id} has made its document: nothing failed.`, { remedy: `POST /api/v1/documents/${job.request.document}/reprocess does it again.` });
   }

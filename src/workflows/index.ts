@@ -1,4 +1,5 @@
 /** The entry of the workflow bundle. */
+export { documentJob } from './document-job.ts';
 export { sheetJob } from './sheet-job.ts';
 export { closeJob } from './close-job.ts';
 export { deleteJob } from './delete-job.ts';

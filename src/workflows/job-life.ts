@@ -11,11 +11,11 @@ import type { ErrorBody } from '../contracts/errors.ts';
 import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts/job.ts';
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
 import {
-  SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES,
+  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES,
   type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type RowActivities,
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
-import { CAPACITY_WAIT_MS, FINISH, LANE_WAIT_MS, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
 
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
   pause: defineUpdate('pause'), resume: defineUpdate('resume'), cancel: defineUpdate('cancel'),
@@ -27,6 +27,7 @@ export const priorityUpdate = defineUpdate<ControlAnswer, [Priority]>(SET_PRIORI
 export const concurrencyUpdate = defineUpdate<ControlAnswer, [number]>(SET_CONCURRENCY);
 export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
 export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
+export const queueSignal = defineSignal(QUEUE_SIGNAL);
 
 /** Wires the job to Temporal's messages, before anything else happens, and runs it to its end. */
 export async function live<Result extends { state: EndedState }>(job: JobLife, run: () => Promise<Result>): Promise<Result> {
@@ -39,6 +40,7 @@ export async function live<Result extends { state: EndedState }>(job: JobLife, r
   setHandler(priorityUpdate, (priority) => job.setPriority(priority), { validator: (priority) => job.maySetPriority(priority) });
   setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
   setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
+  setHandler(queueSignal, () => job.askQueueAgain());
   // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
   const root = CancellationScope.current();
   root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
@@ -59,8 +61,12 @@ export abstract class JobLife {
   protected reason: string | null = null;
   protected wanted: JobLifeState['wanted'] = 'running';
   protected sequence: number;
-  /** The lane's since admission; 0: not admitted. */
+  /** The lane's since admission; 0 before the first. */
   protected generation = 0;
+  /** It has a place among the running jobs. */
+  protected placed = false;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  protected inLineSince: number | null;
   protected priority: Priority;
   protected concurrency: number | null;
   /** Why nothing further starts: the breaker tripped, or a part failed for good. */
@@ -72,7 +78,11 @@ export abstract class JobLife {
   #step: CancellationScope | null = null;
   /** Records being written. */
   #recording = 0;
-  #laneWaitMs: number = LANE_WAIT_MS.first;
+  /** Since the last pause it has been put into the queue. */
+  #queued = false;
+  /** The queue has news, or something that it goes by has changed. */
+  #askQueue = false;
+  #agesAt: number | null = null;
   readonly #input: JobInput;
 
   constructor(input: JobInput, carried: JobLifeState | undefined) {
@@ -80,35 +90,53 @@ export abstract class JobLife {
     this.priority = input.priority;
     this.concurrency = input.concurrency;
     this.sequence = input.sequence;
+    this.inLineSince = input.attempt === 1 ? null : workflowInfo().startTime.getTime();
     if (!carried) return;
     this.state = carried.state;
     this.wanted = carried.wanted;
     this.sequence = carried.sequence;
     this.generation = carried.generation;
+    this.placed = carried.placed;
+    this.#agesAt = carried.agesAt;
   }
 
   /** What a run that continues this one must know of it. */
   protected carried(): JobLifeState {
-    return { state: this.state, wanted: this.wanted, sequence: this.sequence, generation: this.generation };
+    return {
+      state: this.state, wanted: this.wanted, sequence: this.sequence, generation: this.generation, placed: this.placed, agesAt: this.#agesAt,
+    };
   }
 
   // ── the steps that all kinds share ─────────────────────────────────────────────────────────────────────────
 
+  /** The record of a pause gives the place back; after it the job is admitted again, in its turn. */
   protected async pause(): Promise<void> {
-    await this.enter('paused');
+    await this.enter('paused', {}, this.#queued);
+    this.placed = false;
+    this.#queued = false;
     await condition(() => this.wanted !== 'paused');
   }
 
+  /** Waits in the queue without asking again and again: whoever frees a place tells who is next. */
   protected async admit(): Promise<void> {
-    const answer = await this.activities<JobActivities>(RECORD, TASK_QUEUES.jobs).admit(this.ref());
+    this.#askQueue = false;
+    this.#queued = true;
+    const answer = await this.activities<JobActivities>({ ...RECORD, summary: 'admission' }, TASK_QUEUES.jobs).admit({
+      ...this.ref(), sequence: ++this.sequence, priority: this.priority, since: this.inLineSince,
+    });
+    this.#agesAt = answer.agesAt;
+    this.placed = answer.granted;
     if (answer.granted) {
       this.generation = answer.generation;
       return;
     }
-    await this.enter('waiting', { cause: answer.cause, reason: answer.reason });
-    await condition(() => this.wanted !== 'running', this.#laneWaitMs);
-    this.#laneWaitMs = Math.min(this.#laneWaitMs * LANE_WAIT_MS.factor, LANE_WAIT_MS.most);
+    if (this.wanted === 'running') await this.enter(answer.state, { cause: answer.cause, reason: answer.reason });
+    await condition(() => this.wanted !== 'running' || this.#askQueue);
     if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  askQueueAgain(): void {
+    this.#askQueue = true;
   }
 
   protected async waitForCapacity(refused: ErrorBody): Promise<void> {
@@ -187,7 +215,7 @@ export abstract class JobLife {
     } else if (cause instanceof ApplicationFailure) {
       const body = (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
       if (body.code === 'worker_stopped') return; // each of its tries met a worker that was being stopped
-      if (body.code === 'store_unavailable' || body.code === 'blobs_unavailable') this.refused ??= body;
+      if (REFUSALS.includes(body.code)) this.refused ??= body;
       else this.error ??= body;
     } else {
       throw error;
@@ -220,7 +248,7 @@ export abstract class JobLife {
   #answers(control: Control): boolean {
     if (this.#recording > 0) return false;
     if (isEnded(this.state)) return true;
-    if (control === 'resume') return this.state === 'running' || this.state === 'waiting';
+    if (control === 'resume') return this.state === 'running' || this.state === 'waiting' || this.state === 'queued';
     return this.state === CONTROL_MEANS[control];
   }
 
@@ -231,6 +259,7 @@ export abstract class JobLife {
 
   setPriority(priority: Priority): ControlAnswer {
     if (priority in PRIORITY_KEYS) this.priority = priority;
+    this.#askQueue = true;
     return { state: this.state };
   }
 
@@ -246,11 +275,11 @@ export abstract class JobLife {
 
   // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string; reason?: string | null } = {}): Promise<void> {
+  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string; reason?: string | null } = {}, again = false): Promise<void> {
     const cause = why.cause ?? null;
     const reason = why.reason ?? null;
     const until = why.until ?? null;
-    if (state === this.state && cause === this.cause && reason === this.reason && until === this.until) return;
+    if (!again && state === this.state && cause === this.cause && reason === this.reason && until === this.until) return;
     const stateChanged = state !== this.state;
     this.state = state;
     this.cause = cause;
@@ -275,7 +304,8 @@ export abstract class JobLife {
   }
 
   protected activities<A extends object>(options: ActivityOptions, taskQueue: string) {
-    const priority = { priorityKey: PRIORITY_KEYS[this.priority], fairnessKey: this.#input.tenant };
+    const aged = this.priority === 'low' && this.#agesAt !== null && Date.now() >= this.#agesAt;
+    const priority = { priorityKey: PRIORITY_KEYS[aged ? 'normal' : this.priority], fairnessKey: this.#input.tenant };
     return proxyActivities<A>({ ...options, taskQueue, priority });
   }
 }

@@ -49,7 +49,7 @@ class SheetJob extends JobLife {
         return this.#end('failed', this.error);
       } else if (this.refused) {
         await this.waitForCapacity(this.refused);
-      } else if (this.generation === 0) {
+      } else if (!this.placed) {
         await this.admit();
       } else if (!this.#sheet) {
         await this.enter('running');

@@ -5,6 +5,7 @@ import type { StoreAdapter } from './store-adapters.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { processesConformance } from './store-processes.ts';
+import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
 import { uploadsConformance } from './store-uploads.ts';
@@ -31,6 +32,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     });
 
     jobsConformance(() => ({ store, other }));
+    queueConformance(() => ({ store, other }));
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));

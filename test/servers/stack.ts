@@ -84,7 +84,9 @@ export async function startTestStack({ env: more = {}, ground = {} }: TestStackO
   const api = `${url}/api/v1`;
   const env = {
     ...process.env, SHEAF_HOME: home, SHEAF_TEMPORAL_ADDRESS: temporal, SHEAF_API_HOST: '127.0.0.1', SHEAF_API_PORT: String(apiPort),
-    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn', ...more,
+    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn',
+    // Tests that are not about the queue run as many jobs at once as they like.
+    SHEAF_MAX_RUNNING_JOBS: '1000', SHEAF_MAX_RUNNING_JOBS_PER_TENANT: '1000', ...more,
   };
   const sourceOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
   const commands: Record<Part, string[]> = {

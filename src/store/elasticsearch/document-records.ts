@@ -2,6 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import type { DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
+import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
 import { passageLane, passageLanes, passageOf, passagesCommit, passageSource } from '../passages.ts';
 import type { DocumentStore, Store } from '../store.ts';
@@ -22,6 +23,7 @@ interface DocumentSource {
   sha256: string;
   size: number;
   tags: string[];
+  bands: string[];
   record: string;
 }
 
@@ -41,7 +43,7 @@ const MAX_LISTED = 500;
 
 const sourceOf = (document: DocumentRecord): DocumentSource => {
   const { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags } = document;
-  return { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags, record: JSON.stringify(document) };
+  return { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags, bands: document.similarity?.bands ?? [], record: JSON.stringify(document) };
 };
 const recordOf = ({ record }: Pick<DocumentSource, 'record'>): DocumentRecord => JSON.parse(record) as DocumentRecord;
 const bodyOf = (found: DocumentKeySource | null): KeyBody => (found === null ? { versions: 0, published: null } : (JSON.parse(found.body) as KeyBody));
@@ -102,14 +104,18 @@ export function documentMethods(cluster: Cluster, commitRows: Store['commitRows'
       return listed(hits.hits.flatMap(({ _source }) => (_source ? [recordOf(_source)] : [])), limit, (document) => [document.createdAt, document.id]);
     },
 
-    advanceDocument: (tenant, document, at, patch) => documents.change(tenant, id(tenant, document), (found): Decision<DocumentSource, boolean> => {
-      if (found === null) return { answer: false };
-      const record = recordOf(found);
-      const fresh = at.attempt > record.attempt || (at.attempt === record.attempt && at.sequence >= record.sequence);
-      if (!fresh) return { answer: false };
-      const { attempt, sequence } = at;
-      return { write: sourceOf({ ...record, ...patch, attempt, sequence, updatedAt: new Date().toISOString() }), answer: true };
+    advanceDocument: (tenant, document, by, patch) => documents.change(tenant, id(tenant, document), (found): Decision<DocumentSource, boolean> => {
+      const next = found && advanced(recordOf(found), by, patch);
+      return next === null ? { answer: false } : { write: sourceOf(next), answer: true };
     }),
+
+    async findSimilar(tenant, bands, limit) {
+      const { hits } = await cluster.search<DocumentSource>('documents', tenant, {
+        query: { bool: { filter: [...terms({ tenant, state: 'completed' }), { terms: { bands } }] } },
+        sort: [{ createdAt: 'desc' }, { id: 'desc' }], size: limit, _source: ['record'], track_total_hits: false,
+      });
+      return hits.hits.flatMap(({ _source }) => (_source ? [recordOf(_source)] : []));
+    },
 
     async documentUsage(tenant) {
       const { hits, aggregations } = await cluster.search('documents', tenant, {

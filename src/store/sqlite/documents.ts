@@ -1,6 +1,7 @@
 /** Documents in the control file; their passages are items of the ledger file, visible once published. */
 import type { DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
+import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
 import { passageLane, passageLanes, passageOf, passagesCommit, passageSource } from '../passages.ts';
 import type { DocumentStore, DocumentUsage, PassageSet, Store } from '../store.ts';
@@ -37,6 +38,12 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
   const newestOfAll = newest('');
   const newestBySha256 = newest('AND sha256 = :sha256');
   const newestByKey = newest('AND document_key = :documentKey');
+  const removeBands = control.db.prepare<[string, string]>('DELETE FROM document_bands WHERE tenant = ? AND document = ?');
+  const insertBands = control.db.prepare<[string, string, string]>('INSERT OR IGNORE INTO document_bands (tenant, band, document) SELECT ?, value, ? FROM json_each(?)');
+  const selectSimilar = control.db.prepare<[string, string, string, number], string>(`
+    SELECT record FROM documents WHERE tenant = ? AND state = 'completed'
+      AND id IN (SELECT document FROM document_bands WHERE tenant = ? AND band IN (SELECT value FROM json_each(?)))
+    ORDER BY created_at DESC, id DESC LIMIT ?`).pluck();
   const usage = control.db.prepare<[string], DocumentUsage>('SELECT count(*) AS documents, coalesce(sum(size), 0) AS bytes FROM documents WHERE tenant = ?');
   const remove = control.db.prepare<[string, string]>('DELETE FROM documents WHERE tenant = ? AND id = ?');
   const removeKey = control.db.prepare<[string, string]>(`
@@ -101,15 +108,20 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
       return listed(found.map((record) => JSON.parse(record) as DocumentRecord), page.limit, (document) => [document.createdAt, document.id]);
     },
 
-    advanceDocument: (tenant, id, at, patch) => control.write(() => {
+    advanceDocument: (tenant, id, by, patch) => control.write(() => {
       const document = find(tenant, id);
-      const fresh = document !== null && (at.attempt > document.attempt || (at.attempt === document.attempt && at.sequence >= document.sequence));
-      if (fresh) {
-        const { attempt, sequence } = at;
-        update.run(JSON.stringify({ ...document, ...patch, attempt, sequence, updatedAt: new Date().toISOString() } satisfies DocumentRecord), tenant, id);
+      const next = document && advanced(document, by, patch);
+      if (next === null) return false;
+      if (patch.similarity !== undefined) {
+        removeBands.run(tenant, id);
+        insertBands.run(tenant, id, JSON.stringify(patch.similarity?.bands ?? []));
       }
-      return fresh;
+      update.run(JSON.stringify(next), tenant, id);
+      return true;
     }),
+
+    findSimilar: (tenant, bands, limit) => control.read(() =>
+      selectSimilar.all(tenant, tenant, JSON.stringify(bands), limit).map((record) => JSON.parse(record) as DocumentRecord)),
 
     documentUsage: (tenant) => control.read(() => usage.get(tenant)!),
 
@@ -123,6 +135,7 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
       });
       if (!emptied) return false;
       return control.write(() => {
+        removeBands.run(tenant, id);
         remove.run(tenant, id);
         removeKey.run(tenant, document.documentKey);
         return true;

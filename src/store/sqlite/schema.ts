@@ -71,6 +71,32 @@ export const CONTROL_MIGRATIONS = [`
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX events_dedupe ON events (tenant, job, dedupe);
 `, `
+  -- Jobs that wait for a place among the running, or have one.
+  CREATE TABLE queue (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    priority INTEGER NOT NULL,   -- 1 goes first
+    since INTEGER NOT NULL,      -- milliseconds since 1970, UTC
+    state TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
+    PRIMARY KEY (tenant, job)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX queue_waiting ON queue (priority, since, job, tenant) WHERE state = 'waiting';
+  CREATE INDEX queue_blocked ON queue (tenant, source, lane) WHERE state = 'blocked';
+  CREATE INDEX queue_placed ON queue (tenant) WHERE state IN ('offered', 'running');
+
+  -- Open jobs that nothing has to be done about: they wait for their turn, or for another job.
+  ALTER TABLE jobs ADD COLUMN resting INTEGER NOT NULL GENERATED ALWAYS AS
+    (record ->> '$.desired' IS NULL AND record ->> '$.sequence' > 0
+      AND (record ->> '$.state' = 'queued' OR (record ->> '$.state' = 'waiting' AND record ->> '$.cause' IS 'dependency'))) VIRTUAL;
+  CREATE INDEX jobs_active ON jobs (tenant, id) WHERE open = 1 AND resting = 0;
+  CREATE INDEX jobs_resting ON jobs (tenant, id) WHERE open = 1 AND resting = 1;
+`, `
   -- As jobs: the record, and what lists filter by drawn from it.
   CREATE TABLE documents (
     tenant TEXT NOT NULL,
@@ -89,6 +115,14 @@ export const CONTROL_MIGRATIONS = [`
   CREATE INDEX documents_newest ON documents (tenant, created_at, id);
   CREATE INDEX documents_sha256 ON documents (tenant, sha256, created_at, id);
   CREATE INDEX documents_key ON documents (tenant, document_key, created_at, id);
+
+  CREATE TABLE document_bands (
+    tenant TEXT NOT NULL,
+    band TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (tenant, band, document)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX document_bands_document ON document_bands (tenant, document);
 
   -- Versions given so far: the number of a deleted one is never given again.
   CREATE TABLE document_keys (

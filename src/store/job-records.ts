@@ -1,3 +1,4 @@
+/** What the stores do alike with job records. */
 import type { JobRecord } from '../contracts/job.ts';
 import type { JobChange } from './store.ts';
 
@@ -6,3 +7,7 @@ export function changedJob(job: JobRecord, { concurrency, ...change }: JobChange
   if (job.kind === 'document' || concurrency === undefined) return { ...job, ...change };
   return { ...job, ...change, request: { ...job.request, concurrency } };
 }
+
+/** Whether the source is the job's alone, and goes with it: that of an upload, or of a document that is nobody's version. */
+export const ownsSource = (job: JobRecord): boolean =>
+  job.source === `job:${job.id}` || (job.kind === 'document' && job.request.documentKey === job.request.document);
