@@ -5,7 +5,7 @@ import { listUpTo } from './client.ts';
 import { contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { isolate, printable } from './format.ts';
-import { atLeastOne } from './job-create.ts';
+import { atLeastOne, collect } from './job-create.ts';
 import type { Terminal } from './terminal.ts';
 
 /** As the API has it. */
@@ -14,6 +14,7 @@ const MOST_PER_PAGE = 100;
 const LENGTH = 160;
 
 interface SearchOptions {
+  kind?: string;
   source?: string;
   lane?: string;
   job?: string;
@@ -25,15 +26,24 @@ interface SearchOptions {
 }
 
 export function addSearch(program: Command): void {
-  program.command('search <words...>')
+  searching(program.command('search <words...>')
     .description('find rows and passages of documents by their words')
+    .addOption(new Option('--kind <kind>', 'only rows, or only passages').choices(['item', 'passage']))
     .option('--source <id>', 'only rows of this source')
     .option('--lane <name>', 'only rows of this lane')
     .option('--job <id>', 'only rows that this job wrote last')
-    .option('--tag <tag>', 'only rows that a job with this tag wrote last (repeatable: with all of them)', (tag: string, before: string[] = []) => [...before, tag])
-    .addOption(new Option('--state <state>', 'only rows in this state').choices(['done', 'failed']))
-    .option('--since <time>', 'only rows written last on this day or at this time, or later: 2026-11-01, 2026-11-01T10:00:00Z')
-    .option('--until <time>', 'only rows written last before this day or time')
+    .addOption(new Option('--state <state>', 'only rows in this state').choices(['done', 'failed'])));
+}
+
+export function addPassageSearch(doc: Command): void {
+  searching(doc.command('search <words...>').description('find passages of documents by their words'), 'passage');
+}
+
+function searching(command: Command, kind?: 'passage'): void {
+  command
+    .option('--tag <tag>', 'only what a job with this tag wrote last (repeatable: with all of them)', collect)
+    .option('--since <time>', 'only what was written last on this day or at this time, or later: 2026-11-01, 2026-11-01T10:00:00Z')
+    .option('--until <time>', 'only what was written last before this day or time')
     .option('--limit <n>', 'at most so many', atLeastOne, 20)
     .addHelpText('after', '\nAll words must occur, none with a minus before it. Words in quotes must stand in this order; keep the quotes from the shell:\n  sheaf search refund -october \'"card declined"\'')
     // `-october` is a word to leave out.
@@ -42,7 +52,7 @@ export function addSearch(program: Command): void {
       const unknown = words.find((word) => /^--\w/.test(word));
       if (unknown !== undefined) throw wrongUsage(`There is no option ${unknown}.`, '--help shows those that there are.');
       const { client, terminal, signal } = contextOf(command);
-      const hits = await listUpTo<HitAnswer>(client, '/search', limit, { query: { q: words.join(' '), ...query }, signal }, MOST_PER_PAGE);
+      const hits = await listUpTo<HitAnswer>(client, '/search', limit, { query: { q: words.join(' '), ...(kind !== undefined && { kind }), ...query }, signal }, MOST_PER_PAGE);
       if (terminal.json) return terminal.printJson(hits);
       if (hits.items.length === 0) return terminal.note('Nothing found.');
       for (const hit of hits.items) {

@@ -243,6 +243,7 @@ export const searchQuery = z.strictObject({
     description: 'All of these words, `"these in this order"`, not `-this`; at most 500 characters and 32 words. Case, accents and vowel points do not matter; '
       + 'Hebrew words are found with and without prefixes, Chinese, Japanese, Korean and Thai by any part',
   }),
+  kind: z.enum(['item', 'passage']).exactOptional().meta({ description: 'Only rows, or only passages of documents' }),
   source: z.string().min(1).max(500).exactOptional(),
   lane: z.string().min(1).max(128).exactOptional(),
   job: z.string().regex(ID_PATTERN).exactOptional().meta({ description: 'Rows that this job wrote last; those that it found unchanged are not among them' }),

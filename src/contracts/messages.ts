@@ -260,6 +260,6 @@ export interface MaintenanceActivities {
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
   stopJob(input: JobRef): Promise<void>;
   removeJob(input: JobRef): Promise<void>;
-  /** Aborts uploads in parts that began more than a day ago; answers how many. */
-  sweepUploads(): Promise<{ aborted: number }>;
+  /** Removes uploads that have expired, and parts of no upload that are two days old; answers how many. */
+  sweepUploads(): Promise<{ expired: number; aborted: number }>;
 }

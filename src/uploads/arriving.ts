@@ -29,6 +29,8 @@ export class Arriving extends Transform {
     this.#expected = expected;
     this.#hash = createHash(expected.algorithm);
     this.#head = expected.look === undefined ? null : [];
+    // It may fail before anybody reads it, who is then told.
+    this.on('error', () => {});
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {

@@ -86,8 +86,17 @@ export function newUpload(given: Pick<UploadRecord, 'tenant' | 'owner' | 'reques
   };
 }
 
-/** Refuses what is no document by its first bytes, before any of them is kept. */
-export const firstLook = (name: string): NonNullable<Expected['look']> => ({ bytes: HEAD_BYTES, at: (head) => void detectType(head, name) });
+/** Refuses what is no document by its first bytes, before any of them is kept. What else is wrong with it, its job will say. */
+export const firstLook = (name: string): NonNullable<Expected['look']> => ({
+  bytes: HEAD_BYTES,
+  at(head) {
+    try {
+      detectType(head, name);
+    } catch (error) {
+      if (error instanceof SheafError && error.code === 'unsupported_type') throw error;
+    }
+  },
+});
 
 /** Rejects with `quota_exceeded`. Files that arrive at the same moment may exceed the quota together. */
 export async function checkQuota({ store, limits: { quotaBytes } }: UploadDeps, tenant: string, size: number): Promise<void> {

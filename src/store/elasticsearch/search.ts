@@ -22,9 +22,11 @@ const clause = (alternatives: SearchClause): estypes.QueryDslQueryContainer => {
   return phrases.length === 1 ? phrases[0]! : { bool: { should: phrases, minimum_should_match: 1 } };
 };
 
-function filters(tenant: string, { source, lane, job, tags, state, since, until }: SearchFilter): estypes.QueryDslQueryContainer[] {
+function filters(tenant: string, { kind, source, lane, job, tags, state, since, until }: SearchFilter): estypes.QueryDslQueryContainer[] {
   const terms: estypes.QueryDslQueryContainer[] = [{ term: { tenant } }];
   for (const [field, value] of Object.entries({ source, lane, job, state })) if (value !== undefined) terms.push({ term: { [field]: value } });
+  const passages: estypes.QueryDslQueryContainer = { prefix: { source: PASSAGE_SOURCES } };
+  if (kind !== undefined) terms.push(kind === 'passage' ? passages : { bool: { must_not: passages } });
   for (const tag of tags ?? []) terms.push({ term: { tags: tag } });
   if (since !== undefined) terms.push({ range: { updatedAt: { gte: Date.parse(since) } } });
   if (until !== undefined) terms.push({ range: { updatedAt: { lt: Date.parse(until) } } });

@@ -60,6 +60,7 @@ const VISIBLE = `AND (lanes.source NOT GLOB '${PASSAGE_SOURCES}*' OR EXISTS (
 const MATCHES = `
   FROM item_text JOIN items ON items.id = item_text.rowid JOIN lanes ON lanes.id = items.lane
   WHERE item_text MATCH :match AND lanes.tenant = :tenant ${VISIBLE}
+    AND (:kind IS NULL OR (lanes.source GLOB '${PASSAGE_SOURCES}*') = (:kind = 'passage'))
     AND (:source IS NULL OR lanes.source = :source) AND (:lane IS NULL OR lanes.lane = :lane)
     AND (:job IS NULL OR items.job = :job) AND (:state IS NULL OR items.state = :state)
     AND (:since IS NULL OR items.updated_at >= :since) AND (:until IS NULL OR items.updated_at < :until)
@@ -80,7 +81,7 @@ const selectNewest = db.prepare<[Bound], HitRow>(`
 function search({ tenant, terms, filter, page }: SearchRequest): Listed<SearchHit> {
   const cursor = readCursor<SearchCursor>(page.cursor, searchCursor);
   const bound: Bound = {
-    match: matchExpression(terms), tenant, source: filter.source ?? null, lane: filter.lane ?? null, job: filter.job ?? null, state: filter.state ?? null,
+    match: matchExpression(terms), tenant, kind: filter.kind ?? null, source: filter.source ?? null, lane: filter.lane ?? null, job: filter.job ?? null, state: filter.state ?? null,
     tags: filter.tags === undefined ? null : JSON.stringify(filter.tags),
     since: filter.since === undefined ? null : Date.parse(filter.since), until: filter.until === undefined ? null : Date.parse(filter.until),
     limit: page.limit + 1,
