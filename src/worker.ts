@@ -54,15 +54,16 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
   maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE, defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
   shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
 };
+const workflowBundle = { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) };
 const workers = await Promise.all([
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
+    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
+    ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle, maxCachedWorkflows: MAINTENANCE_SLOTS, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
 const scheduling = keepSchedules({ client: container.temporal, log });

@@ -280,3 +280,39 @@ export const processingMetricsAnswer = z
     sampled: z.boolean().meta({ description: 'There were more documents than are counted: the newest were' }),
   })
   .meta({ id: 'ProcessingMetrics' });
+
+const bulkFilter = {
+  state: z.array(z.enum(JOB_STATES)).min(1).exactOptional(),
+  type: z.string().min(1).max(20).exactOptional(),
+  tag: z.string().min(1).max(64).exactOptional(),
+  owner: z.string().min(1).max(63).exactOptional(),
+};
+const dryRun = z.boolean().default(false).meta({ description: 'Only count what would be done' });
+
+export const cleanupBody = z.strictObject({
+  ...bulkFilter,
+  older_than_days: z.number().min(0).max(36_500).meta({ description: 'Accepted longer ago than this' }),
+  dry_run: dryRun,
+});
+
+export const reprocessAllBody = z.strictObject({
+  ...bulkFilter,
+  document_key: documentKey.exactOptional(),
+  from: z.enum(REPROCESS_STAGES).exactOptional().meta({ description: 'Default: the stage that each stopped at' }),
+  options: processingOptions.exactOptional().meta({ description: 'In place of those before' }),
+  dry_run: dryRun,
+});
+
+export const bulkStartedAnswer = z.strictObject({ id: z.string(), links: z.strictObject({ report: z.string() }) });
+
+export const bulkAnswer = z
+  .strictObject({
+    id: z.string(),
+    found: count.meta({ description: 'Documents that the filter has found so far' }),
+    taken: count.meta({ description: 'Those that it was done to, or would be' }),
+    bytes: count.meta({ description: "Of the taken ones' files" }),
+    refused: z.record(z.string(), count).meta({ description: 'Those that were in no state for it, by code' }),
+    document_ids: z.array(z.string()).meta({ description: 'The first 100 of the taken ones' }),
+    done: z.boolean(),
+  })
+  .meta({ id: 'BulkReport' });

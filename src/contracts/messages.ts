@@ -1,5 +1,6 @@
 /** Names and shapes of everything that passes through Temporal. Types only, so that workflows may import it. */
 import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
+import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 
 export const TASK_QUEUES = {
@@ -9,7 +10,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', documentJob: 'documentJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', documentJob: 'documentJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', cleanupOldDocuments: 'cleanup_old_documents', reprocessDocuments: 'reprocess_documents' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -213,7 +214,49 @@ export interface DocumentActivities {
   /** Takes the document through the stages that have no result yet, one after the other. */
   processDocument(input: ProcessDocumentInput): Promise<ProcessDocumentAnswer>;
 }
+/** What is done to all documents of a tenant that a filter finds. */
+export interface BulkInput {
+  tenant: string;
+  /** `since` and `before` are fixed when it is asked for, so that documents that come later are not among them. */
+  filter: DocumentFilter;
+  /** Only counts. */
+  dryRun: boolean;
+  /** Null: they are deleted. */
+  reprocess: Reprocess | null;
+  /** Only in the input of a run that continues another. */
+  carried?: { cursor: string | null; report: BulkReport };
+}
+
+export interface BulkReport {
+  /** Documents looked at, and those that the action was taken for (or would be). */
+  found: number;
+  taken: number;
+  /** Of the taken ones' files. */
+  bytes: number;
+  /** Taken for none, by the error's code. */
+  refused: { [code: string]: number };
+  /** Ids of the first of the taken ones. */
+  documents: string[];
+  done: boolean;
+}
+
+export interface BulkPageInput {
+  tenant: string;
+  filter: DocumentFilter;
+  dryRun: boolean;
+  reprocess: Reprocess | null;
+  cursor: string | null;
+}
+
+export interface BulkPageAnswer {
+  report: Omit<BulkReport, 'done'>;
+  /** Null: that was the last page. */
+  cursor: string | null;
+}
+
 export interface MaintenanceActivities {
+  /** Takes a page of documents; may be repeated. */
+  bulkPage(input: BulkPageInput): Promise<BulkPageAnswer>;
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
   stopJob(input: JobRef): Promise<void>;
   removeJob(input: JobRef): Promise<void>;

@@ -2,6 +2,7 @@
  * The store of a team: indices of one Elasticsearch cluster that any number of API and worker processes share. What
  * decides is read by id, at once; what is listed or searched is refreshed by the reader, so writers pay for no refresh.
  */
+import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../contracts/errors.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
@@ -41,6 +42,14 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),
+
+    async tenants() {
+      const found = await Promise.all((['jobs', 'documents'] as const).map(async (kind) => {
+        const { aggregations } = await cluster.search(kind, null, { size: 0, track_total_hits: false, aggregations: { tenants: { terms: { field: 'tenant', size: 10_000 } } } });
+        return (aggregations?.['tenants'] as estypes.AggregationsStringTermsAggregate | undefined)?.buckets as estypes.AggregationsStringTermsBucket[] | undefined ?? [];
+      }));
+      return [...new Set(found.flat().map(({ key }) => String(key)))].toSorted();
+    },
 
     async check() {
       // A write to one index says nothing of the others, which a cluster that has just started brings back one by one.

@@ -8,6 +8,5 @@ export function changedJob(job: JobRecord, { concurrency, ...change }: JobChange
   return { ...job, ...change, request: { ...job.request, concurrency } };
 }
 
-/** Whether the source is the job's alone, and goes with it: that of an upload, or of a document that is nobody's version. */
-export const ownsSource = (job: JobRecord): boolean =>
-  job.source === `job:${job.id}` || (job.kind === 'document' && job.request.documentKey === job.request.document);
+/** Whether the source is the job's alone, as that of an uploaded sheet, and goes with it. */
+export const ownsSource = ({ id, source }: Pick<JobRecord, 'id' | 'source'>): boolean => source === `job:${id}`;

@@ -15,6 +15,12 @@ export const passageSource = (documentKey: string): string => `${PASSAGE_SOURCES
 export const passageLane = ({ document, generation }: Pick<PassageSet, 'document' | 'generation'>): string => `${passageLanes(document)}${generation}`;
 export const passageLanes = (document: string): string => `${document}/`;
 
+/** The document and generation that a lane is of. */
+export function setOfLane(lane: string): { document: string; generation: number } {
+  const [document = '', generation = ''] = lane.split('/');
+  return { document, generation: Number(generation) };
+}
+
 /** All of a passage but its text, and what a hit shows of its document. */
 type About = Omit<Passage, 'number' | 'text'> & Pick<PassagesWrite, 'fileName' | 'title'>;
 

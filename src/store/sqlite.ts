@@ -34,6 +34,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   }
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   const searcher = new Searcher(ledgerFile);
+  const tenants = control.db.prepare<[], string>('SELECT tenant FROM jobs UNION SELECT tenant FROM documents ORDER BY tenant').pluck();
   return {
     ...jobMethods(control),
     ...queueMethods(control),
@@ -44,6 +45,8 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,
+
+    tenants: () => control.read(() => tenants.all()),
 
     check: async () => {
       await control.check();

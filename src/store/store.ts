@@ -116,6 +116,14 @@ export interface PassagesWrite {
   passages: (Passage & { words: string })[];
 }
 
+export interface StoredPassages {
+  documentKey: string;
+  document: string;
+  generation: number;
+  passages: number;
+  published: boolean;
+}
+
 export interface DocumentUsage {
   documents: number;
   bytes: number;
@@ -177,6 +185,8 @@ export interface DocumentStore {
   listPassages(tenant: string, document: string, page: ListPage): Promise<Listed<Passage>>;
   /** Removes the passages of the key's sets that are neither published nor `keep`, in bounded steps; false while there is more to do. */
   removeStalePassages(tenant: string, documentKey: string, keep: PassageSet | null): Promise<boolean>;
+  /** What passages there are, published or not: for whoever checks that records and passages agree. At most 10,000 sets. */
+  listPassageSets(tenant: string): Promise<StoredPassages[]>;
 }
 
 /** Documents that arrive in parts; part of every store. */
@@ -275,6 +285,9 @@ export interface Store extends DocumentStore, UploadStore {
   /** `dedupe` makes a repeated append harmless. Keeps the newest 1,000 of a job. */
   appendEvent(tenant: string, job: string, event: Omit<JobEvent, 'seq'> & { dedupe: string }): Promise<void>;
   listEvents(tenant: string, job: string, page: ListPage): Promise<Listed<JobEvent>>;
+
+  /** All that have a job or a document, in the order of their names. */
+  tenants(): Promise<string[]>;
 
   // ── the store itself ──────────────────────────────────────────────────────────────────────────────────────
   /** Resolves when the store can be read and written. */

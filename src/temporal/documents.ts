@@ -1,14 +1,16 @@
 /** What can be done to documents: the blobs and the store's records first, then the workflow. The API calls this. */
-import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ulid } from 'ulid';
 import { blobKeys } from '../blobs/keys.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { DocumentOptions, DocumentRecord, Reprocess } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { DocumentJobRecord, Priority } from '../contracts/job.ts';
+import { STATUS_QUERY, TASK_QUEUES, WORKFLOWS, type BulkInput, type BulkReport } from '../contracts/messages.ts';
 import { documentOf } from '../domain/document-record.ts';
 import type { Store } from '../store/store.ts';
-import { startSoon, type Idempotency, type Jobs } from './jobs.ts';
+import { isUnavailable, startSoon, type Idempotency, type Jobs } from './jobs.ts';
+import { bulkWorkflowId } from './workflow-ids.ts';
 
 /** A document and its job have the same name but for what it begins with. An upload reserves both before its first byte. */
 export interface DocumentIds {
@@ -51,12 +53,19 @@ export interface Documents {
   /** Does an ended document again from a stage on, as a new attempt of its job. Rejects with `document_not_found`, `wrong_state`
    *  (not ended, or what the stage needs is not there). */
   reprocess(tenant: string, id: string, asked: Reprocess & { password: string | null }): Promise<DocumentRecord>;
+  /** Does something to all documents that a filter finds, durably: deletes them, or does them again. Answers the id to ask for its
+   *  report. Rejects with `temporal_unavailable`: nothing was begun. */
+  bulk(tenant: string, asked: Omit<BulkInput, 'tenant' | 'carried'>): Promise<string>;
+  /** Null: there is none of the tenant's with this id, or it ended longer ago than Temporal remembers. */
+  bulkReport(tenant: string, id: string): Promise<BulkReport | null>;
   /** Cancels its job, then removes the document everywhere, durably; the record answers until it is gone. Rejects with `document_not_found`. */
   remove(tenant: string, id: string): Promise<DocumentRecord>;
 }
 
 /** A stage of a document is let finish that long after a pause or cancel. */
 const DRAIN_SECONDS = 30;
+/** What Temporal may take to answer. */
+const CALL_MS = 5_000;
 
 export function createDocuments(deps: { store: Store; blobs: Blobs; client: Client; jobs: Jobs }): Documents {
   const { store, blobs, client, jobs } = deps;
@@ -105,12 +114,39 @@ export function createDocuments(deps: { store: Store; blobs: Blobs; client: Clie
       return get(tenant, id);
     },
 
+    async bulk(tenant, asked) {
+      const id = `bulk_${ulid().toLowerCase()}`;
+      await unlessAway(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(asked.reprocess === null ? WORKFLOWS.cleanupOldDocuments : WORKFLOWS.reprocessDocuments, {
+        workflowId: bulkWorkflowId(tenant, id), taskQueue: TASK_QUEUES.maintenance, args: [{ tenant, ...asked } satisfies BulkInput],
+        staticSummary: `${asked.reprocess === null ? 'delete' : 'do again'}${asked.dryRun ? ' (only counted)' : ''}`,
+      })));
+      return id;
+    },
+
+    async bulkReport(tenant, id) {
+      try {
+        return await unlessAway(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.getHandle(bulkWorkflowId(tenant, id)).query<BulkReport, []>(STATUS_QUERY)));
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return null;
+        throw error;
+      }
+    },
+
     async remove(tenant, id) {
       const document = await get(tenant, id);
       await jobs.remove(tenant, document.job);
       return document;
     },
   };
+}
+
+async function unlessAway<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+    throw new SheafError('temporal_unavailable', 'Temporal cannot be reached.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
+  }
 }
 
 const missing = (id: string, from: string, before: string): SheafError =>

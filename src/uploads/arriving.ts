@@ -27,6 +27,8 @@ export class Arriving extends Transform {
   constructor(expected: Expected) {
     super();
     this.#expected = expected;
+    // A short file is refused before anybody reads: that must not end the process. Whoever reads later is told all the same.
+    this.on('error', () => {});
     this.#hash = createHash(expected.algorithm);
     this.#head = expected.look === undefined ? null : [];
     // It may fail before anybody reads it, who is then told.

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
+import { documentsConformance } from './store-documents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { processesConformance } from './store-processes.ts';
@@ -37,6 +38,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));
+    documentsConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });
 }

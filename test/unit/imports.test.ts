@@ -25,9 +25,10 @@ const ROOMS: Record<string, string[]> = {
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
+  integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
-  cli: ['contracts', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis'],
+  cli: ['contracts', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
   config: [],
   log: ['config'],
 };

@@ -146,7 +146,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.jobs } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents } }),
-        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.maintenance } }),
       ]);
       const running = Promise.all(workers.map((worker) => worker.run()));
       stopWorkers = async () => {

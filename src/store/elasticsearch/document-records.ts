@@ -4,7 +4,7 @@ import type { DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
-import { passageLane, passageLanes, passageOf, passagesCommit, passageSource } from '../passages.ts';
+import { PASSAGE_SOURCES, passageLane, passageLanes, passageOf, passagesCommit, passageSource, setOfLane } from '../passages.ts';
 import type { DocumentStore, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
@@ -40,6 +40,7 @@ interface KeyBody {
 
 /** Documents in one answer of a list; passages in one. */
 const MAX_LISTED = 500;
+const MAX_SETS = 10_000;
 
 const sourceOf = (document: DocumentRecord): DocumentSource => {
   const { tenant, id, createdAt, state, type, owner, documentKey, sha256, size, tags } = document;
@@ -135,7 +136,8 @@ export function documentMethods(cluster: Cluster, commitRows: Store['commitRows'
       // A key that is nobody's any more goes too; where somebody has just taken it, it has the next version.
       const others = await cluster.search('documents', tenant, { query: { bool: { filter: terms({ tenant, documentKey: record.documentKey }) } }, size: 1, _source: false, track_total_hits: false });
       if (others.hits.hits.length === 0) {
-        await keys.change(tenant, keyId(tenant, source), (found) => (bodyOf(found).versions <= record.version ? { write: null, answer: undefined } : { answer: undefined }));
+        const gone = await keys.change(tenant, keyId(tenant, source), (found) => (bodyOf(found).versions <= record.version ? { write: null, answer: true } : { answer: false }));
+        if (gone) await removeMatching(cluster, 'lanes', tenant, { filter: terms({ tenant, source }) });
       }
       return true;
     },
@@ -166,6 +168,19 @@ export function documentMethods(cluster: Cluster, commitRows: Store['commitRows'
       });
       const passages = hits.hits.flatMap(({ _source }) => (_source ? [passageOf({ ...itemOf(_source), input: JSON.parse(_source.input) as { text: string } })] : []));
       return listed(passages, limit, ({ number }) => [number]);
+    },
+
+    async listPassageSets(tenant) {
+      const { aggregations } = await cluster.search('items', tenant, {
+        query: { bool: { filter: [...terms({ tenant }), { prefix: { source: PASSAGE_SOURCES } }] } }, size: 0, track_total_hits: false,
+        aggregations: { sets: { composite: { size: MAX_SETS, sources: [{ source: { terms: { field: 'source' } } }, { lane: { terms: { field: 'lane' } } }] } } },
+      });
+      const sets = aggregations?.['sets'] as estypes.AggregationsCompositeAggregate | undefined;
+      const buckets = (sets?.buckets as estypes.AggregationsCompositeBucket[] | undefined ?? []).map(({ key, doc_count }) =>
+        ({ source: String(key['source']), lane: String(key['lane']), passages: doc_count }));
+      const published = await publishedLanes(keys, tenant, [...new Set(buckets.map(({ source }) => source))]);
+      return buckets.map(({ source, lane, passages }) =>
+        ({ documentKey: source.slice(PASSAGE_SOURCES.length), ...setOfLane(lane), passages, published: published.get(source) === lane }));
     },
 
     async removeStalePassages(tenant, documentKey, keep) {

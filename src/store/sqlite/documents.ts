@@ -3,7 +3,7 @@ import type { DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
-import { passageLane, passageLanes, passageOf, passagesCommit, passageSource } from '../passages.ts';
+import { PASSAGE_SOURCES, passageLane, passageLanes, passageOf, passagesCommit, passageSource, setOfLane } from '../passages.ts';
 import type { DocumentStore, DocumentUsage, PassageSet, Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 import { ITEM_COLUMNS, type ItemRow, toItem } from './rows.ts';
@@ -50,6 +50,8 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
     DELETE FROM document_keys WHERE tenant = ? AND document_key = ?
       AND NOT EXISTS (SELECT 1 FROM documents WHERE documents.tenant = document_keys.tenant AND documents.document_key = document_keys.document_key)`);
 
+  const removeLane = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
+
   const selectPublished = ledger.db.prepare<[string, string], PublishedRow>('SELECT lane, version, generation FROM published WHERE tenant = ? AND source = ?');
   const publish = ledger.db.prepare<[string, string, string, string, number, number]>(`
     INSERT INTO published (tenant, source, lane, document, version, generation) VALUES (?, ?, ?, ?, ?, ?)
@@ -59,6 +61,11 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
     SELECT ${ITEM_COLUMNS}, items.input FROM lanes JOIN items ON items.lane = lanes.id
     WHERE lanes.tenant = ? AND lanes.source = ? AND lanes.lane = ? AND items.row > ? ORDER BY items.row LIMIT ?`);
   const selectLanes = ledger.db.prepare<[string, string], { id: number; lane: string }>('SELECT id, lane FROM lanes WHERE tenant = ? AND source = ?');
+  const countSets = ledger.db.prepare<[string], { source: string; lane: string; passages: number; published: number }>(`
+    SELECT lanes.source, lanes.lane, count(items.id) AS passages, published.lane IS NOT NULL AS published
+    FROM lanes LEFT JOIN items ON items.lane = lanes.id
+      LEFT JOIN published ON published.tenant = lanes.tenant AND published.source = lanes.source AND published.lane = lanes.lane
+    WHERE lanes.tenant = ? AND lanes.source GLOB '${PASSAGE_SOURCES}*' GROUP BY lanes.id ORDER BY lanes.source, lanes.lane LIMIT 10000`);
   const selectItems = ledger.db.prepare<[number, number], number>('SELECT id FROM items WHERE lane = ? LIMIT ?').pluck();
   const deleteItem = ledger.db.prepare<[number]>('DELETE FROM items WHERE id = ?');
   const deleteText = ledger.db.prepare<[number]>('DELETE FROM item_text WHERE rowid = ?');
@@ -137,7 +144,7 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
       return control.write(() => {
         removeBands.run(tenant, id);
         remove.run(tenant, id);
-        removeKey.run(tenant, document.documentKey);
+        if (removeKey.run(tenant, document.documentKey).changes > 0) removeLane.run(tenant, source);
         return true;
       });
     },
@@ -168,6 +175,9 @@ export function documentMethods(control: SqliteFile, ledger: SqliteFile, commitR
       const passages = found.map(({ input, ...row }) => passageOf({ ...toItem(row), input: JSON.parse(input) as { text: string } }));
       return listed(passages, page.limit, ({ number }) => [number]);
     },
+
+    listPassageSets: (tenant) => ledger.read(() => countSets.all(tenant).map(({ source, lane, passages, published }) =>
+      ({ documentKey: source.slice(PASSAGE_SOURCES.length), ...setOfLane(lane), passages, published: published === 1 }))),
 
     removeStalePassages: (tenant, documentKey, keep) => ledger.write(() => {
       const source = passageSource(documentKey);
