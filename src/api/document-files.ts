@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { createZstdDecompress } from 'node:zlib';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Blobs } from '../blobs/blobs.ts';
+import type { PassageAnswer } from '../contracts/document-api.ts';
 import type { DocumentRecord, Passage } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { documentAnswerOf } from './document-answer.ts';
@@ -30,14 +31,14 @@ export async function* documentText(blobs: Blobs, document: DocumentRecord): Asy
 }
 
 /** By number, after the given one. */
-export async function* passagesOf(blobs: Blobs, document: DocumentRecord, after = 0): AsyncGenerator<Passage> {
+export async function* passagesOf(blobs: Blobs, document: DocumentRecord, after = 0): AsyncGenerator<PassageAnswer> {
   const text = await unpacked(blobs, keyOf(document, 'chunks'));
   try {
     // Not readline's events: it would read on while nobody takes.
     for await (const line of createInterface({ input: text, crlfDelay: Infinity })) {
       if (line === '') continue;
-      const passage = JSON.parse(line) as Passage;
-      if (passage.number > after) yield passage;
+      const { tableHeader, ...passage } = JSON.parse(line) as Passage;
+      if (passage.number > after) yield { ...passage, table_header: tableHeader };
     }
   } finally {
     text.destroy();

@@ -254,6 +254,7 @@ export const passageAnswer = z
     tokens: count,
     pages: z.array(z.int()).length(2).nullable().meta({ description: 'First and last; null where the format has none' }),
     headings: z.array(z.string()).meta({ description: 'Above it, outermost first' }),
+    table_header: z.string().nullable().meta({ description: 'Of the table whose rows it begins with, where its own text lacks it' }),
   })
   .meta({ id: 'Passage' });
 export type PassageAnswer = z.infer<typeof passageAnswer>;

@@ -31,8 +31,6 @@ export class Arriving extends Transform {
     this.on('error', () => {});
     this.#hash = createHash(expected.algorithm);
     this.#head = expected.look === undefined ? null : [];
-    // It may fail before anybody reads it, who is then told.
-    this.on('error', () => {});
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {

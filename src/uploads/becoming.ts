@@ -14,7 +14,8 @@ export async function becomeDocument(deps: UploadDeps, { upload, size, sha256 }:
   const { tenant, owner, document: id, job, blob, request: { force, ...request } } = upload;
   const begunBefore = (await store.getJob(tenant, job)) !== null;
   const same = force || begunBefore || idempotency !== undefined ? null : await sameBytes(deps, tenant, sha256);
-  if (same !== null) return { document: same, created: false, queued: true };
+  // Its own, where another process has just made it.
+  if (same !== null) return { document: same, created: same.id === id, queued: true };
   // Of uploads of the same bytes at once, the first to claim them makes the document. No client's key has a space.
   const claim = idempotency ?? (force ? undefined : { key: `bytes ${sha256}`, requestHash: sha256 });
   try {

@@ -17,7 +17,7 @@ describe.skipIf(server === null)('an upload of a document, into S3', () => {
     const place = { endpoint, region, bucket, prefix: randomUUID() };
     const [blobs, otherBlobs] = await Promise.all([openS3Blobs(place), openS3Blobs(place)]);
     api = await startApi(({ config }) => ({ blobs, config: { ...config, SHEAF_UPLOAD_CHUNK_BYTES: CHUNK } }));
-    other = await startApi(({ config }) => ({ store: api.store, blobs: otherBlobs, jobs: api.jobs, config: { ...config, SHEAF_UPLOAD_CHUNK_BYTES: CHUNK } }));
+    other = await startApi(({ config }) => ({ store: api.store, blobs: otherBlobs, config: { ...config, SHEAF_UPLOAD_CHUNK_BYTES: CHUNK } }));
   });
   afterAll(async () => {
     await other?.close();

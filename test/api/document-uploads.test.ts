@@ -7,7 +7,7 @@ let api: Api;
 let other: Api;
 beforeAll(async () => {
   api = await startApi(({ config }) => ({ config: { ...config, SHEAF_UPLOAD_CHUNK_BYTES: CHUNK } }));
-  other = await startApi(({ config }) => ({ store: api.store, blobs: api.blobs, jobs: api.jobs, config: { ...config, SHEAF_UPLOAD_CHUNK_BYTES: CHUNK } }));
+  other = await startApi(({ config }) => ({ store: api.store, blobs: api.blobs, config: { ...config, SHEAF_UPLOAD_CHUNK_BYTES: CHUNK } }));
 });
 afterAll(async () => {
   await other.close();

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { API_PREFIX, idParams, listOf, listQuery } from '../../contracts/api.ts';
 import { documentAnswer, documentQuery, documentStatusAnswer, passageAnswer, processingMetricsAnswer, reprocessBody } from '../../contracts/document-api.ts';
-import type { DocumentStatusAnswer } from '../../contracts/document-api.ts';
-import type { DocumentFilter, DocumentRecord, Passage } from '../../contracts/document.ts';
+import type { DocumentStatusAnswer, PassageAnswer } from '../../contracts/document-api.ts';
+import type { DocumentFilter, DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { ENDED_STATES, JOB_STATES, type JobState } from '../../contracts/job.ts';
 import { listed, numberCursor, readCursor } from '../../store/cursor.ts';
@@ -103,7 +103,7 @@ const chunks = endpoint({
     return 'sent';
   }
   const [after] = readCursor(cursor, numberCursor) ?? [0];
-  const found: Passage[] = [];
+  const found: PassageAnswer[] = [];
   for await (const passage of passagesOf(blobs, document, after)) if (found.push(passage) > limit) break;
   return reply(200, listed(found, limit, ({ number }) => [number]));
 });
