@@ -14,6 +14,8 @@ import { largeFile } from './large-file.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
+import { queue } from './queue.ts';
+import { queuedJobs } from './queued-jobs.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -21,6 +23,8 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'unchanged-rows': unchangedRows,
   'large-file': largeFile,
   latency,
+  queue,
+  'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,
 };
 

@@ -10,6 +10,7 @@ import { startStack } from '../src/embedded/stack.ts';
 export interface BenchStack {
   client: Client;
   temporal: string;
+  workerPid: number | undefined;
   /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
   run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
   /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
@@ -28,7 +29,7 @@ export async function benchStack(folder: string, name: string, inputs: string, m
   const worker = readStackFile(home)?.children['worker']?.pid;
   const proc = (file: string): string => `/proc/${worker}/${file}`;
   return {
-    client, temporal: stack.temporal,
+    client, temporal: stack.temporal, workerPid: worker,
     async run(body) {
       const startedAt = performance.now();
       let job = await client.call<JobAnswer>('POST', '/jobs', { body });

@@ -84,7 +84,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(): Promise<void>;
+  close(more?: { keepEnv?: boolean }): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -115,15 +115,16 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, realReader }
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
-  const queue = createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
+  const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
+  const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const reader = plainReader();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const activities = createActivities({
-    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
+    store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     documents: { reader: realReader ?? reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
-  }, env.client, queue);
+  }, env.client, queueOf(activitiesStore));
   const documents = createDocuments({ store, blobs, client: env.client, jobs });
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
@@ -162,7 +163,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, realReader }
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, queue, log });
+      const reconciler = startReconciler({ store, client: env.client, queue: queueOf(store), log });
       try {
         return await work();
       } finally {
@@ -245,12 +246,12 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, realReader }
       }
     },
 
-    async close() {
+    async close({ keepEnv = false } = {}) {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
       await gate.close();
-      await env.teardown();
+      if (!keepEnv) await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },
