@@ -107,16 +107,20 @@ class DocumentRun {
   async #run(stage: WorkingStage, next: DocumentStage): Promise<void> {
     const startedAt = performance.now();
     const left = this.#deps.documents.limitMs - this.document.workedMs;
-    const limit = AbortSignal.timeout(Math.max(1, left));
-    const signal = AbortSignal.any([this.#stop, limit]);
+    // Not AbortSignal.timeout: thousands of documents an hour would each leave a timer behind.
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(new Error('The document took too long.')), Math.max(1, left));
+    const signal = AbortSignal.any([this.#stop, limit.signal]);
     const worked = (): number => this.document.workedMs + Math.round(performance.now() - startedAt);
     let made: DocumentPatch;
     try {
       made = await STAGE_WORK[stage](this.#context(signal));
     } catch (error) {
-      if (limit.aborted && !this.#stop.aborted) throw this.#tooLong();
+      if (limit.signal.aborted && !this.#stop.aborted) throw this.#tooLong();
       await this.#write({ workedMs: worked() });
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
     await this.#write({
       ...made, stage: next, stagePercent: next === stage ? 100 : 0, workedMs: worked(),
