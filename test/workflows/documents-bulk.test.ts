@@ -53,9 +53,10 @@ describe('many documents', () => {
     go.resolve();
     expect(done).toMatchObject({ found: 4, taken: 3, refused: { wrong_state: 1 }, done: true });
     for (const document of some) expect(await ended(document, 2)).toMatchObject({ state: 'completed', counts: { passages: 2 } });
-    expect(rig.reader.calls).not.toContain('extract');
-    expect(await rig.document(other.id)).toMatchObject({ attempt: 1 });
     await ended(inWork);
+    // That of the document that was in work.
+    expect(rig.reader.calls.filter((step) => step === 'extract')).toHaveLength(1);
+    expect(await rig.document(other.id)).toMatchObject({ attempt: 1 });
   });
 
   test('are counted by a dry run, and deleted for good otherwise: by age, tag and state', async () => {
