@@ -256,10 +256,10 @@ describe('a client that is hostile', () => {
       socket.on('data', (chunk) => said.push(chunk));
       socket.on('error', () => {}); // it is cut off while there is more to send
       socket.write(head);
-      await once(socket, 'close');
+      await new Promise((resolve) => socket.once('close', resolve)); // not events.once, which rejects with the error
       return Buffer.concat(said).toString();
     };
-    expect(await raw(`POST ${API_PREFIX}/documents/upload/simple HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(100_000)}\r\n\r\n`)).toContain('431');
+    expect(await raw(`POST ${API_PREFIX}/documents/upload/simple HTTP/1.1\r\nHost: localhost\r\nX-Long: ${'x'.repeat(17_000)}\r\n\r\n`)).toContain('431');
     expect(await raw(`POST ${API_PREFIX}/documents/upload/simple HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n`)).toContain('400');
     const headersOfPart = `--x\r\nContent-Disposition: form-data; name="chunk_file"; filename="a"\r\n${'X-A: b\r\n'.repeat(5_000)}\r\n`;
     expect(await api.refused('POST', '/documents/upload/chunk', { raw: `${headersOfPart}a\r\n--x--\r\n`, headers: { 'content-type': 'multipart/form-data; boundary=x' } })).toMatchObject({ status: 400 });
