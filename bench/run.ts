@@ -9,12 +9,15 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { documentUpload } from './document-upload.ts';
+import { documents } from './documents.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
+import { queue } from './queue.ts';
+import { queuedJobs } from './queued-jobs.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -23,6 +26,9 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'large-file': largeFile,
   latency,
   'document-upload': documentUpload,
+  documents,
+  queue,
+  'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,
 };
 

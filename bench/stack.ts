@@ -10,6 +10,7 @@ import { startStack } from '../src/embedded/stack.ts';
 export interface BenchStack {
   client: Client;
   temporal: string;
+  workerPid: number | undefined;
   /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
   run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
   /** Address of the API. */
@@ -36,7 +37,7 @@ export async function benchStack(folder: string, name: string, inputs: string, m
     return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? NaN) * 1024;
   };
   return {
-    client, url: stack.api, temporal: stack.temporal,
+    client, url: stack.api, temporal: stack.temporal, workerPid: children?.['worker']?.pid,
     async run(body) {
       const startedAt = performance.now();
       let job = await client.call<JobAnswer>('POST', '/jobs', { body });

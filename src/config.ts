@@ -34,7 +34,7 @@ export const environmentSchema = z.object({
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
   SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
   SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),
-  SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).default(900).describe('After so long in the queue a job of priority low counts as normal'),
+  SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).max(30 * 86_400).default(900).describe('After so long in the queue a job of priority low counts as normal'),
   SHEAF_WORKER_TARGET_CPU: share.default(0.9).describe('Share of the CPU, 0 to 1, above which a worker takes no further work'),
   SHEAF_WORKER_TARGET_MEMORY: share.default(0.9).describe('Share of the memory, 0 to 1, above which a worker takes no further work'),
   SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet or document that can be uploaded'),

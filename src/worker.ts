@@ -13,9 +13,8 @@ import { bundleWorkflows } from './temporal/bundle.ts';
 import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
+import { rowTuner, watchLoad } from './temporal/worker-load.ts';
 
-/** Pages, and sheets being read, at once in this process. */
-const ROW_SLOTS = 8;
 /** Documents at once: reading them takes a processor each. */
 const DOCUMENT_SLOTS = os.availableParallelism();
 const RECORD_SLOTS = 40;
@@ -55,12 +54,14 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
   shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
 };
 const workflowBundle = { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) };
+const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
+const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
 const workers = await Promise.all([
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
-  Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
+  rows,
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle, maxCachedWorkflows: MAINTENANCE_SLOTS, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
@@ -68,6 +69,8 @@ const workers = await Promise.all([
 ]);
 const scheduling = keepSchedules({ client: container.temporal, log });
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
+
+const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
 
 let stopping = false;
 function stop(why: string): void {
@@ -91,6 +94,7 @@ try {
   await running;
 } finally {
   stop('a worker ended');
+  load.stop();
   await reconciler.stop();
   await scheduling;
   await activities.close();

@@ -84,18 +84,22 @@ class DocumentRun {
     return true;
   }
 
-  /** The first work of an attempt forgets the stages that it was asked to do again. */
+  /** The first work of an attempt forgets the stages that it was asked to do again; that of a generation writes all passages anew. */
   async #begin(): Promise<void> {
-    const { stages } = this.document;
-    const isFirst = this.document.attempt < this.#by.attempt || this.document.dispatch === 0;
+    const { document } = this;
+    const { generation } = this.#input;
+    const isFirst = document.attempt < this.#by.attempt || document.dispatch === 0;
     const asked = isFirst ? this.#job.retry?.reprocess : undefined;
-    const from = asked?.from ? DOCUMENT_STAGES.indexOf(asked.from) : asked?.options ? DOCUMENT_STAGES.indexOf('chunking') : DOCUMENT_STAGES.length;
-    const kept = Object.fromEntries(Object.entries(stages).filter(([stage]) => DOCUMENT_STAGES.indexOf(stage as DocumentStage) < from));
+    const from = Math.min(
+      asked?.from ? DOCUMENT_STAGES.indexOf(asked.from) : asked?.options ? DOCUMENT_STAGES.indexOf('chunking') : DOCUMENT_STAGES.length,
+      document.generation === generation ? DOCUMENT_STAGES.length : DOCUMENT_STAGES.indexOf('indexing'),
+    );
+    const kept = Object.fromEntries(Object.entries(document.stages).filter(([stage]) => DOCUMENT_STAGES.indexOf(stage as DocumentStage) < from));
     await this.#write({
-      stage: STAGES.find((stage) => !(stage in kept)) ?? 'completion', stagePercent: 0,
-      ...(this.document.startedAt === null && { startedAt: new Date().toISOString() }),
-      // Another generation writes all passages anew.
-      ...(isFirst && { stages: kept, workedMs: 0, counts: { ...this.document.counts, indexed: 0 } }),
+      stages: kept, stage: STAGES.find((stage) => !(stage in kept)) ?? 'completion', stagePercent: 0,
+      ...(document.startedAt === null && { startedAt: new Date().toISOString() }),
+      ...(document.generation !== generation && { generation, counts: { ...document.counts, indexed: 0 } }),
+      ...(isFirst && { workedMs: 0 }),
       ...(asked?.options && { options: asked.options }),
     });
   }
@@ -103,16 +107,20 @@ class DocumentRun {
   async #run(stage: WorkingStage, next: DocumentStage): Promise<void> {
     const startedAt = performance.now();
     const left = this.#deps.documents.limitMs - this.document.workedMs;
-    const limit = AbortSignal.timeout(Math.max(1, left));
-    const signal = AbortSignal.any([this.#stop, limit]);
+    // Not AbortSignal.timeout: thousands of documents an hour would each leave a timer behind.
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(new Error('The document took too long.')), Math.max(1, left));
+    const signal = AbortSignal.any([this.#stop, limit.signal]);
     const worked = (): number => this.document.workedMs + Math.round(performance.now() - startedAt);
     let made: DocumentPatch;
     try {
       made = await STAGE_WORK[stage](this.#context(signal));
     } catch (error) {
-      if (limit.aborted && !this.#stop.aborted) throw this.#tooLong();
+      if (limit.signal.aborted && !this.#stop.aborted) throw this.#tooLong();
       await this.#write({ workedMs: worked() });
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
     await this.#write({
       ...made, stage: next, stagePercent: next === stage ? 100 : 0, workedMs: worked(),

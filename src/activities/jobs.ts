@@ -25,9 +25,11 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
       const since = input.since ?? Date.parse(job.createdAt);
       const { tenant, jobId, attempt, sequence } = input;
       const entry = await queue.enter({ tenant, jobId, attempt, sequence, source: job.source, lane: job.lane, priority: PRIORITY_KEYS[input.priority], since });
+      // A workflow that was reset after its job had ended, for one: it must not wait for a turn that never comes.
+      if (!entry) throw new SheafError('wrong_state', `Attempt ${attempt} of job ${jobId} has ended.`, { remedy: '`sheaf job retry` runs an ended job again.' });
       const agesAt = since + queue.limits.ageAfterMs;
-      if (entry?.state === 'running') return { granted: true, generation: entry.generation, agesAt, state: 'queued', cause: null, reason: null };
-      if (entry?.state !== 'blocked') return { granted: false, generation: 0, agesAt, state: 'queued', cause: null, reason: 'It waits for its turn.' };
+      if (entry.state === 'running') return { granted: true, generation: entry.generation, agesAt, state: 'queued', cause: null, reason: null };
+      if (entry.state !== 'blocked') return { granted: false, generation: 0, agesAt, state: 'queued', cause: null, reason: 'It waits for its turn.' };
       const holder = (await store.queueStanding(tenant, jobId, queue.limits, Date.now()))?.laneHolder;
       return {
         granted: false, generation: 0, agesAt, state: 'waiting', cause: 'dependency',
@@ -49,13 +51,15 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
       }
       const written = await store.advanceJob(job.tenant, job.id, input, patch);
       if (job.kind === 'document') await recordDocumentState(deps, job, input);
+      if (written) {
+        await store.appendEvent(job.tenant, job.id, {
+          at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
+          message: describe(input, job),
+          ...(input.cause && { data: { cause: input.cause } }),
+        });
+      }
+      // Also by a try after one that got no further.
       if (input.state === 'paused') await queue.pause(input);
-      if (!written) return;
-      await store.appendEvent(job.tenant, job.id, {
-        at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
-        message: describe(input, job),
-        ...(input.cause && { data: { cause: input.cause } }),
-      });
     },
 
     /** Settles pages that were left in the middle, writes the end, gives lane and place back. May be repeated. */
@@ -74,12 +78,12 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, qu
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
         completedAt: now(), runningSince: null,
       });
-      await queue.leave(job, input.attempt);
       if (written) {
         await store.appendEvent(job.tenant, job.id, {
           at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`, ...(document ? { message: endOf(document) } : await endOfSheet(deps, job, input, counts)),
         });
       }
+      await queue.leave(job, input.attempt);
       return { counts };
     },
   };

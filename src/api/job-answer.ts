@@ -6,18 +6,14 @@ import { isEnded } from '../contracts/job.ts';
 import type { DocumentJobRecord, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
+import type { ApiContext } from './app.ts';
+import { queueAnswer } from './job-queue.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;
 export const documentAddress = (id: string): string => `${API_PREFIX}/documents/${id}`;
 
 export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnswer> {
   return job.kind === 'sheet' ? sheetJobAnswerOf(store, job) : documentJobAnswerOf(await store.getDocument(job.tenant, job.request.document), job);
-}
-
-/** With a sheet's failed rows by code, which a list leaves out. */
-export async function wholeJobAnswer(store: Store, job: JobRecord): Promise<JobAnswer> {
-  if (job.kind === 'document') return jobAnswerOf(store, job);
-  return { ...(await sheetJobAnswerOf(store, job)), errors: await store.countFailedRows(job.tenant, job.id) };
 }
 
 const anyJobOf = (job: JobRecord) => ({
@@ -89,6 +85,14 @@ function documentJobAnswerOf(document: DocumentRecord | null, job: DocumentJobRe
     },
     links: { self: jobAddress(job.id), events: `${jobAddress(job.id)}/events`, document: documentAddress(job.request.document) },
   };
+}
+
+/** With the failed rows by code and the place in the queue, which a list leaves out. */
+export async function wholeJobAnswer({ store, config }: Pick<ApiContext, 'store' | 'config'>, job: JobRecord): Promise<JobAnswer> {
+  const [errors, queue, answer] = await Promise.all([
+    job.kind === 'sheet' ? store.countFailedRows(job.tenant, job.id) : undefined, queueAnswer(store, config, job), jobAnswerOf(store, job),
+  ]);
+  return { ...answer, ...queue, ...(errors && { errors }) };
 }
 
 const manifestOf = ({ rows, columns, keyColumns, duplicates, warnings }: Manifest): NonNullable<JobAnswer['manifest']> => ({

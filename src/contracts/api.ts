@@ -164,6 +164,19 @@ export const jobAnswer = z
     cause: z.enum(CAUSES).optional().meta({ description: 'Why it is `waiting`' }),
     until: time.optional().meta({ description: 'When the wait ends, where that is known' }),
     reason: z.string().optional(),
+    queue: z
+      .strictObject({
+        position: z.int().min(1).meta({ description: 'Among the jobs of all tenants that wait for a place' }),
+        positionInTenant: z.int().min(1),
+        waitsFor: z.enum(['tenant', 'deployment', 'lane', 'worker']).meta({ description: "`tenant`, `deployment`: as many jobs run as may. `lane`: another job works on its source and lane. `worker`: it has a place and a worker must take it" }),
+        since: time.meta({ description: 'In line since then' }),
+        running: count.meta({ description: 'Jobs of all tenants that have a place' }),
+        maxRunning: count,
+        runningInTenant: count,
+        maxRunningInTenant: count,
+      })
+      .optional()
+      .meta({ description: 'Where it stands while it waits for a place among the running jobs; not in lists' }),
     tenant: z.string(),
     owner: z.string(),
     source: z.string(),

@@ -163,6 +163,8 @@ export interface DocumentRecord {
   /** (attempt, sequence) guards the state, as it guards the job's; (attempt, dispatch) what stages write: neither keeps the other out. */
   sequence: number;
   dispatch: number;
+  /** The lane's that `counts.indexed` and the stage `indexing` are of; 0 before the first work. */
+  generation: number;
   /** The one under way or, at the end, the one that it ended in. */
   stage: DocumentStage;
   /** 0–100 of the stage, counted where the stage counts. */

@@ -7,7 +7,7 @@ export function documentOf({ tenant, id: job, owner, tags, request, attempt, cre
   const { document, documentKey, fileName, contentType, declaredType, size, sha256, original, options } = request;
   return {
     tenant, id: document, owner, job, fileName, contentType, declaredType, type: null, size, sha256, documentKey, version: 0, tags, options,
-    state: 'queued', cause: null, until: null, reason: null, error: null, attempt, sequence: 0, dispatch: 0,
+    state: 'queued', cause: null, until: null, reason: null, error: null, attempt, sequence: 0, dispatch: 0, generation: 0,
     // The file is there: its upload is the one stage that is done before there is a record.
     stage: 'upload', stagePercent: 100, stages: {}, workedMs: 0, partial: false, warnings: [], unscanned: false, quarantined: false,
     counts: { ...NO_DOCUMENT_COUNTS }, metadata: { ...NO_METADATA }, similarity: null, similarTo: [],

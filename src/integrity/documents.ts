@@ -24,6 +24,18 @@ async function* suspicionsOf({ store, blobs, documents }: Parts, document: Docum
     const now = await store.getDocument(tenant, id);
     return now !== null && now.attempt === attempt && isEnded(now.state);
   };
+  if ((await store.getJob(tenant, document.job)) === null) {
+    yield {
+      kind: 'orphaned_document', tenant, of: id, message: `The job of document ${id} is gone, and with it what could be done with the document.`,
+      stillSo: async () => (await unmoved()) && (await store.getJob(tenant, document.job)) === null,
+      repair: async () => {
+        await blobs.deleteUnder(blobKeys.documentFolder(tenant, id));
+        await blobs.deleteUnder(blobKeys.quarantineFolder(tenant, id));
+        while (!(await store.removeDocument(tenant, id)));
+      },
+    };
+    return;
+  }
   const again = (from: ReprocessStage) => () => documents.reprocess(tenant, id, { from, options: null, password: null });
   for (const [name, key] of Object.entries(document.blobs) as [keyof DocumentRecord['blobs'], string | null][]) {
     if (key === null || (await blobs.head(key)) !== null) continue;

@@ -8,6 +8,7 @@ export const FINDINGS = {
   missing_blob: 'A record names an object that is not there',
   orphaned_passages: 'Passages that no document shows',
   missing_passages: 'A document shows other passages than it has',
+  orphaned_document: 'A document whose job is gone',
   wrong_counts: "A job's counts do not add up",
 } as const;
 export type FindingKind = keyof typeof FINDINGS;

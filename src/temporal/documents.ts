@@ -3,7 +3,7 @@ import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ulid } from 'ulid';
 import { blobKeys } from '../blobs/keys.ts';
 import type { Blobs } from '../blobs/blobs.ts';
-import type { DocumentOptions, DocumentRecord, Reprocess } from '../contracts/document.ts';
+import type { DocumentRecord, DocumentRequest, Reprocess } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { DocumentJobRecord, Priority } from '../contracts/job.ts';
 import { STATUS_QUERY, TASK_QUEUES, WORKFLOWS, type BulkInput, type BulkReport } from '../contracts/messages.ts';
@@ -23,22 +23,13 @@ export function newDocumentIds(): DocumentIds {
   return { document: `doc_${name}`, job: `job_${name}` };
 }
 
-export interface NewDocument {
+/** `original` lies there already: `blobKeys.original`. */
+export interface NewDocument extends Omit<DocumentRequest, 'document' | 'documentKey' | 'drainSeconds'> {
   tenant: string;
   owner: string;
   ids: DocumentIds;
   /** Null: the document's id, so that it is nobody's newer version. */
   documentKey: string | null;
-  fileName: string;
-  contentType: string | null;
-  declaredType: string | null;
-  /** Bytes. */
-  size: number;
-  /** In hexadecimal. */
-  sha256: string;
-  /** Of the file, which lies there already: `blobKeys.original`. */
-  original: string;
-  options: DocumentOptions;
   /** Of an encrypted file. Kept in a blob until it has been used, and nowhere else. */
   password: string | null;
   priority: Priority;

@@ -207,6 +207,8 @@ export abstract class JobLife {
     // Its worker was lost, or it failed in a way that is worth another try, while it was asked to stop.
     if (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED') return;
     const cause = error instanceof ActivityFailure ? error.cause : error;
+    // Nobody took it while it was of low priority: the next step asks again, as normal.
+    if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') return;
     if (cause instanceof TimeoutFailure) {
       this.error ??= {
         code: 'worker_lost', message: 'Workers were lost, again and again, while they handled the same part of the job.',
@@ -307,6 +309,12 @@ export abstract class JobLife {
     const aged = this.priority === 'low' && this.#agesAt !== null && Date.now() >= this.#agesAt;
     const priority = { priorityKey: PRIORITY_KEYS[aged ? 'normal' : this.priority], fairnessKey: this.#input.tenant };
     return proxyActivities<A>({ ...options, taskQueue, priority });
+  }
+
+  /** The work itself. At low priority it stands in Temporal's queue only until that counts as normal. */
+  protected work(options: ActivityOptions) {
+    const left = this.priority === 'low' && this.#agesAt !== null ? this.#agesAt - Date.now() : 0;
+    return this.activities<RowActivities>({ ...options, ...(left > 0 && { scheduleToStartTimeout: left }) }, TASK_QUEUES.rows);
   }
 }
 

@@ -6,8 +6,8 @@ import { continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import {
-  STATUS_QUERY, TASK_QUEUES,
-  type JobStatus, type PageSpan, type RowActivities, type SheetJobInput, type SheetJobResult, type SheetJobState,
+  STATUS_QUERY,
+  type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState,
 } from '../contracts/messages.ts';
 import { countPages, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT } from './activity-options.ts';
@@ -66,7 +66,7 @@ class SheetJob extends JobLife {
 
   async #openSheet(): Promise<void> {
     await this.interruptible(async () => {
-      const rows = this.activities<RowActivities>({ ...SNAPSHOT, summary: 'read the sheet into pages' }, TASK_QUEUES.rows);
+      const rows = this.work({ ...SNAPSHOT, summary: 'read the sheet into pages' });
       const answer = await rows.openSheet({ ...this.ref(), sequence: ++this.sequence, generation: this.generation });
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
@@ -91,7 +91,7 @@ class SheetJob extends JobLife {
   }
 
   async #processPage(page: number): Promise<void> {
-    const rows = this.activities<RowActivities>({ ...PAGE, summary: `page ${page}` }, TASK_QUEUES.rows);
+    const rows = this.work({ ...PAGE, summary: `page ${page}` });
     try {
       const answer = await rows.processPage({
         ...this.ref(), page, generation: this.generation, dispatch: ++this.#dispatches, concurrency: this.concurrency,

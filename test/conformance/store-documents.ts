@@ -10,7 +10,7 @@ import { walk } from './store-samples.ts';
 const aDocument = (id: string, over: Partial<DocumentRecord> = {}): DocumentRecord => ({
   tenant: 'acme', id, owner: 'ann', job: `job of ${id}`, fileName: `${id}.txt`, contentType: null, declaredType: null, type: null, size: 10, sha256: `sha of ${id}`,
   documentKey: id, version: 0, tags: [], options: { ...DEFAULT_DOCUMENT_OPTIONS }, state: 'queued', cause: null, until: null, reason: null, error: null,
-  attempt: 1, sequence: 0, dispatch: 0, stage: 'upload', stagePercent: 100, stages: {}, workedMs: 0, partial: false, warnings: [], unscanned: false, quarantined: false,
+  attempt: 1, sequence: 0, dispatch: 0, generation: 0, stage: 'upload', stagePercent: 100, stages: {}, workedMs: 0, partial: false, warnings: [], unscanned: false, quarantined: false,
   counts: { ...NO_DOCUMENT_COUNTS }, metadata: { ...NO_METADATA }, similarity: null, similarTo: [],
   blobs: { original: `acme/documents/${id}/original/x`, text: null, blocks: null, extraction: null, chunks: null }, published: null,
   createdAt: '2026-11-01T10:00:00.000Z', startedAt: null, completedAt: null, updatedAt: '2026-11-01T10:00:00.000Z', ...over,

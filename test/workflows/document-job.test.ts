@@ -99,7 +99,8 @@ describe('pause, resume and cancel', () => {
     const held = hold('extract');
     const document = await rig.upload('paused.txt', 'slow words');
     await held.reached;
-    expect(await rig.jobs.control(TENANT, document.job, 'pause')).toMatchObject({ applied: true, job: { state: 'pausing' } });
+    await rig.jobs.control(TENANT, document.job, 'pause');
+    await rig.whenDocument(document.id, ({ state }) => state === 'pausing');
     held.go();
     const paused = await rig.whenDocument(document.id, ({ state }) => state === 'paused');
     expect(paused).toMatchObject({ stage: 'chunking', stages: { extraction: { completedAt: expect.any(String) } } });

@@ -22,6 +22,7 @@ import { isEnded, type JobRecord, type JobRequest, type JobTotals, type SheetJob
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import type { QueueLimits } from '../../src/contracts/queue.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
+import type { DocumentReader } from '../../src/documents/document.ts';
 import { searchTerms } from '../../src/domain/search-text.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -65,8 +66,8 @@ export interface Rig {
   create(sheet: string, csv: string, asked?: Asked): Promise<SheetJobRecord>;
   /** What makes the rows of a job pass through the gate, one after the other unless more are asked for. */
   gated(concurrency?: number): Promise<Partial<JobRequest>>;
-  /** A document of the given text. */
-  upload(fileName: string, text: string, asked?: Partial<NewDocument>): Promise<DocumentRecord>;
+  /** A document of the given content. */
+  upload(fileName: string, content: string | Buffer, asked?: Partial<NewDocument>): Promise<DocumentRecord>;
   document(id: string): Promise<DocumentRecord>;
   /** Resolves with the document's record when the condition holds for it. */
   whenDocument(id: string, condition: (document: DocumentRecord) => boolean): Promise<DocumentRecord>;
@@ -83,7 +84,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(): Promise<void>;
+  close(more?: { keepEnv?: boolean }): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -102,7 +103,7 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
 /** Jobs are admitted at once unless a test says otherwise. */
 export const NO_QUEUE: QueueLimits = { perTenant: 1_000, all: 1_000, ageAfterMs: 900_000 };
 
-export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?: QueueLimits; env?: TestWorkflowEnvironment; now?: () => number } = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, realReader }: { limits?: QueueLimits; env?: TestWorkflowEnvironment; now?: () => number; realReader?: DocumentReader } = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -114,15 +115,16 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
-  const queue = createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
+  const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
+  const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const reader = plainReader();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const activities = createActivities({
-    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
+    store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-    documents: { reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
-  }, env.client, queue);
+    documents: { reader: realReader ?? reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
+  }, env.client, queueOf(activitiesStore));
   const documents = createDocuments({ store, blobs, client: env.client, jobs });
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
@@ -161,7 +163,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, queue, log });
+      const reconciler = startReconciler({ store, client: env.client, queue: queueOf(store), log });
       try {
         return await work();
       } finally {
@@ -184,13 +186,14 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
       return created;
     },
 
-    async upload(fileName, text, asked = {}) {
+    async upload(fileName, content, asked = {}) {
       const ids = newDocumentIds();
       const original = blobKeys.original(TENANT, ids.document, 'file');
-      await blobs.put(original, Buffer.from(text));
+      const file = Buffer.from(content);
+      await blobs.put(original, file);
       const { document } = await documents.create({
-        tenant: TENANT, owner: 'tester', ids, documentKey: null, fileName, contentType: null, declaredType: null, size: Buffer.byteLength(text),
-        sha256: createHash('sha256').update(text).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], ...asked,
+        tenant: TENANT, owner: 'tester', ids, documentKey: null, fileName, contentType: null, declaredType: null, size: file.length,
+        sha256: createHash('sha256').update(file).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], ...asked,
       });
       made.push({ id: document.job });
       return document;
@@ -243,12 +246,12 @@ export async function openRig({ limits = NO_QUEUE, env: given, now }: { limits?:
       }
     },
 
-    async close() {
+    async close({ keepEnv = false } = {}) {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
       await gate.close();
-      await env.teardown();
+      if (!keepEnv) await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },
