@@ -100,7 +100,8 @@ function* piecesOf(text: string): Generator<string> {
 function titleOf(text: string, blocks: readonly Block[], { metadata }: Extraction): string | null {
   if (metadata.title !== undefined && !/^(untitled|microsoft word - |document\d*$|slide \d+$|powerpoint presentation$|presentation$|title$)/i.test(metadata.title)) return metadata.title;
   const main = blocks.filter(({ aside }) => aside !== true);
-  const block = main.find(({ kind }) => kind === 'heading') ?? main[0];
+  const says = ({ start, end }: Block): boolean => /\p{L}{2}/u.test(text.slice(start, end));
+  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find(says) ?? main[0];
   if (!block) return null;
   const line = text.slice(block.start, block.end).trim().split('\n', 1)[0]!;
   return (line.length <= MAX_TITLE ? line : `${line.slice(0, MAX_TITLE - 1).toWellFormed().trimEnd()}…`) || null;
@@ -119,7 +120,7 @@ function keywordsOf(text: string, languages: readonly LanguageShare[]): string[]
   const sample = text.slice(0, KEYWORD_CHARS);
   for (const { 0: shown, index } of sample.matchAll(WORD)) {
     const word = shown.toLowerCase();
-    if (!/\p{L}{2}/u.test(word) || common.has(word) || (word.length < 4 && /^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word) && shown !== shown.toUpperCase())) {
+    if (!/\p{L}{2}/u.test(word) || common.has(word) || common.has(word.replace(/['’].*$/, '')) || /^(https?|www)$/.test(word) || (word.length < 4 && /^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word) && shown !== shown.toUpperCase())) {
       before = null;
       continue;
     }

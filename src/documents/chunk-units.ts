@@ -17,7 +17,7 @@ export interface Unit {
 
 const SENTENCE = /[.!?…]+["'”’»)\]]*\s+|[。！？｡]["'”’」』）]*\s*|[׃।؟۔]\s*|\n+/gu;
 /** What belongs to the character before it. */
-const EXTENDS = /^[\p{M}\p{Grapheme_Extend}\p{Emoji_Modifier}\u200c\u200d\u0e33\u0eb3]/u;
+const EXTENDS = /^[\p{M}\p{Grapheme_Extend}\p{Emoji_Modifier}\p{Join_Control}\u{e33}\u{eb3}]/u;
 /** Code units of a cluster: a longer one is no character of any language, and may be cut. */
 const LONGEST_GRAPHEME = 128;
 

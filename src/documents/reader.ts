@@ -155,7 +155,7 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
     analyse: (folder, extraction, { encoding }, signal) => run<Analysis>({ task: 'analyse', limits, folder, extraction, encoding }, signal),
     async close() {
       closed = true;
-      const ends = [...children].map(({ process: child }) => new Promise<void>((resolve) => { child.once('exit', () => resolve()); }));
+      const ends = [...children].map(({ process: child }) => new Promise<void>((resolve) => { child.ref(); child.once('exit', () => resolve()); }));
       for (const child of children) kill(child);
       for (const wake of waiting.splice(0)) wake();
       await Promise.all(ends);

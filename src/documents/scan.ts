@@ -43,11 +43,13 @@ export async function scanFile(address: net.NetConnectOpts, stream: Readable, si
     await once(socket, 'connect');
     socket.write('zINSTREAM\0');
     // clamd may answer, and close, before it has read everything: a limit, or a virus at the beginning.
-    await Promise.race([send(socket, stream), answer]).catch(() => undefined);
+    await Promise.race([send(socket, stream), answer]).catch(() => {
+      if (stream.errored) throw stream.errored;
+    });
     return verdict(await answer);
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof SheafError) throw error;
+    if (error instanceof SheafError || error === stream.errored) throw error;
     throw unavailable(error instanceof Error && 'code' in error ? `cannot be reached (${String(error.code)})` : 'did not finish', error);
   } finally {
     signal?.removeEventListener('abort', abort);

@@ -32,7 +32,7 @@ export async function tokenCounter(encoding: TokenEncoding): Promise<CountTokens
   // Options are costly for texts of a sentence.
   const count = (text: string): number => (text.includes('<|') ? countTokens(text, AS_TEXT) : countTokens(text));
   return (text) => {
-    if (!LONG_RUN.test(text)) return count(text);
+    if (text.length < LONGEST_RUN || !LONG_RUN.test(text)) return count(text);
     let sum = 0;
     let usual = '';
     for (const [piece] of text.matchAll(PIECES)) {

@@ -23,10 +23,10 @@ export const readDocx: Reader = async (input, out) => {
 
   const seen = new Set<string>();
   for (const part of partsOf('header')) await salvage(out, part, () => body.readAside(parts, part, 'page_header', seen));
-  const breaks = await pageBreaks(parts, main).catch(() => null);
-  if (breaks !== null) out.page = 1;
-  await salvage(out, main, () => body.read(parts, main, breaks), { needed: true });
-  if (breaks !== null) out.pages = out.page;
+  const paged = await knowsPages(parts, main).catch(() => false);
+  if (paged) out.page = 1;
+  await salvage(out, main, () => body.read(parts, main, paged), { needed: true });
+  if (paged) out.pages = out.page;
   out.page = null;
   for (const [type, kind] of [['footnotes', 'footnote'], ['endnotes', 'footnote'], ['comments', 'note']] as const) {
     for (const part of partsOf(type)) await salvage(out, part, () => body.readNotes(parts, part, kind));
@@ -34,17 +34,15 @@ export const readDocx: Reader = async (input, out) => {
   for (const part of partsOf('footer')) await salvage(out, part, () => body.readAside(parts, part, 'page_footer', seen));
 };
 
-/** Where Word last broke pages, or where the author did; null: the file does not say. */
-async function pageBreaks(parts: ZipParts, part: string): Promise<'rendered' | 'explicit' | null> {
-  let explicit = false;
+/** Word notes where pages ended when it last showed the document; other programs, and the page breaks of authors, do not tell. */
+async function knowsPages(parts: ZipParts, part: string): Promise<boolean> {
   let tail = '';
   for await (const chunk of parts.read(part)) {
     const text = tail + chunk.toString('latin1');
-    if (text.includes('lastRenderedPageBreak')) return 'rendered';
-    explicit ||= /:type="page"/.test(text);
-    tail = text.slice(-64);
+    if (text.includes('lastRenderedPageBreak')) return true;
+    tail = text.slice(-32);
   }
-  return explicit ? 'explicit' : null;
+  return false;
 }
 
 interface OpenParagraph {
@@ -75,10 +73,10 @@ class Body {
     this.#input = input;
   }
 
-  async read(parts: ZipParts, part: string, breaks: 'rendered' | 'explicit' | null): Promise<void> {
+  async read(parts: ZipParts, part: string, paged: boolean): Promise<void> {
     const flow = new Flow(this.#out);
     try {
-      await this.#walk(parts, part, breaks, flow, (paragraph) => this.#put(flow, paragraph));
+      await this.#walk(parts, part, paged, flow, (paragraph) => this.#put(flow, paragraph));
     } finally {
       flow.end();
     }
@@ -87,7 +85,7 @@ class Body {
   /** Page headers and footers; those that were seen already are left out. */
   async readAside(parts: ZipParts, part: string, kind: BlockKind, seen: Set<string>): Promise<void> {
     const texts: string[] = [];
-    await this.#walk(parts, part, null, new Flow(this.#out), ({ text }) => texts.push(cleaned(text)));
+    await this.#walk(parts, part, false, new Flow(this.#out), ({ text }) => texts.push(cleaned(text)));
     const text = texts.filter((one) => one !== '').join('\n');
     if (seen.has(text)) return;
     seen.add(text);
@@ -98,7 +96,7 @@ class Body {
   async readNotes(parts: ZipParts, part: string, kind: 'footnote' | 'note'): Promise<void> {
     let texts: string[] = [];
     let id = '';
-    await this.#walk(parts, part, null, new Flow(this.#out), ({ text }) => texts.push(cleaned(text)), {
+    await this.#walk(parts, part, false, new Flow(this.#out), ({ text }) => texts.push(cleaned(text)), {
       open: (name, attributes) => {
         if (!/^(footnote|endnote|comment)$/.test(name)) return;
         texts = [];
@@ -126,7 +124,7 @@ class Body {
   }
 
   async #walk(
-    parts: ZipParts, part: string, breaks: 'rendered' | 'explicit' | null, flow: Flow, put: (paragraph: OpenParagraph) => void,
+    parts: ZipParts, part: string, paged: boolean, flow: Flow, put: (paragraph: OpenParagraph) => void,
     also?: { open(name: string, attributes: Record<string, string>): void; close(name: string): void },
   ): Promise<void> {
     const out = this.#out;
@@ -151,13 +149,9 @@ class Body {
           case 'pPr': inProperties += 1; break;
           case 't': inText = true; break;
           case 'tab': case 'ptab': if (paragraph && inProperties === 0) paragraph.text += ' '; break;
-          case 'cr': if (paragraph) paragraph.text += '\n'; break;
-          case 'br':
-            if (attributes['type'] === 'page' && breaks === 'explicit') this.#turnPage();
-            if (paragraph) paragraph.text += '\n';
-            break;
+          case 'cr': case 'br': if (paragraph) paragraph.text += '\n'; break;
           case 'lastRenderedPageBreak':
-            if (breaks === 'rendered') this.#turnPage();
+            if (paged) this.#turnPage();
             if (paragraph && paragraph.text === '') paragraph.page = out.page;
             break;
           case 'noBreakHyphen': if (paragraph) paragraph.text += '-'; break;

@@ -45,4 +45,4 @@ export const readEml: Reader = async (input, out) => {
 const people = (addresses: Address[] | undefined): string =>
   (addresses ?? []).flatMap(({ name, address, group }) => (group ? [`${name}: ${people(group)}`] : [name && address ? `${name} <${address}>` : name || address || ''])).filter(Boolean).join(', ');
 
-const isInlinePicture = ({ mimeType, disposition, related }: Attachment): boolean => /^image\//.test(mimeType) && (disposition === 'inline' || related === true);
+const isInlinePicture = ({ mimeType, disposition, related }: Attachment): boolean => mimeType.startsWith('image/') && (disposition === 'inline' || related === true);

@@ -57,11 +57,14 @@ export function textOf(root: TreeElement): string {
 
 const MOST_CELLS = 1_000;
 
-/** Rows of a table that holds data; null for one that only places things on the page. */
+/** Characters of a table of one row that is a line of text in truth: a box and what it stands for, a number and its item. */
+const MAX_LINE = 500;
+
+/** Rows of a table that holds data; null for one that only places things on the page. A single row is a line in pieces. */
 export function tableRows(table: TreeElement): string[][] | null {
   if (/^(presentation|none)$/.test(table.attribs['role'] ?? '') || find(table, ['table', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'form']).length > 0) return null;
   const rows = find(table, ['tr']).filter(isSeen);
-  if (rows.length < 2) return null;
+  if (rows.length === 0 || (rows.length === 1 && textOf(table).length > MAX_LINE)) return null;
   const grid: string[][] = [];
   // Columns that a cell above still covers, and for how many rows.
   let covered: number[] = [];
@@ -90,7 +93,7 @@ export function tableRows(table: TreeElement): string[][] | null {
   const width = Math.max(...grid.map((row) => row.length));
   // Columns that only keep others apart.
   const kept = Array.from({ length: width }, (_, at) => at).filter((at) => grid.some((row) => (row[at] ?? '').trim() !== ''));
-  return kept.length < 2 ? null : grid.map((row) => kept.map((at) => row[at] ?? ''));
+  return kept.length < 2 && rows.length > 1 ? null : grid.map((row) => kept.map((at) => row[at] ?? ''));
 }
 
 const spanOf = (text: string | undefined): number => Math.min(MOST_CELLS, Math.max(1, Math.trunc(Number(text ?? 1)) || 1));

@@ -116,7 +116,8 @@ function collect(tree: ReturnType<typeof parseHtml>, marked: Marked): Piece[] {
         if (rows) {
           const caption = find(element, ['caption'])[0];
           if (caption) pieces.push({ kind: 'caption', text: textOf(caption), mark, around: around > 0 });
-          pieces.push({ kind: 'table_row', text: '', rows, mark, around: around > 0 });
+          const line = rows.length === 1 ? (rows[0] ?? []).filter((cell) => cell !== '').join(' ') : '';
+          pieces.push({ kind: rows.length === 1 ? 'paragraph' : 'table_row', text: line, ...(rows.length > 1 && { rows }), mark, around: around > 0 });
           marked.table(rows, mark);
           return false;
         }

@@ -31,9 +31,10 @@ export type Element =
 const SPACE = 0.17;
 const COLUMN_GAP = 1.25;
 const SAME_LINE = 0.35;
-/** Prose in columns: so many lines on each side, and so many characters in them. */
+/** Prose in columns: so many lines on each side, so wide (in sizes of the font), with so wide a gap between. */
 const COLUMN_LINES = 4;
-const COLUMN_CHARS = 18;
+const COLUMN_WIDTH = 9;
+const GUTTER_WIDTH = 0.6;
 const MOST_SPLITS = 8;
 const MOST_CANDIDATES = 500;
 
@@ -54,6 +55,11 @@ export function assemble(runs: readonly TextRun[]): Line[] {
   let bounds = { left: 0, right: 0, baseline: 0, size: 0 };
   for (const run of runs) {
     const last = current.at(-1);
+    if (run.text.trim() === '') {
+      // A space says that words part; how far, their places say.
+      if (last && sameLine(bounds, run) && !last.text.endsWith(' ')) current[current.length - 1] = { ...last, text: `${last.text} ` };
+      continue;
+    }
     if (last && sameLine(bounds, run) && gapBetween(bounds, run) < COLUMN_GAP * Math.max(bounds.size, run.size)) {
       if (isShadow(current, run)) continue;
       current.push(run);
@@ -205,15 +211,25 @@ function findGutter(lines: Line[]): number | null {
       else if (line.left >= x) sides[1].push(line);
       else crossing += 1;
     }
-    if (crossing > 0.3 * lines.length || !sides.every(isProse) || !overlap(...sides)) continue;
+    if (crossing > 0.3 * lines.length || !areColumns(sides, crossing, x)) continue;
     const distance = Math.abs(x - (left + right) / 2);
     if (!best || crossing < best.crossing || (crossing === best.crossing && distance < best.distance)) best = { x, crossing, distance };
   }
   return best?.x ?? null;
 }
 
-const isProse = (lines: Line[]): boolean =>
-  lines.length >= COLUMN_LINES && lines.filter(({ text }) => text.length >= COLUMN_CHARS).length >= 0.55 * lines.length;
+/** Both sides are prose; or one is, and the other does not keep to its lines, as the cells of a table would. */
+function areColumns(sides: [Line[], Line[]], crossing: number, x: number): boolean {
+  if (sides.some((side) => side.length < COLUMN_LINES) || !overlap(...sides)) return false;
+  const gap = x - Math.max(...sides[0].map(({ right }) => right));
+  if (gap < GUTTER_WIDTH * Math.min(sides[0][0]!.size, sides[1][0]!.size)) return false;
+  const prose = sides.map((side) => side.filter(({ left, right, size }) => right - left >= COLUMN_WIDTH * size).length >= 0.55 * side.length);
+  if (prose[0] && prose[1]) return true;
+  if ((!prose[0] && !prose[1]) || crossing > 0.05 * (sides[0].length + sides[1].length)) return false;
+  const [fewer, other] = sides[0].length < sides[1].length ? sides : [sides[1], sides[0]];
+  const aligned = fewer.filter((line) => other.some(({ baseline }) => Math.abs(baseline - line.baseline) < 0.05 * line.size)).length;
+  return aligned < 0.5 * fewer.length;
+}
 
 /** The two stand side by side for most of the height of the shorter one. */
 function overlap(one: Line[], other: Line[]): boolean {

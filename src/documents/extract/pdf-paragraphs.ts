@@ -8,6 +8,8 @@ const HEADING_CHARS = 200;
 const LEVELS = [1.8, 1.4] as const;
 
 const BULLET = /^(?:[•◦▪■●○‣⁃∙·–*-]|\(?(?:\d{1,3}|[a-z]|[ivx]{1,5})[.)])\s+\S/i;
+/** A line of a table of contents. */
+const LEADER = /[.…·]{4,}\s*\S{1,8}$/;
 const SENTENCE_END = /[.!?:;。！？׃؟]["'”’»)\]]*$/;
 
 type LineElement = Extract<Element, { kind: 'line' }>;
@@ -79,7 +81,7 @@ export class Paragraphs {
   #continues(open: Open, element: LineElement): boolean {
     const { line } = element;
     const last = open.last.line;
-    if (BULLET.test(line.text) || Math.abs(line.size - last.size) > 0.1 * Math.max(line.size, last.size)) return false;
+    if (BULLET.test(line.text) || LEADER.test(last.text) || Math.abs(line.size - last.size) > 0.1 * Math.max(line.size, last.size)) return false;
     const step = line.baseline - last.baseline;
     // Upwards: the next column.
     if (step <= 0) return open.kind !== 'heading' && last.right > open.last.columnRight - 0.1 * width(open.last) && !SENTENCE_END.test(last.text);

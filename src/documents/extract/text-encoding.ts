@@ -34,7 +34,7 @@ export function decodeText(bytes: Buffer, named?: string): DecodedText {
   const bad = text.match(/\ufffd/g)?.length ?? 0;
   const good = text.match(/[^\x00-\x7f\ufffd]/g)?.length ?? 0;
   if (good >= bad * GOOD_FOR_EACH_BAD) return { text, encoding: 'utf-8', damaged: true };
-  const [guess] = analyse(bytes.subarray(0, SAMPLE_BYTES)).filter(({ name, confidence }) => confidence >= LEAST_CONFIDENCE && knownLabel(name) !== undefined && !/^UTF/.test(name));
+  const [guess] = analyse(bytes.subarray(0, SAMPLE_BYTES)).filter(({ name, confidence }) => confidence >= LEAST_CONFIDENCE && knownLabel(name) !== undefined && !name.startsWith('UTF'));
   return decode(bytes, guess === undefined ? 'windows-1252' : (knownLabel(guess.name) ?? 'windows-1252'));
 }
 
