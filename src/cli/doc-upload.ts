@@ -150,8 +150,7 @@ async function uploadOne({ sheaf, signal }: Context, file: string, options: Uplo
 
 function problemOf(error: unknown, file: string): Problem {
   if (error instanceof CommandFailure) return error.problem;
-  const { code, syscall, name } = error as NodeJS.ErrnoException;
-  if (name === 'NotReadableError') return { code: 'source_changed', message: `${file} was changed while it was uploaded.`, remedy: 'Upload it again.' };
+  const { code, syscall } = error as NodeJS.ErrnoException;
   if (syscall !== undefined) return { code: 'file_unreadable', message: `${file} cannot be read (${code}).` };
   throw error;
 }

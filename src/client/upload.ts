@@ -3,14 +3,15 @@
  * line or the server fails. Killed at any moment, the same call goes on: it finds its upload among the active ones by the
  * hash of the whole file, which it computes first, and sends what is missing.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, openAsBlob } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { createHash, hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AcceptedAnswer, ActiveUploadAnswer, InitiateBody, InitiatedAnswer, PartAnswer, ProcessingOptions, UploadStatusAnswer } from '../contracts/document-api.ts';
 import type { Priority } from '../contracts/job.ts';
 import { partSize } from '../domain/upload-parts.ts';
+import { formOf } from './form.ts';
 import { type Http, SheafApiError } from './http.ts';
 
 /** Files up to so many bytes are not worth parts. */
@@ -30,7 +31,7 @@ export interface UploadOptions {
   documentKey?: string | undefined;
   /** Makes a document also of bytes that the tenant has one of. */
   force?: boolean | undefined;
-  /** Parts on their way at once. */
+  /** Parts on their way at once, each held in memory. Default: 4. */
   concurrency?: number | undefined;
   onProgress?: ((progress: UploadProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -54,10 +55,7 @@ export async function uploadFile(http: Http, file: string, options: UploadOption
   const name = options.filename ?? path.basename(file);
   if (size <= WHOLE) {
     told('uploading', 0);
-    const answer = await persistently(options.signal, async () => http.call<AcceptedAnswer>('POST', '/documents/upload/simple', {
-      query: simpleQuery(name, sha256, options), raw: await openAsBlob(file), signal: options.signal,
-      headers: { 'content-type': options.contentType ?? 'application/octet-stream' },
-    }));
+    const answer = await sendWhole(http, { name, sha256, bytes: await readFile(file) }, options);
     told('uploading', size);
     return answer;
   }
@@ -68,13 +66,14 @@ export async function uploadFile(http: Http, file: string, options: UploadOption
 
 type Told = (phase: UploadProgress['phase'], bytes: number, resumed?: number) => void;
 
-/** Password and all go as a form's fields would, but the file is the body. */
-function simpleQuery(filename: string, sha256: string, { documentType, processingOptions, priority, tags, documentKey, force }: UploadOptions) {
-  return {
-    filename, sha256, document_type: documentType, priority, document_key: documentKey, force: force === true ? true : undefined,
-    tags: tags === undefined || tags.length === 0 ? undefined : tags.join(','),
-    processing_options: processingOptions === undefined ? undefined : JSON.stringify(processingOptions),
-  };
+/** In the form and not the address, which others may write down: there may be a password among the options. */
+function sendWhole(http: Http, { name, sha256, bytes }: { name: string; sha256: string; bytes: Uint8Array }, options: UploadOptions): Promise<AcceptedAnswer> {
+  const { contentType, documentType, processingOptions, priority, tags, documentKey, force, signal } = options;
+  const { headers, body } = formOf({
+    filename: name, sha256, document_type: documentType, priority, document_key: documentKey, force: force === true ? 'true' : undefined,
+    tags: tags?.join(','), processing_options: processingOptions === undefined ? undefined : JSON.stringify(processingOptions),
+  }, { field: 'file', name, contentType, bytes });
+  return persistently(signal, () => http.call<AcceptedAnswer>('POST', '/documents/upload/simple', { raw: body, headers, signal }));
 }
 
 type Begun = Pick<InitiatedAnswer, 'upload_id' | 'chunk_size' | 'total_parts'> & { size: number };
@@ -123,7 +122,7 @@ async function sendMissing(http: Http, file: string, upload: Begun, options: Upl
   const resumed = status.bytes_received;
   let bytes = resumed;
   told('uploading', bytes, resumed);
-  const content = await openAsBlob(file);
+  const content = await open(file);
   const failed = new AbortController();
   const until = signal === undefined ? failed.signal : AbortSignal.any([failed.signal, signal]);
   const work = async (): Promise<void> => {
@@ -133,25 +132,28 @@ async function sendMissing(http: Http, file: string, upload: Begun, options: Upl
       told('uploading', bytes, resumed);
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, concurrency) }, () => work().catch((error: unknown) => {
-    failed.abort(error);
-    throw error;
-  })));
+  try {
+    await Promise.all(Array.from({ length: concurrency }, () => work().catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    })));
+  } finally {
+    await content.close();
+  }
 }
 
 const sizeOf = ({ chunk_size, total_parts, size }: Begun, number: number): number => partSize({ chunkSize: chunk_size, totalParts: total_parts, request: { size } }, number);
 
-async function sendPart(http: Http, content: Blob, upload: Begun, number: number, signal: AbortSignal): Promise<PartAnswer> {
-  const start = (number - 1) * upload.chunk_size;
-  const part = content.slice(start, start + sizeOf(upload, number));
-  const hash = createHash('md5');
-  for await (const chunk of part.stream()) hash.update(chunk);
-  const form = new FormData();
-  const fields = { upload_id: upload.upload_id, part_number: number, total_parts: upload.total_parts, chunk_hash: hash.digest('hex'), is_final_chunk: number === upload.total_parts };
-  for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
-  form.append('chunk_file', part, 'part');
+async function sendPart(http: Http, content: FileHandle, upload: Begun, number: number, signal: AbortSignal): Promise<PartAnswer> {
+  const part = Buffer.alloc(sizeOf(upload, number));
+  const { bytesRead } = await content.read(part, 0, part.length, (number - 1) * upload.chunk_size);
+  if (bytesRead < part.length) throw new SheafApiError({ code: 'source_changed', detail: 'The file became shorter while it was uploaded.', remedy: 'Upload it again.' }, null);
+  const { headers, body } = formOf({
+    upload_id: upload.upload_id, part_number: String(number), total_parts: String(upload.total_parts), chunk_hash: hash('md5', part, 'hex'),
+    is_final_chunk: String(number === upload.total_parts),
+  }, { field: 'chunk_file', name: 'part', bytes: part });
   // A wrong hash is a part that was damaged on its way: the next try may be better.
-  return persistently(signal, () => http.call<PartAnswer>('POST', '/documents/upload/chunk', { raw: form, signal }), (error) => error.code === 'checksum_mismatch');
+  return persistently(signal, () => http.call<PartAnswer>('POST', '/documents/upload/chunk', { raw: body, headers, signal }), (error) => error.code === 'checksum_mismatch');
 }
 
 /** A part that the server finds to be missing after all is sent again. */
@@ -171,13 +173,13 @@ async function finish(http: Http, file: string, upload: Begun, options: UploadOp
 }
 
 async function hashFile(file: string, signal: AbortSignal | undefined, read: (bytes: number) => void): Promise<string> {
-  const hash = createHash('sha256');
+  const whole = createHash('sha256');
   let bytes = 0;
   for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20, ...(signal && { signal }) })) {
-    hash.update(chunk as Buffer);
+    whole.update(chunk as Buffer);
     read(bytes += (chunk as Buffer).length);
   }
-  return hash.digest('hex');
+  return whole.digest('hex');
 }
 
 /** Tries again what may pass. */
