@@ -17,10 +17,10 @@ const unpack = promisify(zstdDecompress);
 const CORPUS = path.resolve('../shared/corpus');
 const files = existsSync(CORPUS) ? readdirSync(CORPUS, { recursive: true, encoding: 'utf8' }).filter((file) => statSync(path.join(CORPUS, file)).isFile()).sort() : [];
 
-/** Words by which a file must be found, alone among all of them or with others. */
+/** Words by which a file must be found, alone or with others. */
 const FOUND_BY: Record<string, string> = {
-  'book-war-and-peace-1225p.txt': '"Well, Prince, so Genoa and Lucca"', 'fake-memo.pdf': 'memo', 'umlauts-non-utf8.md': 'Käse OR grüßen',
-  'stanley-cups.xlsx': 'flyers', 'docx-tables.docx': 'header', 'fake-power-point-table.pptx': 'column', 'eng_spa_mult.odt': 'que', 'layout-parser-paper-fast.pdf': '"document image analysis"',
+  'book-war-and-peace-1225p.txt': '"Well, Prince, so Genoa and Lucca"', 'fake-memo.pdf': '"bottles of water"', 'umlauts-non-utf8.md': 'können',
+  'stanley-cups.xlsx': 'flyers', 'docx-tables.docx': 'header', 'fake-power-point-table.pptx': 'column', 'eng_spa_mult.odt': 'born equal dignity', 'layout-parser-paper-fast.pdf': '"document image analysis"',
 };
 /** What is no readable document, and why. */
 const REFUSED: Record<string, string> = {
@@ -36,7 +36,7 @@ beforeAll(async () => {
   rig = await openRig({ realReader: reader });
   await rig.startWorkers();
   for (const file of files) documents.set(file, await rig.upload(path.basename(file), await readFile(path.join(CORPUS, file))));
-}, 120_000);
+}, 600_000);
 afterAll(async () => {
   await rig.close();
   await reader.close();
@@ -59,8 +59,7 @@ describe('every file of the corpus', () => {
 
   test.each(Object.entries(FOUND_BY).filter(([file]) => files.includes(file)))('%s is found by its words', async (file, words) => {
     await rig.whenDocument(documents.get(file)!.id, ({ state }) => isEnded(state));
-    const hits = (await Promise.all(words.split(' OR ').map((query) => documentsFound(query)))).flat();
-    expect(hits).toContain(documents.get(file)!.id);
+    expect(await documentsFound(words)).toContain(documents.get(file)!.id);
   });
 
   test('leaves nothing behind that does not agree', { timeout: 300_000 }, async () => {
