@@ -44,7 +44,7 @@ export function createQueue({ store, client, limits, log, now = Date.now }: {
       const own = admitted.find(({ jobId }) => jobId === request.jobId);
       if (own) return own;
       // It may have turned out to be blocked; or another worker was faster and has offered it the place.
-      const found = (await store.queueStanding(request.tenant, request.jobId, limits, now()))?.entry ?? null;
+      const found = await store.queueEntry(request.tenant, request.jobId);
       return found?.state === 'offered' ? store.enqueue(request, now()) : found;
     },
 
