@@ -11,7 +11,8 @@ import {
   type DocumentActivities, type DocumentJobInput, type DocumentJobResult, type DocumentJobStatus,
 } from '../contracts/messages.ts';
 import { CAPACITY_WAIT_MS, DOCUMENT } from './activity-options.ts';
-import { JobLife, live } from './job-life.ts';
+import { JobLife } from './job-life.ts';
+import { live } from './job-messages.ts';
 
 export const documentStatusQuery = defineQuery<DocumentJobStatus>(STATUS_QUERY);
 
