@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
+import { documentUpload } from './document-upload.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
@@ -18,6 +19,7 @@ import { millionRows } from './million-rows.ts';
 import { queue } from './queue.ts';
 import { queuedJobs } from './queued-jobs.ts';
 import { stores } from './stores.ts';
+import { smallDocuments } from './small-documents.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -25,6 +27,8 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'unchanged-rows': unchangedRows,
   'large-file': largeFile,
   latency,
+  'document-upload': documentUpload,
+  'small-documents': smallDocuments,
   queue,
   'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,

@@ -13,8 +13,12 @@ export interface BenchStack {
   workerPid: number | undefined;
   /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
   run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
+  /** Address of the API. */
+  url: string;
   /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
   workerPeak(): Promise<number>;
+  /** The same of the API, and what it has now. */
+  apiMemory(): Promise<{ peak: number; now: number }>;
   forgetPeak(): Promise<void>;
   /** Seconds of CPU that the worker has used so far, all threads. Linux only; NaN elsewhere. */
   workerCpu(): Promise<number>;
@@ -31,10 +35,14 @@ export async function benchStack(folder: string, name: string, inputs: string, m
   Object.assign(process.env, environment);
   const stack = await startStack(readConfig(environment), { say: () => {}, stop: new AbortController().signal, kill: new AbortController().signal });
   const client = createClient({ url: stack.api });
-  const worker = readStackFile(home)?.children['worker']?.pid;
-  const proc = (file: string): string => `/proc/${worker}/${file}`;
+  const children = readStackFile(home)?.children;
+  const proc = (child: string, file: string): string => `/proc/${children?.[child]?.pid}/${file}`;
+  const memory = async (child: string, field: 'VmHWM' | 'VmRSS'): Promise<number> => {
+    const status = await readFile(proc(child, 'status'), 'utf8').catch(() => '');
+    return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? NaN) * 1024;
+  };
   return {
-    client, temporal: stack.temporal, workerPid: worker,
+    client, url: stack.api, temporal: stack.temporal, workerPid: children?.['worker']?.pid,
     async run(body) {
       const startedAt = performance.now();
       let job = await client.call<JobAnswer>('POST', '/jobs', { body });
@@ -45,15 +53,13 @@ export async function benchStack(folder: string, name: string, inputs: string, m
       if (job.state !== 'completed' || job.progress.failed > 0) throw new Error(`The job ended ${job.state}: ${JSON.stringify(job.error ?? job.progress)}`);
       return { job, seconds: (performance.now() - startedAt) / 1000 };
     },
-    async workerPeak() {
-      const status = await readFile(proc('status'), 'utf8').catch(() => '');
-      return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) * 1024;
-    },
+    workerPeak: () => memory('worker', 'VmHWM'),
+    apiMemory: async () => ({ peak: await memory('api', 'VmHWM'), now: await memory('api', 'VmRSS') }),
     async forgetPeak() {
-      await writeFile(proc('clear_refs'), '5').catch(() => {});
+      for (const child of ['worker', 'api']) await writeFile(proc(child, 'clear_refs'), '5').catch(() => {});
     },
     async workerCpu() {
-      const stat = await readFile(proc('stat'), 'utf8').catch(() => '');
+      const stat = await readFile(proc('worker', 'stat'), 'utf8').catch(() => '');
       // After the name in brackets, which may hold spaces: user and system time are the 12th and 13th from there.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       return (Number(fields[11] ?? NaN) + Number(fields[12] ?? NaN)) / TICKS;

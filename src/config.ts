@@ -49,8 +49,11 @@ export const environmentSchema = z.object({
   SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).max(30 * 86_400).default(900).describe('After so long in the queue a job of priority low counts as normal'),
   SHEAF_WORKER_TARGET_CPU: share.default(0.9).describe('Share of the CPU, 0 to 1, above which a worker takes no further work'),
   SHEAF_WORKER_TARGET_MEMORY: share.default(0.9).describe('Share of the memory, 0 to 1, above which a worker takes no further work'),
-  SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet file that can be uploaded'),
+  SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet or document that can be uploaded'),
+  SHEAF_SIMPLE_UPLOAD_BYTES: bytes.default(100 * 2 ** 20).describe('Largest document that is taken by upload/simple; larger ones come in parts'),
+  SHEAF_UPLOAD_CHUNK_BYTES: z.coerce.number().int().min(5 * 2 ** 20).max(2 ** 30).default(8 * 2 ** 20).describe('Bytes of a part of a document'),
   SHEAF_MAX_BATCH_JOBS: bytes.default(10_000).describe('Most jobs that a batch may have'),
+  SHEAF_TENANT_QUOTA_BYTES: bytes.optional().describe("Most bytes of a tenant's documents together; unset: no limit"),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
   SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX may unpack to'),
@@ -59,6 +62,9 @@ export const environmentSchema = z.object({
   SHEAF_KEEP_EVENTS: age.optional().describe('How long events of jobs are kept after their end; unset: as long as the job'),
   SHEAF_KEEP_OUTPUTS: age.optional().describe("How long outputs are kept in a source's ledger after they were written; its rows are not handled again for it. Unset: for ever"),
   SHEAF_KEEP_SUMMARIES: age.optional().describe('How long what analytics are made of is kept after the end of a job; unset: for ever'),
+  SHEAF_CLAMAV: z.string().optional().describe('Where clamd listens: its socket, such as /run/clamav/clamd.ctl, or host:port; unset: documents are not scanned'),
+  SHEAF_UNSCANNED: z.enum(['wait', 'allow']).default('wait').describe('Documents while clamd is away: wait for it, or go on marked as unscanned'),
+  SHEAF_DOCUMENT_MINUTES: amount.default(60).describe('Minutes of work that one document may take'),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),

@@ -1,13 +1,16 @@
 /** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
+import os from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { brokeredLimits } from './limits/brokered.ts';
+import { createContainer, documentDeps, temporalAddress, type Container } from './container.ts';
+import { openReader } from './documents/reader.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
 import { lease } from './temporal/limit-brokers.ts';
@@ -17,6 +20,8 @@ import { keepSchedules } from './temporal/schedules.ts';
 import { startWorkerBeats } from './temporal/worker-beats.ts';
 import { ROW_SLOTS, rowTuner, watchLoad } from './temporal/worker-load.ts';
 
+/** Documents at once: reading them takes a processor each. */
+const DOCUMENT_SLOTS = os.availableParallelism();
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
 /** Cached workflows; each costs some memory. */
@@ -41,10 +46,13 @@ const connection = await connect(container);
 await keepSchedules({ client: container.temporal, log, storage: container.storage }).catch(refusedNamespace);
 const limits = brokeredLimits({ rules: container.limitRules, brokers: { lease: (key, request) => lease(container.temporal, key, request) } });
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
+await sweepDocumentFolders();
+const reader = openReader({ concurrency: DOCUMENT_SLOTS });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
+  documents: documentDeps(config, reader),
 }, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
@@ -53,18 +61,20 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
   maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE, defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
   shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
 };
+const workflowBundle = { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) };
 const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
 const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
-const [jobs, maintenance] = await Promise.all([
+const [jobs, documents, maintenance] = await Promise.all([
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
+    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
+  Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
+    ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle, maxCachedWorkflows: MAINTENANCE_SLOTS, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
-const workers = [jobs, rows, maintenance];
+const workers = [jobs, rows, documents, maintenance];
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
 
 const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
@@ -74,6 +84,7 @@ const beats = startWorkerBeats({
   workers: [
     { worker: rows, queue: TASK_QUEUES.rows, slots: ROW_SLOTS.most },
     { worker: jobs, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
+    { worker: documents, queue: TASK_QUEUES.documents, slots: DOCUMENT_SLOTS },
     { worker: maintenance, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },
   ],
 });
@@ -108,6 +119,7 @@ try {
   await beats.stop();
   await activities.close();
   await limits.close();
+  await reader.close();
   await connection.close();
   await container.close();
 }

@@ -95,7 +95,8 @@ async function sweepJobs(deps: ActivityDeps, client: Client, queue: Queue, { bef
   const { items, nextCursor } = await store.endedJobs(before, { limit: JOBS_AT_ONCE, ...(cursor !== null && { cursor }) });
   const gone: Tally[] = [];
   for (const job of items) {
-    if (await isDependedOn(deps, job)) continue;
+    // A document is kept as long as somebody wants it: it has a cleanup of its own.
+    if (job.kind === 'document' || (await isDependedOn(deps, job))) continue;
     const bytes = JSON.stringify(job).length + (await blobBytes(deps, job));
     // From here on nobody can retry it; and if we die, the reconciler goes on with it.
     if (!dryRun && !(await store.changeJob(job.tenant, job.id, job.revision, { desired: 'deleted' }))) continue;

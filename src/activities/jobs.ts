@@ -2,7 +2,7 @@
 import { Context, heartbeat } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, PRIORITY_KEYS, type JobPatch, type JobRecord } from '../contracts/job.ts';
+import { isEnded, PRIORITY_KEYS, type Counts, type JobEvent, type JobPatch, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
 import type {
   AdmitAnswer, AdmitInput, FinishJobAnswer, FinishJobInput, RecordStateInput,
 } from '../contracts/messages.ts';
@@ -12,6 +12,7 @@ import { countOutcomes } from '../domain/page-plan.ts';
 import { ifKnown } from '../domain/spent.ts';
 import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
+import { endOf, finishDocument, recordDocumentState } from './document-records.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { summaryOf } from './summary.ts';
@@ -53,6 +54,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         if (job.startedAt === null) patch.startedAt = now();
       }
       const written = await store.advanceJob(job.tenant, job.id, input, patch);
+      if (job.kind === 'document') await recordDocumentState(deps, job, input);
       if (written) {
         await store.appendEvent(job.tenant, job.id, {
           at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
@@ -73,24 +75,20 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         await tellDependents(store, client, job, heartbeat);
         return { counts: await countsOf(deps, job) };
       }
-      if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
+      if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
       const counts = await countsOf(deps, job);
-      const { done, unchanged, failed, skipped } = counts;
       const sequence = input.sequence ?? job.sequence + 1;
       const completedAt = now();
       // Before the record: an end that is repeated after a crash finds the record written, and would leave it out.
       await store.writeSummary(await summaryOf(store, job, { attempt: input.attempt, sequence, state: input.state, endedAt: completedAt, counts }));
+      const document = job.kind === 'document' ? await finishDocument(deps, job, input, sequence) : null;
       const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
         completedAt, runningSince: null,
       });
       if (written) {
-        const byCode = await store.countFailedRows(job.tenant, job.id);
-        const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
         await store.appendEvent(job.tenant, job.id, {
-          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`,
-          message: `${input.error ? `${input.error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
-          data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
+          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`, ...(document ? { message: endOf(document) } : await endOfSheet(deps, job, input, counts)),
         });
       }
       await queue.leave(job, input.attempt);
@@ -100,17 +98,27 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
   };
 }
 
+async function endOfSheet({ store }: ActivityDeps, job: JobRecord, { error }: FinishJobInput, counts: Counts): Promise<Pick<JobEvent, 'message' | 'data'>> {
+  const byCode = await store.countFailedRows(job.tenant, job.id);
+  const { done, unchanged, failed, skipped } = counts;
+  const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
+  return {
+    message: `${error ? `${error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
+    data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
+  };
+}
+
 function describe(input: RecordStateInput, job: JobRecord): string {
   if (input.reason) return input.reason;
   if (input.state === 'running') return job.startedAt === null ? `Started${input.attempt > 1 ? `, attempt ${input.attempt}` : ''}.` : 'Running.';
   const texts: Partial<Record<typeof input.state, string>> = {
-    queued: 'Queued.', pausing: 'Pausing: rows in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: rows in flight may finish.',
+    queued: 'Queued.', pausing: 'Pausing: what is in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: what is in flight may finish.',
   };
   return texts[input.state] ?? `${input.state}.`;
 }
 
 /** A page whose last try could not write its result gets one from the ledger; rows without an outcome stay `remaining`. */
-async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord, attempt: number): Promise<void> {
+async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, attempt: number): Promise<void> {
   const manifest = job.manifest!;
   const lane = await deps.store.acquireLane(laneOf(job), job.id, attempt);
   if (!lane.granted) return; // ended before, and another job has the lane since

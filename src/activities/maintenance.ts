@@ -2,6 +2,7 @@
 import { heartbeat } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
+import type { DocumentJobRecord } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
 import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
@@ -35,12 +36,21 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client, queue:
 }
 
 /** Blobs first and the record last, so that a deletion that was cut off is seen and goes on. */
-export async function removeJob({ store, blobs }: ActivityDeps, client: Client, queue: Queue, { tenant, jobId }: JobRef): Promise<void> {
+export async function removeJob(deps: ActivityDeps, client: Client, queue: Queue, { tenant, jobId }: JobRef): Promise<void> {
+  const { store, blobs } = deps;
   const job = await store.getJob(tenant, jobId);
   await blobs.deleteUnder(blobKeys.jobFolder(tenant, jobId));
+  if (job?.kind === 'document') await removeDocument(deps, job);
   if (job) await queue.leave(job, job.attempt);
   while (!(await store.removeJob(tenant, jobId))) heartbeat();
   if (job) await tellDependents(store, client, job, heartbeat);
+}
+
+/** The file, all that was made of it, and what search finds; its record last. */
+async function removeDocument({ store, blobs }: ActivityDeps, { tenant, request: { document } }: DocumentJobRecord): Promise<void> {
+  await blobs.deleteUnder(blobKeys.documentFolder(tenant, document));
+  await blobs.deleteUnder(blobKeys.quarantineFolder(tenant, document));
+  while (!(await store.removeDocument(tenant, document))) heartbeat();
 }
 
 async function isRunning(handle: WorkflowHandle): Promise<boolean> {

@@ -13,9 +13,13 @@ import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 import type { Batches } from '../temporal/batches.ts';
 import type { BulkActions } from '../temporal/bulk.ts';
+import type { Documents } from '../temporal/documents.ts';
 import type { JobSchedules } from '../temporal/job-schedules.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import type { KnownLimit } from '../temporal/limit-brokers.ts';
+import type { Uploads } from '../uploads/uploads.ts';
+import { partUploads } from '../uploads/parts.ts';
+import { wholeUploads } from '../uploads/whole.ts';
 import { serveDocs } from './docs.ts';
 import { mount } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
@@ -32,6 +36,7 @@ export interface ApiDeps {
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
+  documents: Documents;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
   /** Rejects when Temporal does not answer. */
@@ -49,16 +54,21 @@ export interface ApiDeps {
 /** What endpoints work with. */
 export interface ApiContext extends ApiDeps {
   metrics: Metrics;
+  uploads: Uploads;
   startedAt: Date;
 }
 
 export function createApp(deps: ApiDeps): Express {
-  const context: ApiContext = { ...deps, store: sayingThatJobsWait(deps.store), metrics: createMetrics(deps.store), startedAt: new Date() };
+  const { config } = deps;
+  const arriving = { ...deps, limits: { maxBytes: config.SHEAF_MAX_UPLOAD_BYTES, chunkBytes: config.SHEAF_UPLOAD_CHUNK_BYTES, quotaBytes: config.SHEAF_TENANT_QUOTA_BYTES ?? null } };
+  const context: ApiContext = {
+    ...deps, store: sayingThatJobsWait(deps.store), metrics: createMetrics(deps.store), uploads: { parts: partUploads(arriving), whole: wholeUploads(arriving) }, startedAt: new Date(),
+  };
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag'); // answers change with every row that finishes
   app.use(observed(context));
-  app.use(guarded(deps.config));
+  app.use(guarded(config));
   app.use(helmet({
     // Plain HTTP on the user's own machine is the rule, so nothing may insist on HTTPS.
     strictTransportSecurity: false,

@@ -4,6 +4,10 @@ import { analyticsEndpoints } from './routes/analytics.ts';
 import { cleanupEndpoints } from './routes/cleanup.ts';
 import { batchEndpoints } from './routes/batches.ts';
 import { bulkEndpoints } from './routes/bulk.ts';
+import { documentBulkEndpoints } from './routes/documents-bulk.ts';
+import { documentEndpoints } from './routes/documents.ts';
+import { documentPartUploadEndpoints } from './routes/document-part-uploads.ts';
+import { documentSimpleUploadEndpoints } from './routes/document-simple-uploads.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { limitEndpoints } from './routes/limits.ts';
@@ -19,4 +23,5 @@ export const endpoints: readonly Endpoint[] = [
   ...bulkEndpoints,
   ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
   ...cleanupEndpoints, ...analyticsEndpoints,
+  ...documentPartUploadEndpoints, ...documentSimpleUploadEndpoints, ...documentBulkEndpoints, ...documentEndpoints,
 ];

@@ -28,7 +28,7 @@ export async function jobGraph(store: Store, start: JobRecord): Promise<JobGraph
     job: start.id,
     jobs: [...found].map(([id, job]) => job === null
       ? { id, state: null, dependsOn: [] }
-      : { id, state: job.state, file: job.request.fileName, handler: job.request.handler, dependsOn: job.dependsOn }),
+      : { id, state: job.state, file: job.request.fileName, handler: job.kind === 'sheet' ? job.request.handler : 'document', dependsOn: job.dependsOn }),
     complete,
   };
 }

@@ -5,6 +5,7 @@ import { SheafError } from '../contracts/errors.ts';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
 import { addBatchCommands } from './batch.ts';
+import { addDocCommands } from './doc.ts';
 import { addJobCommands } from './job.ts';
 import { addScheduleCommands } from './schedule.ts';
 import { addSearch } from './search.ts';
@@ -28,6 +29,7 @@ function createProgram(): Command {
   addJobCommands(program);
   addBatchCommands(program);
   addScheduleCommands(program);
+  addDocCommands(program);
   addSearch(program);
   addStoreCommands(program);
   addSystemCommands(program);

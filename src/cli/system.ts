@@ -11,6 +11,7 @@ import { addSystemLimits } from './system-limits.ts';
 import { addCleanup } from './system-cleanup.ts';
 import { statusLines } from './system-status.ts';
 import { addTop } from './system-top.ts';
+import { addVerify } from './system-verify.ts';
 import type { Terminal } from './terminal.ts';
 
 export function addSystemCommands(program: Command): void {
@@ -46,6 +47,8 @@ export function addSystemCommands(program: Command): void {
       if (terminal.json) terminal.printJson({ made });
       else terminal.print(made.length === 0 ? 'Everything was there.' : `Made: ${made.join(', ')}.`);
     });
+
+  addVerify(system);
 
   system.command('check')
     .description('look for what is wrong, and say what to do about it')

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Json } from './row.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
 import { partAnswer, systemSections } from './system-api.ts';
+import { DOCUMENT_STAGES } from './document.ts';
 
 export const API_PREFIX = '/api/v1';
 
@@ -62,7 +63,7 @@ export const previewBody = z.strictObject({ source: sourceBody, ...sheetFields }
 const sourceId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'expected letters, digits, ".", "_" and "-", at most 128');
 const lane = z.string().min(1).max(128);
 const concurrency = z.int().min(1).max(1000);
-const tags = z.array(z.string().min(1).max(64)).max(20);
+export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
 
 export const jobBody = z
@@ -147,8 +148,8 @@ export const previewAnswer = z
 export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
 const progressAnswer = z.strictObject({
-  stage: z.enum(['queued', 'snapshot', 'rows', 'ended']),
-  total: count.nullable().meta({ description: 'Null until the sheet has been read' }),
+  stage: z.enum(['queued', 'snapshot', 'rows', ...DOCUMENT_STAGES, 'ended']),
+  total: count.nullable().meta({ description: 'Rows, null until the sheet has been read; passages, null until the document has been cut' }),
   done: count,
   unchanged: count,
   failed: count,
@@ -162,7 +163,8 @@ const progressAnswer = z.strictObject({
 export const jobAnswer = z
   .strictObject({
     id: z.string(),
-    kind: z.literal('sheet'),
+    kind: z.enum(['sheet', 'document']),
+    document: z.string().optional().meta({ description: "Its id, where `kind` is document" }),
     state: z.enum(JOB_STATES),
     desired: z.enum(DESIRED_STATES).optional().meta({ description: 'What was asked for and has not come about yet' }),
     cause: z.enum(CAUSES).optional().meta({ description: 'Why it is `waiting`' }),
@@ -197,15 +199,15 @@ export const jobAnswer = z
       delimiter: z.string().optional(),
       encoding: z.string().optional(),
     }),
-    handler: z.string(),
+    handler: z.string().meta({ description: '`document` of a document' }),
     options: jsonObject,
     keyColumns: z.array(z.string()),
-    onDuplicateKey: z.enum(['fail', 'first', 'last']),
-    force: z.boolean(),
+    onDuplicateKey: z.enum(['fail', 'first', 'last']).optional().meta({ description: 'Like all that is about rows: not of a document' }),
+    force: z.boolean().optional(),
     priority: z.enum(PRIORITIES),
     tags: z.array(z.string()),
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
-    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]),
+    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]).optional(),
     drainSeconds: z.number(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),
@@ -233,7 +235,9 @@ export const jobAnswer = z
       })
       .optional()
       .meta({ description: 'What the sheet turned out to be; from the end of the snapshot on' }),
-    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string(), dependencies: z.string() }),
+    links: z.strictObject({
+      self: z.string(), events: z.string(), dependencies: z.string(), items: z.string().optional(), results: z.string().optional(), document: z.string().optional(),
+    }),
   })
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
@@ -260,13 +264,14 @@ export const itemAnswer = z
   .meta({ id: 'Item' });
 export type ItemAnswer = z.infer<typeof itemAnswer>;
 
-const day = z.iso.date().or(z.iso.datetime({ offset: true }));
+export const day = z.iso.date().or(z.iso.datetime({ offset: true }));
 
 export const searchQuery = z.strictObject({
   q: z.string().meta({
     description: 'All of these words, `"these in this order"`, not `-this`; at most 500 characters and 32 words. Case, accents and vowel points do not matter; '
       + 'Hebrew words are found with and without prefixes, Chinese, Japanese, Korean and Thai by any part',
   }),
+  kind: z.enum(['item', 'passage']).exactOptional().meta({ description: 'Only rows, or only passages of documents' }),
   source: z.string().min(1).max(500).exactOptional(),
   lane: z.string().min(1).max(128).exactOptional(),
   job: z.string().regex(ID_PATTERN).exactOptional().meta({ description: 'Rows that this job wrote last; those that it found unchanged are not among them' }),
@@ -303,6 +308,29 @@ export const searchHitAnswer = z
   })
   .meta({ id: 'SearchHit' });
 export type SearchHitAnswer = z.infer<typeof searchHitAnswer>;
+
+export const passageHitAnswer = z
+  .strictObject({
+    kind: z.literal('passage').meta({ description: 'What was found: a passage of a document' }),
+    document: z.string().meta({ description: 'Its id' }),
+    file: z.string(),
+    title: z.string().nullable(),
+    number: z.int().min(1).meta({ description: 'Of the passage in the document' }),
+    pages: z.array(z.int()).length(2).nullable().meta({ description: 'First and last page that it stands on; null where the format has none' }),
+    headings: z.array(z.string()).meta({ description: 'Above it, outermost first' }),
+    text: z.string(),
+    tokens: count,
+    source: z.string(),
+    job: z.string(),
+    tags: z.array(z.string()),
+    updatedAt: time,
+    highlights: searchHitAnswer.shape.highlights,
+  })
+  .meta({ id: 'PassageHit' });
+export type PassageHitAnswer = z.infer<typeof passageHitAnswer>;
+
+export const hitAnswer = z.discriminatedUnion('kind', [searchHitAnswer, passageHitAnswer]);
+export type HitAnswer = z.infer<typeof hitAnswer>;
 
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })
@@ -407,6 +435,7 @@ export const problemAnswer = z
     place: place.optional(),
     instance: z.string().meta({ description: "This answer's id, which the server's log has too" }),
     errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional().meta({ description: 'Each field that was wrong' }),
+    missing_parts: z.array(z.int()).optional().meta({ description: 'Of an upload that cannot be completed yet' }),
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problemAnswer>;

@@ -1,5 +1,6 @@
 /** Names and shapes of everything that passes through Temporal. Types only, so that workflows may import it. */
 import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
+import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 
 export const TASK_QUEUES = {
@@ -9,7 +10,10 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', limitBroker: 'limitBroker', cleanUp: 'cleanUp' } as const;
+export const WORKFLOWS = { 
+  sheetJob: 'sheetJob', documentJob: 'documentJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', limitBroker: 'limitBroker', cleanUp: 'cleanUp',
+  cleanupOldDocuments: 'cleanup_old_documents', reprocessDocuments: 'reprocess_documents',
+} as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -181,6 +185,33 @@ export interface ProcessPageAnswer {
   wait: LimitWait | null;
 }
 
+export type DocumentJobInput = JobInput & { carried?: DocumentJobState };
+
+export interface DocumentJobState extends JobLifeState {
+  /** All stages are done; only the end is left to write. */
+  done: boolean;
+}
+
+/** The answer to the `status` Query of a document's job. How far its stages are is in the document's record. */
+export type DocumentJobStatus = Pick<JobStatus, 'state' | 'cause' | 'until' | 'reason' | 'attempt' | 'priority'> & { done: boolean };
+
+export interface DocumentJobResult {
+  state: EndedState;
+}
+
+export interface ProcessDocumentInput extends JobRef {
+  attempt: number;
+  /** The lane's; names the passages that the attempt writes. */
+  generation: number;
+  /** Grows with every dispatch in the attempt. */
+  dispatch: number;
+}
+
+export interface ProcessDocumentAnswer {
+  /** Every stage is done; else it was interrupted between two. */
+  done: boolean;
+}
+
 export interface FinishJobInput extends JobRef {
   attempt: number;
   /** Null: whatever the record has, plus one (the workflow is gone and cannot say). */
@@ -207,12 +238,58 @@ export interface RowActivities {
   /** Resolves when the store and the blobs can be written and read. */
   checkStores(): Promise<void>;
 }
+export interface DocumentActivities {
+  /** Takes the document through the stages that have no result yet, one after the other. */
+  processDocument(input: ProcessDocumentInput): Promise<ProcessDocumentAnswer>;
+}
+/** What is done to all documents of a tenant that a filter finds. */
+export interface BulkInput {
+  tenant: string;
+  /** `since` and `before` are fixed when it is asked for, so that documents that come later are not among them. */
+  filter: DocumentFilter;
+  /** Only counts. */
+  dryRun: boolean;
+  /** Null: they are deleted. */
+  reprocess: Reprocess | null;
+  /** Only in the input of a run that continues another. */
+  carried?: { cursor: string | null; report: BulkReport };
+}
+
+export interface BulkReport {
+  /** Documents looked at, and those that the action was taken for (or would be). */
+  found: number;
+  taken: number;
+  /** Of the taken ones' files. */
+  bytes: number;
+  /** Taken for none, by the error's code. */
+  refused: { [code: string]: number };
+  /** Ids of the first of the taken ones. */
+  documents: string[];
+  done: boolean;
+}
+
+export interface BulkPageInput {
+  tenant: string;
+  filter: DocumentFilter;
+  dryRun: boolean;
+  reprocess: Reprocess | null;
+  cursor: string | null;
+}
+
+export interface BulkPageAnswer {
+  report: Omit<BulkReport, 'done'>;
+  /** Null: that was the last page. */
+  cursor: string | null;
+}
+
 export interface MaintenanceActivities {
+  /** Takes a page of documents; may be repeated. */
+  bulkPage(input: BulkPageInput): Promise<BulkPageAnswer>;
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
   stopJob(input: JobRef): Promise<void>;
   removeJob(input: JobRef): Promise<void>;
-  /** Aborts uploads in parts that began more than a day ago; answers how many. */
-  sweepUploads(): Promise<{ aborted: number }>;
+  /** Removes uploads that have expired, and parts of no upload that are two days old; answers how many. */
+  sweepUploads(): Promise<{ expired: number; aborted: number }>;
   /** Fixes what is old enough, in the report. False: nothing is ever to go, and nobody asked. */
   beginCleanup(input: BeginCleanupInput): Promise<boolean>;
   /** Carries out one step of some seconds and adds it to the report, once however often it is called. False: it was the last. */

@@ -112,7 +112,7 @@ export type BatchAnswer = z.infer<typeof batchAnswer>;
 
 const bulkFilter = z.strictObject({
   state: z.array(z.enum(JOB_STATES)).min(1).exactOptional(),
-  kind: z.enum(['sheet']).exactOptional(),
+  kind: z.enum(['sheet', 'document']).exactOptional(),
   source: z.string().min(1).max(500).exactOptional(),
   tag: z.string().min(1).max(64).exactOptional(),
   batch: z.string().regex(ID_PATTERN).exactOptional(),

@@ -21,7 +21,7 @@ const BINARY: readonly Signature[] = [
   [/^7z\xbc\xaf\x27\x1c|^Rar!\x1a\x07/, 'an archive', UNPACK],
   [/^PAR1|^ORC|^Obj\x01|^ARROW1/, 'a binary table (Parquet, ORC, Avro or Arrow)', 'Export it as CSV and give that'],
   [/^SQLite format 3\0/, 'an SQLite database', 'Export the table as CSV and give that'],
-  [/^\x7fELF|^MZ/, 'a program', DOCUMENT],
+  [/^\x7fELF|^MZ|^\xca\xfe\xba\xbe|^\xcf\xfa\xed\xfe|^\xce\xfa\xed\xfe|^\0asm|^dex\n|^L\0\0\0\x01\x14\x02/, 'a program', DOCUMENT],
   [/^RIFF|^OggS|^ID3|^fLaC|^[\s\S]{4}ftyp/, 'a sound or video', DOCUMENT],
   [/^(\xff\xfe\0\0|\0\0\xfe\xff)/, 'a text in UTF-32', 'Save it as UTF-8 and give that'],
 ];

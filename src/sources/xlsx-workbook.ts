@@ -24,7 +24,7 @@ export interface Workbook {
   stylesPart: string | null;
 }
 
-interface Relationship {
+export interface Relationship {
   type: string;
   part: string;
 }
@@ -85,7 +85,7 @@ async function readPart(parts: ZipParts, part: string, open: XmlHandler['open'],
 }
 
 /** What a part (or with '' the package) refers to, by id. Targets are relative to the part, or absolute. */
-async function readRelationships(parts: ZipParts, part: string): Promise<Map<string, Relationship>> {
+export async function readRelationships(parts: ZipParts, part: string): Promise<Map<string, Relationship>> {
   const folder = part === '' ? '' : path.dirname(part);
   const name = path.join(folder, '_rels', `${path.basename(part)}.rels`);
   const relationships = new Map<string, Relationship>();

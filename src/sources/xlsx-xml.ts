@@ -22,7 +22,7 @@ export interface XmlHandler {
 
 /** Yields after every chunk, so that the caller can hand on what the handler has collected. */
 export async function* parseXml(
-  chunks: AsyncIterable<Buffer>, part: string, maxChars: number, handler: XmlHandler,
+  chunks: AsyncIterable<Buffer>, part: string, maxChars: number, handler: XmlHandler, deepest = DEEPEST,
 ): AsyncGenerator<void, void, undefined> {
   const parser = new SaxesParser({ xmlns: false, position: false });
   const localNames = new Map<string, string>();
@@ -38,7 +38,7 @@ export async function* parseXml(
   let sinceTag = 0;
   parser.on('opentag', (tag) => {
     sinceTag = 0;
-    if (++depth > DEEPEST) throw corrupt('is nested too deep', part);
+    if (++depth > deepest) throw corrupt('is nested too deep', part);
     handler.open(local(tag.name), tag.attributes);
   });
   parser.on('closetag', (tag) => {

@@ -1,6 +1,6 @@
 /**
- * The parts of an XLSX, out of a zip that nobody trusts: counted and measured before anything is unpacked, and again
- * while it is.
+ * The parts of an XLSX, or of another document that is a zip, out of a zip that nobody trusts: counted and measured
+ * before anything is unpacked, and again while it is.
  */
 import { pipeline } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
@@ -21,13 +21,13 @@ const DEFLATED = 8;
 
 const tooLarge = (why: string, part?: string): SheafError =>
   new SheafError('archive_too_large', `The file unpacks to more than is allowed: ${why}`, {
-    remedy: 'Save the sheet again with a spreadsheet program, or raise SHEAF_MAX_INFLATED_BYTES if the file can be trusted',
+    remedy: 'Save the file again with the program it comes from, or raise SHEAF_MAX_INFLATED_BYTES if the file can be trusted',
     ...(part !== undefined && { place: { part } }),
   });
 
 export const corrupt = (why: string, part?: string, cause?: unknown): SheafError =>
   new SheafError('corrupt_file', part === undefined ? `The file is damaged: ${why}` : `The file is damaged: ${part} ${why}`, {
-    remedy: 'Open it in a spreadsheet program, save it again, and give that',
+    remedy: 'Open it in the program that it comes from, save it again, and give that',
     ...(part !== undefined && { place: { part } }),
     cause,
   });
@@ -75,7 +75,7 @@ export class ZipParts {
   }
 
   /** Rejects with `corrupt_file` or `archive_too_large`; nothing is unpacked. */
-  static async open(file: SheetFile, limits: SheetLimits): Promise<ZipParts> {
+  static async open(file: SheetFile, limits: Pick<SheetLimits, 'maxInflatedBytes'>): Promise<ZipParts> {
     try {
       const options = { autoClose: false, lazyEntries: true, decodeStrings: false, validateEntrySizes: false };
       const zip = await yauzl.fromRandomAccessReaderPromise(new FileReader(file), file.size, options);
@@ -88,7 +88,7 @@ export class ZipParts {
     }
   }
 
-  async #readDirectory(limits: SheetLimits): Promise<void> {
+  async #readDirectory(limits: Pick<SheetLimits, 'maxInflatedBytes'>): Promise<void> {
     let inflated = 0;
     let packed = 0;
     for await (const entry of this.#zip.eachEntry()) {
@@ -122,7 +122,7 @@ export class ZipParts {
     if (!entry) throw corrupt('is missing', name);
     if (entry.isEncrypted()) throw encrypted();
     if (entry.compressionMethod !== STORED && entry.compressionMethod !== DEFLATED) {
-      throw corrupt(`is packed by method ${entry.compressionMethod}, which XLSX does not have`, name);
+      throw corrupt(`is packed by method ${entry.compressionMethod}, which such files do not have`, name);
     }
     let size = 0;
     let checksum = 0;

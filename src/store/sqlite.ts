@@ -8,6 +8,7 @@ import { Analyst } from './sqlite/analyst.ts';
 import { cleanupMethods } from './sqlite/cleanup.ts';
 import { SqliteFile } from './sqlite/database.ts';
 import { figureMethods } from './sqlite/figures.ts';
+import { documentMethods } from './sqlite/documents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
@@ -18,6 +19,7 @@ import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
 import { workerMethods } from './sqlite/workers.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
+import { uploadMethods } from './sqlite/uploads.ts';
 import type { Store } from './store.ts';
 
 const CONTROL_CACHE_KIB = 8 * 1024;
@@ -39,19 +41,24 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   const searcher = new Searcher(ledgerFile);
   const analyst = new Analyst(controlFile);
+  const tenants = control.db.prepare<[], string>('SELECT tenant FROM jobs UNION SELECT tenant FROM documents ORDER BY tenant').pluck();
   return {
     ...jobMethods(control),
     ...queueMethods(control),
     ...pageMethods(control),
+    ...uploadMethods(control),
     ...rowMethods(ledger),
     ...figureMethods(control),
     ...workerMethods(control),
     ...cleanupMethods(control, ledger),
     ...planMethods(control),
+    ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,
     analyse: analyst.analyse,
+
+    tenants: () => control.read(() => tenants.all()),
 
     check: async () => {
       await control.check();

@@ -9,7 +9,7 @@ import { SWEEP_UPLOADS_ID } from './workflow-ids.ts';
 const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
   {
     scheduleId: SWEEP_UPLOADS_ID,
-    spec: { intervals: [{ every: '6h' }] },
+    spec: { intervals: [{ every: '1h' }] },
     action: { type: 'startWorkflow', workflowType: WORKFLOWS.sweepUploads, workflowId: SWEEP_UPLOADS_ID, taskQueue: TASK_QUEUES.jobs },
     policies: { overlap: 'SKIP', catchupWindow: '1h' },
   },

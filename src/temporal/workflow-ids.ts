@@ -20,3 +20,5 @@ export const batchWorkflowId = (tenant: string, batch: string): string => `batch
 export const bulkWorkflowId = (tenant: string, bulk: string): string => `bulk/${tenant}/${bulk}`;
 /** `place` counts from 0. */
 export const memberId = (tenant: string, batch: string, place: number): string => `job_${digest(JSON.stringify([tenant, batch, place]))}`;
+/** Begins with the tenant, so that nobody asks for another's. */
+export const documentBulkWorkflowId = (tenant: string, bulk: string): string => `${tenant}/${bulk}`;

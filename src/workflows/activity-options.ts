@@ -4,8 +4,11 @@ import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
 /** 1 s, ×3, at most 60 s, 5 retries. */
 const RETRY: RetryPolicy = { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '60s', maximumAttempts: 6 };
 
+/** What a job waits for (`capacity`) instead of failing. */
+export const REFUSALS: readonly string[] = ['store_unavailable', 'blobs_unavailable', 'scanner_unavailable'];
+
 /** The adapters have tried again by themselves: from here on the job waits, and shows it, instead of an activity that seems to run. */
-const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: ['store_unavailable', 'blobs_unavailable'] };
+const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: [...REFUSALS] };
 
 /** The same waits for a row whose error is retryable, inside its page. */
 export const ROW_RETRY_DELAYS_MS = [1_000, 3_000, 9_000, 27_000, 60_000] as const;
@@ -27,6 +30,11 @@ export const SNAPSHOT: ActivityOptions = {
 /** A page: some ten seconds of work, or its slow rows' time. Beats twice a second, so silence means that its worker is gone. */
 export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
+/** A document: all of its stages, an hour of work at most, which the activity counts itself. Beats twice a second. */
+export const DOCUMENT: ActivityOptions = {
+  startToCloseTimeout: '2h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
 /** Deletions work in bounded steps and tell of each. */

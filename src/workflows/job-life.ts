@@ -17,7 +17,7 @@ import {
 import type { PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { MET, planWait } from '../domain/dependencies.ts';
-import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
 import { LimitPause } from './limit-pause.ts';
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
@@ -237,7 +237,7 @@ export abstract class JobLife {
     } else if (cause instanceof ApplicationFailure) {
       const body = (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
       if (body.code === 'worker_stopped') return; // each of its tries met a worker that was being stopped
-      if (body.code === 'store_unavailable' || body.code === 'blobs_unavailable') this.refused ??= body;
+      if (REFUSALS.includes(body.code)) this.refused ??= body;
       else this.error ??= body;
     } else {
       throw error;

@@ -1,6 +1,6 @@
 /** Removing what has been kept long enough: what goes, what stays, and what is said about it. */
 import { describe, expect, it } from 'vitest';
-import type { JobRecord } from '../../src/contracts/job.ts';
+import type { JobRecord, SheetJobRecord } from '../../src/contracts/job.ts';
 import type { CleanupReport, Sweep, Tally } from '../../src/contracts/system.ts';
 import type { Store, SweepAsked } from '../../src/store/store.ts';
 import { aSummary } from './store-figures.ts';
@@ -10,7 +10,7 @@ const LONG_AGO = '2026-10-01T00:00:00.000Z';
 const BEFORE = '2026-11-01T00:00:00.000Z';
 const SINCE = '2026-11-02T00:00:00.000Z';
 
-const ended = (id: string, completedAt: string, over: Partial<JobRecord> = {}): JobRecord => aJob(id, { state: 'completed', completedAt, ...over });
+const ended = (id: string, completedAt: string, over: Partial<SheetJobRecord> = {}): JobRecord => aJob(id, { state: 'completed', completedAt, ...over });
 
 /** Walks a sweep to its end; answers what went, by tenant. */
 async function sweep(step: (asked: SweepAsked) => Promise<Sweep>, before: string, dryRun = false): Promise<Record<string, number>> {

@@ -4,6 +4,7 @@ import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
 import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
+import { documentsConformance } from './store-documents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { plansConformance } from './store-plans.ts';
@@ -11,6 +12,7 @@ import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { uploadsConformance } from './store-uploads.ts';
 
 /** `name` is the adapter's in `store-adapters.ts`, which other processes look it up by. */
 export function storeConformance(name: string, adapter: StoreAdapter): void {
@@ -41,6 +43,8 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
     plansConformance(() => ({ store, other }));
+    uploadsConformance(() => ({ store, other }));
+    documentsConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });
 }

@@ -1,6 +1,6 @@
 /** Makes the committed histories: real jobs on the real server, one for each way that a job can go. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { isEnded, type JobRecord } from '../../src/contracts/job.ts';
+import { isEnded, type JobRecord, type SheetJobRecord } from '../../src/contracts/job.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import type { NewJob } from '../../src/contracts/plans.ts';
 import { createBatches } from '../../src/temporal/batches.ts';
@@ -130,7 +130,7 @@ test('a run of a schedule, a batch, and an action on its jobs', async () => {
   const { job } = await scheduled();
   await rig.ended(job.id);
   await commit('scheduled-job', job.schedule!.workflow);
-  const members = [1, 2, 3].map(() => JSON.stringify(newJob(job)));
+  const members = [1, 2, 3].map(() => JSON.stringify(newJob(job as SheetJobRecord)));
   await rig.blobs.put(blobKeys.batchJobs(TENANT, 'b', 'h'), Buffer.from(members.join('\n')));
   await createBatches(rig.store, rig.env.client).create({
     kind: 'batch', tenant: TENANT, id: 'b', owner: 'tester', name: null, size: 3, made: 0, held: false, desired: 'running', action: null,
@@ -143,7 +143,7 @@ test('a run of a schedule, a batch, and an action on its jobs', async () => {
   await commit('bulk-action', bulkWorkflowId(TENANT, bulk.id));
 });
 
-const newJob = ({ owner, request }: JobRecord): NewJob => ({
+const newJob = ({ owner, request }: SheetJobRecord): NewJob => ({
   tenant: TENANT, owner, request, source: null, lane: null, priority: 'normal', tags: [], runAt: null, dependsOn: [], onFailure: 'cancel',
 });
 
@@ -153,7 +153,7 @@ async function scheduled(): Promise<{ job: JobRecord }> {
   const schedules = createJobSchedules(rig.store, rig.env.client);
   await schedules.create({
     kind: 'schedule', tenant: TENANT, id: 'recorded', owner: 'tester', createdAt: new Date().toISOString(), revision: 0, requestHash: 'h', open: false,
-    cron: '0 6 * * *', timeZone: 'UTC', overlap: 'skip', job: newJob(sample),
+    cron: '0 6 * * *', timeZone: 'UTC', overlap: 'skip', job: newJob(sample as SheetJobRecord),
   }, false);
   const { job } = await schedules.trigger(TENANT, 'recorded');
   return { job: await eventually(() => rig.store.getJob(TENANT, job!)) };

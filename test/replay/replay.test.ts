@@ -16,9 +16,10 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
-    'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'clean-up', 'close-job', 'completed', 'continued-as-new', 'delete-job',
-    'failed-by-breaker', 'limit-broker', 'make-batch', 'paused-and-resumed', 'planned', 'resumed-while-draining', 'retry', 'scheduled-job', 'waiting-for-a-limit',
-    'waiting',
+    'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'clean-up', 'cleanup-old-documents', 'close-job', 'completed',
+    'continued-as-new', 'delete-document', 'delete-job', 'document-completed', 'document-failed', 'document-paused-and-resumed',
+    'document-reprocessed', 'document-waiting', 'failed-by-breaker', 'limit-broker', 'make-batch', 'paused-and-resumed', 'planned',
+    'resumed-while-draining', 'retry', 'scheduled-job', 'waiting-for-a-limit', 'waiting',
   ]);
 });
 

@@ -12,6 +12,7 @@ import type { ActivityDeps } from '../../src/activities/deps.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { TASK_QUEUES, WORKFLOWS, type CleanUpInput, type MaintenanceActivities } from '../../src/contracts/messages.ts';
 import type { CleanupReport } from '../../src/contracts/system.ts';
+import { openReader } from '../../src/documents/reader.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -44,6 +45,7 @@ beforeAll(async () => {
   const deps: ActivityDeps = {
     store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [],
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
+    documents: { reader: openReader({ concurrency: 1 }), scan: null, mayGoUnscanned: false, limitMs: DAY_MS },
     keep: { outputs: null, events: 10 * DAY_MS, jobs: 30 * DAY_MS, summaries: 60 * DAY_MS },
   };
   const real = cleanupActivities(deps, env.client, createQueue({ store, client: env.client, limits: { perTenant: 1, all: 1, ageAfterMs: DAY_MS }, log }));

@@ -4,7 +4,7 @@ import { API_PREFIX, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChange
 import { jobGraphAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
-import type { DesiredState, JobRecord } from '../../contracts/job.ts';
+import type { DesiredState, JobRecord, SheetJobRecord } from '../../contracts/job.ts';
 import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
 import type { Store } from '../../store/store.ts';
@@ -22,6 +22,13 @@ export async function jobOf(store: Store, tenant: string, id: string): Promise<J
   const job = await store.getJob(tenant, id);
   if (!job) throw new SheafError('job_not_found', `There is no job ${id}.`, { remedy: `GET ${jobs} lists those that there are.` });
   return job;
+}
+
+/** Of a job that has rows. */
+export async function sheetJobOf(store: Store, tenant: string, id: string): Promise<SheetJobRecord> {
+  const job = await jobOf(store, tenant, id);
+  if (job.kind === 'sheet') return job;
+  throw new SheafError('wrong_state', `Job ${id} is a document's; it has no rows.`, { remedy: `GET ${API_PREFIX}/documents/${job.request.document} has its text and passages.` });
 }
 
 const create = endpoint({
@@ -47,7 +54,7 @@ const list = endpoint({
   summary: 'List jobs, newest first',
   query: z.strictObject({
     state: z.array(z.enum(JOB_STATES)).exactOptional().meta({ description: 'In one of these states; repeated or with commas' }),
-    kind: z.enum(['sheet']).exactOptional(),
+    kind: z.enum(['sheet', 'document']).exactOptional(),
     source: z.string().min(1).max(500).exactOptional(),
     tag: z.string().min(1).max(64).exactOptional(),
     batch: z.string().min(1).max(64).exactOptional(),

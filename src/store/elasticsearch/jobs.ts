@@ -2,6 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
+import { changedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
 import type { LaneRef, Store } from '../store.ts';
@@ -148,9 +149,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
     },
 
     changeJob: (tenant, id, revision, change) => changeRecord(tenant, id, (job) => {
-      const { concurrency, ...rest } = change;
-      const next = job?.revision !== revision ? null
-        : { ...job, ...rest, request: concurrency === undefined ? job.request : { ...job.request, concurrency } };
+      const next = job?.revision !== revision ? null : changedJob(job, change);
       return { next, answer: (saved) => saved };
     }),
 

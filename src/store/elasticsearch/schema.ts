@@ -37,6 +37,12 @@ export const KINDS = {
     text: { type: 'text', analyzer: 'whitespace' },
     body: content, input: content,
   },
+  documents: {
+    tenant: word, id: word, createdAt: word, state: word, type: word, owner: word, documentKey: word, sha256: word, size: number, tags: word, bands: word, record: content,
+  },
+  'document-keys': { tenant: word, body: content },
+  // The parts of an upload are in its document.
+  uploads: { tenant: word, id: word, owner: word, active: { type: 'boolean' }, size: number, createdAt: word, expiresAt: word, record: content, parts: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
   summaries: {
     tenant: word, handler: word, state: word, endedAt: { type: 'date' }, queued: number, snapshot: number, rows: number, waiting: number, paused: number, total: number,

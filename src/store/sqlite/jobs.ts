@@ -2,6 +2,7 @@
 import { isEnded } from '../../contracts/job.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import { SheafError } from '../../contracts/errors.ts';
+import { changedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
 import type { Store } from '../store.ts';
@@ -74,8 +75,7 @@ export function jobMethods(file: SqliteFile): JobMethods {
     changeJob: (tenant, id, revision, change) => file.write(() => {
       const job = find(tenant, id);
       if (job?.revision !== revision) return null;
-      const { concurrency, ...rest } = change;
-      return save({ ...job, ...rest, request: concurrency === undefined ? job.request : { ...job.request, concurrency } });
+      return save(changedJob(job, change));
     }),
 
     requeueJob: (tenant, id, revision, retry) => file.write(() => {

@@ -1,5 +1,6 @@
 /** Removing a job from both files, a bounded step a call, the record last: whoever finds it goes on. */
 import type { JobRecord } from '../../contracts/job.ts';
+import { ownsSource } from '../job-records.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
@@ -43,16 +44,16 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
     const record = await control.read(() => selectJob.get(tenant, id));
     if (record === undefined) return true;
     const job = JSON.parse(record) as JobRecord;
-    const ownsSource = job.source === `job:${id}`;
+    const alone = ownsSource(job);
 
-    if (ownsSource && !(await ledger.write(() => removeItems(tenant, job.source)))) return false;
+    if (alone && !(await ledger.write(() => removeItems(tenant, job.source)))) return false;
     if ((await ledger.write(() => deleteFailed.run(tenant, id, tenant, id, STEP).changes)) === STEP) return false;
     return control.write(() => {
       if (deletePages.run(tenant, id, tenant, id, STEP).changes === STEP) return false;
       deleteEvents.run(tenant, id);
       deleteKeys.run(tenant, id);
       deleteTurn.run(tenant, id);
-      if (ownsSource) deleteLanes.run(tenant, job.source);
+      if (alone) deleteLanes.run(tenant, job.source);
       else freeLane.run(tenant, job.source, job.lane, id);
       deleteJob.run(tenant, id);
       return true;

@@ -1,0 +1,160 @@
+/** What a text is about, as far as counting tells: languages, words, keywords, title, reading time. */
+import { eld } from 'eld/small';
+import * as stopword from 'stopword';
+import type { Analysis, Block, Extraction, LanguageShare } from './document.ts';
+import { similaritySignature } from './similarity.ts';
+import type { CountTokens } from './tokens.ts';
+
+/** Characters of a piece whose language is told, and pieces that are looked at. */
+const PIECE_CHARS = 600;
+const LEAST_PIECE = 20;
+const MOST_PIECES = 400;
+const LEAST_SHARE = 0.02;
+const MOST_LANGUAGES = 10;
+const MOST_KEYWORDS = 12;
+const WORDS_A_MINUTE = 230;
+/** Of scripts that write no spaces between words: characters read in a minute. */
+const SIGNS_A_MINUTE = 450;
+const MAX_TITLE = 200;
+/** Characters that keywords are looked for in. */
+const KEYWORD_CHARS = 2_000_000;
+
+const WORD = /[\p{L}\p{N}\p{M}]+(?:['’״׳"-][\p{L}\p{N}\p{M}]+)*/gu;
+const SIGN = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/gu;
+
+export function analyseText(text: string, blocks: readonly Block[], extraction: Extraction, count: CountTokens): Analysis {
+  const languages = languagesOf(text);
+  const signs = text.match(SIGN)?.length ?? 0;
+  const spaced = countWords(signs === 0 ? text : text.replace(SIGN, ' '));
+  return {
+    languages,
+    tokens: countInPieces(text, count),
+    words: spaced + signs,
+    characters: text.length,
+    pages: extraction.pages,
+    title: titleOf(text, blocks, extraction),
+    keywords: keywordsOf(text, languages),
+    readingMinutes: Math.max(text.length > 0 ? 1 : 0, Math.round(spaced / WORDS_A_MINUTE + signs / SIGNS_A_MINUTE)),
+    similarity: similaritySignature(text),
+  };
+}
+
+/** A whole book at once would take the encoder's memory. */
+function countInPieces(text: string, count: CountTokens): number {
+  let tokens = 0;
+  for (let from = 0; from < text.length;) {
+    const end = text.indexOf('\n', from + 100_000);
+    const to = end < 0 ? text.length : end;
+    tokens += count(text.slice(from, to));
+    from = to;
+  }
+  return tokens;
+}
+
+function countWords(text: string): number {
+  let words = 0;
+  for (const _ of text.matchAll(WORD)) words += 1;
+  return words;
+}
+
+function languagesOf(text: string): LanguageShare[] {
+  const found = new Map<string, { characters: number; score: number }>();
+  let all = 0;
+  for (const piece of piecesOf(text)) {
+    const letters = piece.match(/\p{L}/gu)?.length ?? 0;
+    if (letters < LEAST_PIECE) continue;
+    const { language, ...result } = eld.detect(piece);
+    all += letters;
+    if (language === '') continue;
+    const score = result.getScores()[language] ?? 0;
+    const known = found.get(language) ?? { characters: 0, score: 0 };
+    known.characters += letters;
+    known.score += letters * (result.isReliable() ? Math.max(score, 0.5) : score / 2);
+    found.set(language, known);
+  }
+  return [...found]
+    .map(([language, { characters, score }]) => ({ language, share: round(characters / all), confidence: round(Math.min(1, score / characters)) }))
+    .filter(({ share }) => share >= LEAST_SHARE)
+    .sort((one, other) => other.share - one.share)
+    .slice(0, MOST_LANGUAGES);
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+
+/** Lines put together up to some hundred characters; of a long text evenly many. */
+function* piecesOf(text: string): Generator<string> {
+  const step = Math.max(PIECE_CHARS, Math.floor(text.length / MOST_PIECES));
+  for (let from = 0; from < text.length; from += step) {
+    const piece = text.slice(from, from + PIECE_CHARS);
+    const paragraphs = piece.split(/\n\n+/);
+    // A paragraph has one language, mostly; one beside it may have another.
+    let joined = '';
+    for (const paragraph of paragraphs) {
+      if (paragraph.length >= 80) yield paragraph;
+      else joined += `${paragraph} `;
+    }
+    if (joined !== '') yield joined;
+  }
+}
+
+function titleOf(text: string, blocks: readonly Block[], { metadata }: Extraction): string | null {
+  if (metadata.title !== undefined && !/^(untitled|microsoft word - |document\d*$|slide \d+$|powerpoint presentation$|presentation$|title$)/i.test(metadata.title)) return metadata.title;
+  const main = blocks.filter(({ aside }) => aside !== true);
+  const says = ({ start, end }: Block): boolean => /\p{L}{2}/u.test(text.slice(start, end));
+  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find(says) ?? main[0];
+  if (!block) return null;
+  const line = text.slice(block.start, block.end).trim().split('\n', 1)[0]!;
+  return (line.length <= MAX_TITLE ? line : `${line.slice(0, MAX_TITLE - 1).toWellFormed().trimEnd()}…`) || null;
+}
+
+/** Words and pairs that stand often, weighed by their length; words that every text of the language has are none. */
+function keywordsOf(text: string, languages: readonly LanguageShare[]): string[] {
+  const common = commonWords(languages);
+  const counts = new Map<string, { count: number; shown: string }>();
+  const add = (key: string, shown: string): void => {
+    const known = counts.get(key);
+    if (known) known.count += 1;
+    else counts.set(key, { count: 1, shown });
+  };
+  let before: { word: string; shown: string; end: number } | null = null;
+  const sample = text.slice(0, KEYWORD_CHARS);
+  for (const { 0: shown, index } of sample.matchAll(WORD)) {
+    const word = shown.toLowerCase();
+    if (!/\p{L}{2}/u.test(word) || common.has(word) || common.has(word.replace(/['’].*$/, '')) || /^(https?|www)$/.test(word) || (word.length < 4 && /^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word) && shown !== shown.toUpperCase())) {
+      before = null;
+      continue;
+    }
+    add(word, shown);
+    if (before && sample.slice(before.end, index) === ' ') add(`${before.word} ${word}`, `${before.shown} ${shown}`);
+    before = { word, shown, end: index + shown.length };
+  }
+  const scored = [...counts]
+    .filter(([key, { count }]) => count >= (key.includes(' ') ? 3 : 2) || counts.size < 30)
+    .map(([key, { count, shown }]) => ({ key, shown, score: count * (key.includes(' ') ? 2.2 : Math.min(1.5, 0.6 + key.length / 12)) }))
+    .sort((one, other) => other.score - one.score || (one.key < other.key ? -1 : 1));
+  const chosen: typeof scored = [];
+  for (const candidate of scored) {
+    if (chosen.length === MOST_KEYWORDS) break;
+    // A pair says more than the words in it.
+    if (!chosen.some(({ key }) => key.split(' ').includes(candidate.key) || candidate.key.split(' ').includes(key))) chosen.push(candidate);
+  }
+  return chosen.map(({ shown }) => shown);
+}
+
+/** By language of the text; English besides, which stands in all. */
+function commonWords(languages: readonly LanguageShare[]): Set<string> {
+  const lists = stopword as unknown as Record<string, readonly string[]>;
+  const words = new Set<string>();
+  for (const language of ['en', ...languages.slice(0, 4).map((one) => one.language)]) {
+    for (const word of lists[ISO_639_3[language] ?? language] ?? []) words.add(word.toLowerCase());
+  }
+  return words;
+}
+
+/** The names of the lists. */
+const ISO_639_3: Record<string, string> = {
+  af: 'afr', ar: 'ara', hy: 'hye', eu: 'eus', bn: 'ben', pt: 'por', br: 'bre', bg: 'bul', ca: 'cat', zh: 'zho', hr: 'hrv', cs: 'ces', da: 'dan', nl: 'nld', en: 'eng', eo: 'epo',
+  et: 'est', fa: 'fas', fi: 'fin', fr: 'fra', gl: 'glg', de: 'deu', el: 'ell', gu: 'guj', ha: 'hau', he: 'heb', hi: 'hin', hu: 'hun', id: 'ind', ga: 'gle', it: 'ita', ja: 'jpn',
+  ko: 'kor', ku: 'kur', la: 'lat', lt: 'lit', lv: 'lav', ms: 'msa', mr: 'mar', no: 'nob', pl: 'pol', pa: 'panGu', ro: 'ron', ru: 'rus', sk: 'slk', sl: 'slv', so: 'som', st: 'sot',
+  es: 'spa', sw: 'swa', sv: 'swe', th: 'tha', tl: 'tgl', tr: 'tur', ur: 'urd', uk: 'ukr', vi: 'vie', yo: 'yor', zu: 'zul',
+};
