@@ -102,8 +102,8 @@ test('Updates and Signals that come while runs change are answered, and the last
   let answered = 0;
   const ended = job.result().then(() => true);
   for (let over = false; !over && value < 60; ) {
-    await job.handle.signal('setPriority', value % 2 === 0 ? 'high' : 'low');
-    const answer = await job.handle.executeUpdate<{ state: string }, [number]>('setConcurrency', { args: [++value] })
+    const answer = await job.handle.signal('setPriority', value % 2 === 0 ? 'high' : 'low')
+      .then(() => job.handle.executeUpdate<{ state: string }, [number]>('setConcurrency', { args: [++value] }))
       .catch(async (error: unknown) => {
         over = await Promise.race([ended, Promise.resolve(false)]);
         if (!over) throw error;
