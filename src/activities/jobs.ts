@@ -26,9 +26,11 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
       const since = input.since ?? Date.parse(job.createdAt);
       const { tenant, jobId, attempt, sequence } = input;
       const entry = await queue.enter({ tenant, jobId, attempt, sequence, source: job.source, lane: job.lane, priority: PRIORITY_KEYS[input.priority], since });
+      // A workflow that was reset after its job had ended, for one: it must not wait for a turn that never comes.
+      if (!entry) throw new SheafError('wrong_state', `Attempt ${attempt} of job ${jobId} has ended.`, { remedy: '`sheaf job retry` runs an ended job again.' });
       const agesAt = since + queue.limits.ageAfterMs;
-      if (entry?.state === 'running') return { granted: true, generation: entry.generation, agesAt, state: 'queued', cause: null, reason: null };
-      if (entry?.state !== 'blocked') return { granted: false, generation: 0, agesAt, state: 'queued', cause: null, reason: 'It waits for its turn.' };
+      if (entry.state === 'running') return { granted: true, generation: entry.generation, agesAt, state: 'queued', cause: null, reason: null };
+      if (entry.state !== 'blocked') return { granted: false, generation: 0, agesAt, state: 'queued', cause: null, reason: 'It waits for its turn.' };
       const holder = (await store.queueStanding(tenant, jobId, queue.limits, Date.now()))?.laneHolder;
       return {
         granted: false, generation: 0, agesAt, state: 'waiting', cause: 'dependency',

@@ -145,6 +145,8 @@ export interface Store {
   /** Removes the entry, up to that attempt, and frees the lane that it held. Answers the job that was blocked by it and waits now. */
   leaveQueue(lane: LaneRef, jobId: string, attempt: number, now: number): Promise<QueueEntry | null>;
   /** Null: the job is not in the queue. */
+  queueEntry(tenant: string, jobId: string): Promise<QueueEntry | null>;
+  /** The same with what is before it, which is counted. */
   queueStanding(tenant: string, jobId: string, limits: QueueLimits, now: number): Promise<QueueStanding | null>;
   /** The entries of every tenant that have a place. Places that a crash left to nobody are given back. */
   placesTaken(now: number): Promise<QueueEntry[]>;

@@ -41,7 +41,11 @@ export function createQueue({ store, client, limits, log, now = Date.now }: {
       if (entry?.state !== 'waiting') return entry;
       const admitted = await store.admitNext(limits, now(), request);
       await tell(admitted.filter(({ jobId }) => jobId !== request.jobId));
-      return admitted.find(({ jobId }) => jobId === request.jobId) ?? (await store.queueStanding(request.tenant, request.jobId, limits, now()))?.entry ?? null;
+      const own = admitted.find(({ jobId }) => jobId === request.jobId);
+      if (own) return own;
+      // It may have turned out to be blocked; or another worker was faster and has offered it the place.
+      const found = await store.queueEntry(request.tenant, request.jobId);
+      return found?.state === 'offered' ? store.enqueue(request, now()) : found;
     },
 
     async pause(at) {

@@ -34,10 +34,12 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
   let stopped = false;
   let wake: () => void = () => {};
   const reminded = reminder(store, client);
-
+  /** Where the look at resting jobs goes on. */
   let restingCursor: string | null = null;
 
   const round = async (): Promise<void> => {
+    await freeLostPlaces();
+    await queue.putRight();
     for (let cursor: string | undefined; !stopped; ) {
       const jobs = await store.openJobs({ limit: 200, ...(cursor !== undefined && { cursor }) }, 'active');
       await each(jobs.items, reconcile);
@@ -45,8 +47,6 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
       cursor = jobs.nextCursor;
     }
     await reconcilePlans(store, client, each);
-    await freeLostPlaces();
-    await queue.putRight();
     const resting: Listed<JobRecord> = await store.openJobs({ limit: RESTING_A_ROUND, ...(restingCursor !== null && { cursor: restingCursor }) }, 'resting');
     restingCursor = resting.nextCursor;
     await each(resting.items, reconcileResting);
@@ -73,7 +73,7 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
   const reconcileResting = async (job: JobRecord): Promise<void> => {
     await reconcile(job);
     // Where the store was put back from a backup, say: it enters the queue again.
-    if (job.state === 'queued' && job.until === null && (await store.queueStanding(job.tenant, job.id, queue.limits, Date.now())) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
+    if (job.state === 'queued' && job.until === null && (await store.queueEntry(job.tenant, job.id)) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
   };
 
   /** Workflows that were terminated while their jobs rested. */

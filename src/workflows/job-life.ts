@@ -1,58 +1,23 @@
 /**
- * What the workflow of every kind of job does alike: its states and their record, what it is told (pause, resume, cancel,
- * priority, concurrency), steps that can be interrupted, waits for a store that is away, the end. A kind of job adds its steps.
+ * What the workflow of every kind of job does alike: its states and their record, what it is told (`job-messages.ts` wires
+ * it), admission, steps that can be interrupted, waits for a store that is away, the end. A kind of job adds its steps.
  */
 import {
-  ActivityFailure, allHandlersFinished, ApplicationFailure, CancellationScope, CancelledFailure, condition, defineSignal, defineUpdate,
-  isCancellation, proxyActivities, setHandler, TimeoutFailure, upsertSearchAttributes, workflowInfo,
+  ActivityFailure, allHandlersFinished, ApplicationFailure, CancellationScope, condition, isCancellation, proxyActivities, TimeoutFailure,
+  upsertSearchAttributes, workflowInfo,
 } from '@temporalio/workflow';
 import type { ActivityOptions } from '@temporalio/common';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts/job.ts';
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
 import {
-  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES,
+  TASK_QUEUES,
   type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan, type RowActivities,
 } from '../contracts/messages.ts';
-import { DEPENDENCY_ENDED, type PlanActivities } from '../contracts/plans.ts';
+import type { PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { MET, planWait } from '../domain/dependencies.ts';
 import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, STORES } from './activity-options.ts';
-
-export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
-  pause: defineUpdate('pause'), resume: defineUpdate('resume'), cancel: defineUpdate('cancel'),
-};
-export const controlSignals: Record<Control, ReturnType<typeof defineSignal<[]>>> = {
-  pause: defineSignal('pause'), resume: defineSignal('resume'), cancel: defineSignal('cancel'),
-};
-export const priorityUpdate = defineUpdate<ControlAnswer, [Priority]>(SET_PRIORITY);
-export const concurrencyUpdate = defineUpdate<ControlAnswer, [number]>(SET_CONCURRENCY);
-export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
-export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
-export const queueSignal = defineSignal(QUEUE_SIGNAL);
-export const dependencySignal = defineSignal(DEPENDENCY_ENDED);
-
-/** Wires the job to Temporal's messages, before anything else happens, and runs it to its end. */
-export async function live<Result extends { state: EndedState }>(job: JobLife, run: () => Promise<Result>): Promise<Result> {
-  for (const control of ['pause', 'resume', 'cancel'] as const) {
-    setHandler(controlSignals[control], () => job.heed(control));
-    // Not cancellable: an Update gets its answer also after `temporal workflow cancel`.
-    setHandler(controlUpdates[control], () => CancellationScope.nonCancellable(() => job.control(control)), { validator: () => job.mayControl(control) });
-  }
-  setHandler(prioritySignal, (priority) => void job.setPriority(priority));
-  setHandler(priorityUpdate, (priority) => job.setPriority(priority), { validator: (priority) => job.maySetPriority(priority) });
-  setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
-  setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
-  setHandler(queueSignal, () => job.askQueueAgain());
-  setHandler(dependencySignal, () => job.askPlanAgain());
-  // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
-  const root = CancellationScope.current();
-  root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
-  const result = await CancellationScope.nonCancellable(run);
-  // Temporal calls a workflow cancelled only where it was asked itself; after the API's cancel it would call this a failure.
-  if (result.state === 'cancelled' && root.consideredCancelled) throw new CancelledFailure('The job was cancelled.');
-  return result;
-}
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
 /** How long a control Update waits for rows in flight before it answers `pausing` or `cancelling`. */

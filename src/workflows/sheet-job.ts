@@ -11,7 +11,8 @@ import {
 } from '../contracts/messages.ts';
 import { countPages, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT } from './activity-options.ts';
-import { JobLife, live } from './job-life.ts';
+import { JobLife } from './job-life.ts';
+import { live } from './job-messages.ts';
 
 export const statusQuery = defineQuery<JobStatus>(STATUS_QUERY);
 

@@ -129,7 +129,7 @@ export function queueConformance(open: () => { store: Store; other: Store }): vo
       expect(standing).toMatchObject({ laneHolder: 'third', taken: 2, takenByTenant: 2 });
       await leave('other');
       expect(await admit({ perTenant: 2 })).toEqual([]);
-      expect((await open().store.queueStanding('acme', 'first', LIMITS, T0))?.entry.state).toBe('blocked');
+      expect((await open().store.queueEntry('acme', 'first'))?.state).toBe('blocked');
       expect(await leave('third', lane)).toMatchObject({ jobId: 'first', state: 'waiting' });
       expect(await admit({ perTenant: 2 })).toEqual(['first']);
       expect(await leave('first', lane)).toMatchObject({ jobId: 'second' });
@@ -161,7 +161,7 @@ export function queueConformance(open: () => { store: Store; other: Store }): vo
       while (!(await store.removeJob('acme', 'one')));
       await open().store.admitNext(LIMITS, T0);
       expect((await store.placesTaken(T0 + 3_600_000)).map(({ jobId }) => jobId)).toEqual([]);
-      expect(await store.queueStanding('acme', 'one', LIMITS, T0)).toBeNull();
+      expect(await store.queueEntry('acme', 'one')).toBeNull();
     });
 
     it('exceeds no limit and admits nobody twice when many ask at once', async () => {

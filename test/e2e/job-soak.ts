@@ -19,6 +19,8 @@ import { until } from './kill-round.ts';
 
 /** What the stack of a soak gets. */
 export const SOAK_LIMITS = { SHEAF_MAX_RUNNING_JOBS_PER_TENANT: '3', SHEAF_MAX_RUNNING_JOBS: '8' };
+/** What is left when nobody steers any more must end within this. */
+const END_PATIENCE_MS = 240_000;
 const PER_TENANT = Number(SOAK_LIMITS.SHEAF_MAX_RUNNING_JOBS_PER_TENANT);
 const ALL = Number(SOAK_LIMITS.SHEAF_MAX_RUNNING_JOBS);
 
@@ -63,6 +65,7 @@ export async function soakJobs(stack: TestStack, counter: RowCounter & { url: st
   const made: Made[] = [];
   const open = new Map<string, Made>();
   let done = false;
+  let acting = true;
 
   const create = async (number: number): Promise<void> => {
     const tenant = `tenant-${number % soak.tenants}`;
@@ -117,10 +120,10 @@ export async function soakJobs(stack: TestStack, counter: RowCounter & { url: st
       await sleep(50);
     }
   })();
-  const acting = (async () => {
-    while (!done) {
+  const steering = (async () => {
+    while (acting && !done) {
       await act();
-      await sleep(100 * random());
+      await sleep(300 * random());
     }
   })();
   const killing = (async () => {
@@ -143,12 +146,17 @@ export async function soakJobs(stack: TestStack, counter: RowCounter & { url: st
         const job = await stack.job(id, tenant);
         if (job.state === 'paused' || job.state === 'pausing') await stack.call('POST', `/jobs/${id}/resume`, undefined, tenant).catch(() => {});
       }
-      if (made.length - open.size > soak.jobs * 0.9) done = true; // the last ones are left alone
+      if (made.length - open.size > soak.jobs * 0.8) acting = false; // the last ones are left alone
       return open.size === 0;
-    }, 900_000);
+    }, END_PATIENCE_MS).catch(async () => {
+      for (const { id, tenant } of open.values()) {
+        const [job, standing] = await Promise.all([store.getJob(tenant, id), store.queueStanding(tenant, id, { perTenant: PER_TENANT, all: ALL, ageAfterMs: 0 }, Date.now())]);
+        violations.push(`${id} (${tenant}) does not end: ${job?.state} since ${job?.updatedAt}, wished ${job?.desired}, in the queue ${JSON.stringify(standing)}`);
+      }
+    });
   } finally {
     done = true;
-    await Promise.all([looking, acting]);
+    await Promise.all([looking, steering]);
   }
 
   if (most.all > ALL) violations.push(`${most.all} jobs had a place at once`);

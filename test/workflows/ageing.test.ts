@@ -1,11 +1,15 @@
 /** What waiting does to low priority, in skipped time. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { pino } from 'pino';
 import type { JobRecord } from '../../src/contracts/job.ts';
-import { timeSkippingEnv } from '../servers/temporal.ts';
-import { door, openStage, type FakeJob } from './fakes.ts';
+import { createQueue } from '../../src/temporal/queue.ts';
+import { aJob } from '../conformance/store-samples.ts';
+import { realEnv, timeSkippingEnv } from '../servers/temporal.ts';
+import { openStage, type FakeJob } from './fakes.ts';
 import { historiesOf, replay } from './replay.ts';
-import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
 let env: TestWorkflowEnvironment;
 /** The server's time, as the queue is told it. */
@@ -17,35 +21,32 @@ beforeAll(async () => {
 afterAll(() => env.teardown());
 
 const HOUR = 3_600_000;
-async function pass(ms: number): Promise<void> {
-  await env.sleep(ms);
-  now = await env.currentTimeMs();
-}
-
 test('a queued job of low priority is before later normal ones once it has waited long enough', async () => {
-  const rig: Rig = await openRig({ limits: { perTenant: 1, all: 1, ageAfterMs: HOUR }, env, now: () => now });
+  const limits = { perTenant: 1, all: 1, ageAfterMs: HOUR };
+  const rig: Rig = await openRig({ limits, env, now: () => now });
   try {
     await rig.startWorkers();
-    rig.gate.hold = () => true;
-    const create = async (sheet: string, priority: JobRecord['priority']): Promise<JobRecord> => rig.create(sheet, rowsOf(1), { priority, request: await rig.gated() });
-    const queued = (job: JobRecord) => rig.when(job.id, ({ state, sequence }) => state === 'queued' && sequence > 0);
-    const first = await create('first', 'normal');
-    await rig.when(first.id, ({ state }) => state === 'running');
-    const low = await create('low', 'low');
-    await queued(low);
-    const normal = await create('normal', 'normal');
-    await queued(normal);
-    const order = async () => {
-      const [one, two] = await Promise.all([low, normal].map(({ id }) => rig.store.queueStanding(TENANT, id, { perTenant: 1, all: 1, ageAfterMs: HOUR }, now)));
-      return [one!.ahead, two!.ahead];
+    // It has the only place. Time is not skipped while an activity runs, so it has no workflow.
+    const occupant = aJob('occupant', { tenant: TENANT, source: 'occupied' });
+    await rig.store.createJob(occupant);
+    await rig.store.enqueue({ tenant: TENANT, jobId: occupant.id, attempt: 1, sequence: 1, source: 'occupied', lane: occupant.lane, priority: 3, since: now }, now);
+    await rig.store.admitNext(limits, now);
+
+    const queued = async (sheet: string, priority: JobRecord['priority']): Promise<JobRecord> => {
+      const job = await rig.create(sheet, rowsOf(1), { priority });
+      return rig.when(job.id, ({ state, sequence }) => state === 'queued' && sequence > 0);
     };
-    expect(await order()).toEqual([1, 0]);
-    await pass(HOUR + 60_000);
-    expect(await order()).toEqual([0, 1]);
-    rig.gate.release();
-    const [a, b] = [await rig.ended(low.id), await rig.ended(normal.id)];
-    expect([a.state, b.state]).toEqual(['completed', 'completed']);
-    expect(a.completedAt! <= b.startedAt!).toBe(true);
+    const low = await queued('low', 'low');
+    const normal = await queued('normal', 'normal');
+    const ahead = () => Promise.all([low, normal].map(async ({ id }) => (await rig.store.queueStanding(TENANT, id, limits, now))!.ahead));
+    expect(await ahead()).toEqual([1, 0]);
+    await env.sleep(HOUR + 60_000);
+    now = await env.currentTimeMs();
+    expect(await ahead()).toEqual([0, 1]);
+    await createQueue({ store: rig.store, client: env.client, limits, log: pino({ level: 'silent' }), now: () => now }).leave(occupant, 1);
+    const [first, second] = [await rig.ended(low.id), await rig.ended(normal.id)];
+    expect([first.state, second.state]).toEqual(['completed', 'completed']);
+    expect(first.completedAt! <= second.startedAt!).toBe(true);
   } finally {
     await rig.close({ keepEnv: true });
   }
@@ -54,43 +55,45 @@ test('a queued job of low priority is before later normal ones once it has waite
 test("a running job's pages are dispatched as normal once its low priority has aged", async () => {
   const stage = await openStage(env);
   try {
-    const first = door();
     const start = await env.currentTimeMs();
-    const job = await stage.start(3, 1, (before) => ({
-      admit: async (input) => ({ ...(await before.admit(input)), agesAt: start + HOUR }),
+    let refusals = 8; // after each the job waits twice as long, up to half a minute
+    const job = await stage.start(2, 1, (before) => ({
+      admit: async (input) => ({ ...(await before.admit(input)), agesAt: start + 60_000 }),
       async processPage(input) {
-        if (input.page === 1) await first.pass();
+        if (refusals-- > 0) throw ApplicationFailure.nonRetryable('The store does not answer.', 'store_unavailable');
         return before.processPage(input);
       },
     }), { priority: 'low' });
-    await first.reached;
-    await env.sleep(2 * HOUR);
-    first.open();
     expect(await job.result()).toMatchObject({ state: 'completed' });
-    expect(await prioritiesOf(job, 'processPage')).toEqual([4, 3, 3]);
+    const keys = await prioritiesOf(env, job, 'processPage');
+    await replay(await historiesOf(env.client, job.handle.workflowId, job.firstRun));
+    expect(keys).toEqual(keys.toSorted().toReversed());
+    expect(new Set(keys)).toEqual(new Set([4, 3]));
   } finally {
     await stage.stop();
   }
 });
 
+// On the real server: the other one skips no time while an activity stands in its queue.
 test('work of low priority that no worker took is offered again as normal once it has aged', async () => {
-  const stage = await openStage(env, { rowsLater: true });
+  const real = await realEnv();
+  const stage = await openStage(real, { rowsLater: true });
   try {
-    const start = await env.currentTimeMs();
-    const job = await stage.start(1, 1, (before) => ({ admit: async (input) => ({ ...(await before.admit(input)), agesAt: start + HOUR }) }), { priority: 'low' });
-    await env.sleep(2 * HOUR);
+    const job = await stage.start(1, 1, (before) => ({ admit: async (input) => ({ ...(await before.admit(input)), agesAt: Date.now() + 1_000 }) }), { priority: 'low' });
+    await eventually(async () => (await prioritiesOf(real, job, 'openSheet')).length === 2);
     stage.startRows();
     expect(await job.result()).toMatchObject({ state: 'completed' });
-    expect(await prioritiesOf(job, 'openSheet')).toEqual([4, 3]);
+    expect(await prioritiesOf(real, job, 'openSheet')).toEqual([4, 3]);
+    await replay(await historiesOf(real.client, job.handle.workflowId, job.firstRun));
   } finally {
     await stage.stop();
+    await real.teardown();
   }
 });
 
 /** Temporal's priority keys with which an activity of the job was scheduled, one by one. */
-async function prioritiesOf(job: FakeJob, activity: string): Promise<(number | null | undefined)[]> {
-  const histories = await historiesOf(env.client, job.handle.workflowId, job.firstRun);
-  await replay(histories);
+async function prioritiesOf({ client }: TestWorkflowEnvironment, job: FakeJob, activity: string): Promise<(number | null | undefined)[]> {
+  const histories = await historiesOf(client, job.handle.workflowId, job.firstRun);
   return histories.flatMap(({ history }) => history.events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
     (scheduled?.activityType?.name === activity ? [scheduled.priority?.priorityKey] : []));
 }

@@ -56,7 +56,7 @@ describe('admission', () => {
     // Another tenant has the third place; its second job waits for all.
     const others = [await create({ tenant: 'other' }), await create({ tenant: 'other' })];
     await eventually(async () => (await rig.store.placesTaken(Date.now())).length === 3);
-    await eventually(async () => (await rig.store.queueStanding('other', others[1]!.id, LIMITS, Date.now()))?.entry.state === 'waiting');
+    await eventually(async () => (await rig.store.queueEntry('other', others[1]!.id))?.state === 'waiting');
     const last = (await rig.store.getJob('other', others[1]!.id))!;
     expect((await queueAnswer(rig.store, config, last)).queue).toMatchObject({ waitsFor: 'deployment', position: 3, positionInTenant: 1 });
     await control(one!.id, 'cancel');
@@ -72,7 +72,7 @@ describe('admission', () => {
     for (const { id } of waiting) await queued(id);
     const last = waiting[2]!;
     expect(await rig.jobs.change(TENANT, last.id, { priority: 'urgent' })).toMatchObject({ applied: true, job: { priority: 'urgent' } });
-    await eventually(async () => (await rig.store.queueStanding(TENANT, last.id, LIMITS, Date.now()))?.entry.priority === PRIORITY_KEYS.urgent);
+    await eventually(async () => (await rig.store.queueEntry(TENANT, last.id))?.priority === PRIORITY_KEYS.urgent);
     expect((await shown(last.id)).queue?.position).toBe(1);
     await control(one!.id, 'cancel');
     await running(last.id);

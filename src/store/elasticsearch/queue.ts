@@ -13,7 +13,7 @@ import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
 import { acquired, jobId, type JobSource, laneId, type LaneSource, released } from './jobs.ts';
 
-type QueueMethods = Pick<Store, 'enqueue' | 'admitNext' | 'pauseTurn' | 'leaveQueue' | 'queueStanding' | 'placesTaken'>;
+type QueueMethods = Pick<Store, 'enqueue' | 'admitNext' | 'pauseTurn' | 'leaveQueue' | 'queueEntry' | 'queueStanding' | 'placesTaken'>;
 
 /** Only what is searched by; the entry itself is in `body`. */
 export interface TurnSource {
@@ -107,6 +107,11 @@ export function queueMethods(cluster: Cluster): QueueMethods {
   };
   const holderOf = async (lane: LaneRef): Promise<string | null> => (await lanes.read(lane.tenant, laneId(lane)))?.holder ?? null;
 
+  const read = async (tenant: string, job: string): Promise<QueueEntry | null> => {
+    const source = await entries.read(tenant, turnId(tenant, job));
+    return source === null ? null : entryOf(source);
+  };
+
   const found = async (tenant: string | null, query: estypes.QueryDslBoolQuery): Promise<QueueEntry[]> => {
     const { hits } = await cluster.search<TurnSource>('queue', tenant, {
       query: { bool: query }, sort: [{ since: 'asc' }, { job: 'asc' }], size: CANDIDATES, track_total_hits: false,
@@ -193,10 +198,11 @@ export function queueMethods(cluster: Cluster): QueueMethods {
       return first ? enter(first, 'blocked', 'waiting', now) : null;
     },
 
+    queueEntry: read,
+
     async queueStanding(tenant, job, limits, now) {
-      const source = await entries.read(tenant, turnId(tenant, job));
-      if (source === null) return null;
-      const entry = entryOf(source);
+      const entry = await read(tenant, job);
+      if (entry === null) return null;
       const agedSince = now - limits.ageAfterMs;
       const mine = effectivePriority(entry.priority, entry.since, agedSince);
       const before = turns(agedSince).flat().flatMap((piece) => {
@@ -221,8 +227,7 @@ export function queueMethods(cluster: Cluster): QueueMethods {
     async placesTaken(now) {
       const taken = await readPlaces();
       const found = await Promise.all(taken.map(async (place) => {
-        const source = await entries.read(place.tenant, turnId(place.tenant, place.jobId));
-        const entry = source === null ? null : entryOf(source);
+        const entry = await read(place.tenant, place.jobId);
         if (entry && (entry.state === 'offered' || entry.state === 'running') && entry.attempt === place.attempt) return entry;
         if (now - place.takenAt > TAKING_MS) await freePlace(place, place.attempt);
         return [];
@@ -233,8 +238,7 @@ export function queueMethods(cluster: Cluster): QueueMethods {
 
   /** Somebody changed the entry while it was being admitted: it is admitted already, or gone, or paused. */
   async function giveBack(entry: QueueEntry): Promise<void> {
-    const source = await entries.read(entry.tenant, turnId(entry.tenant, entry.jobId));
-    const now = source === null ? null : entryOf(source);
+    const now = await read(entry.tenant, entry.jobId);
     if (now?.state === 'offered' || now?.state === 'running') return;
     await freePlace(entry, entry.attempt);
     // A job that was admitted before keeps its lane over a pause.

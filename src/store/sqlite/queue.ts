@@ -6,7 +6,7 @@ import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 import { lanesOf } from './lanes.ts';
 
-type QueueMethods = Pick<Store, 'enqueue' | 'admitNext' | 'pauseTurn' | 'leaveQueue' | 'queueStanding' | 'placesTaken'>;
+type QueueMethods = Pick<Store, 'enqueue' | 'admitNext' | 'pauseTurn' | 'leaveQueue' | 'queueEntry' | 'queueStanding' | 'placesTaken'>;
 
 const COLUMNS = 'tenant, job AS jobId, attempt, sequence, source, lane, priority, since, state, generation, changed_at AS changedAt';
 /** Beyond every time. Bound as a float: the driver takes no infinity, and a column of integers compares with floats. */
@@ -111,6 +111,8 @@ export function queueMethods(file: SqliteFile): QueueMethods {
       const [released] = blockedOnLane.all(tenant, source, lane.lane).toSorted((a, b) => compareTurns(a, b, -Infinity));
       return released ? write(released, 'waiting', now) : null;
     }),
+
+    queueEntry: (tenant, jobId) => file.read(() => select.get(tenant, jobId) ?? null),
 
     queueStanding: (tenant, jobId, limits, now) => file.read(() => {
       const entry = select.get(tenant, jobId);
