@@ -1,4 +1,4 @@
-/** Temporal's messages to a job, whatever its kind: pause, resume, cancel, priority, concurrency, and the queue's word. */
+/** Temporal's messages to a job, whatever its kind: pause, resume, cancel, priority, concurrency, the word of the queue and of what it depends on. */
 import { CancellationScope, CancelledFailure, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import type { EndedState, Priority } from '../contracts/job.ts';
 import { QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, type Control, type ControlAnswer } from '../contracts/messages.ts';

@@ -194,7 +194,7 @@ describe('an action on many jobs', () => {
   const recordsOf = (jobs: JobRecord[]): Promise<JobRecord[]> => Promise.all(jobs.map(({ id }) => rig.job(id)));
 
   test('of several chunks has a result for every job, also when its worker is replaced in between', TIMEOUT, async () => {
-    const count = 110;
+    const count = 60;
     await make('b-bulk', await Promise.all(Array.from({ length: count }, (_, place) => member('bulk-many', { lane: `l${place}`, runAt: new Date(Date.now() + 86_400_000).toISOString() }))));
     await made('b-bulk');
     const { bulk: begun } = await bulk.create({ tenant: TENANT, owner: 'tester', action: 'cancel', filter: { batch: 'b-bulk', state: ['queued'] }, priority: null, retry: { codes: null }, dryRun: false, batch: null, after: null });
