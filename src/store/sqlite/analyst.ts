@@ -1,4 +1,4 @@
-/** Figures over summaries of jobs, in a thread: a hundred thousand take a third of a second. */
+/** Figures over summaries of jobs, in a thread: a hundred thousand take a while. */
 import type { Analytics, AnalyticsFilter } from '../../contracts/summary.ts';
 import type { Store } from '../store.ts';
 import { ReadingThread } from './reading-thread.ts';
