@@ -17,7 +17,7 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
     'cancelled-by-temporal', 'cancelled', 'close-job', 'completed', 'continued-as-new', 'delete-job', 'failed-by-breaker',
-    'limit-broker', 'paused-and-resumed', 'resumed-while-draining', 'retry', 'waiting', 'waiting-for-a-limit',
+    'limit-broker', 'paused-and-resumed', 'resumed-while-draining', 'retry', 'waiting-for-a-limit', 'waiting',
   ]);
 });
 
