@@ -31,18 +31,18 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
   const { store, client, queue, log } = deps;
   let stopped = false;
   let wake: () => void = () => {};
-
+  /** Where the look at resting jobs goes on. */
   let restingCursor: string | null = null;
 
   const round = async (): Promise<void> => {
+    await freeLostPlaces();
+    await queue.putRight();
     for (let cursor: string | undefined; !stopped; ) {
       const jobs = await store.openJobs({ limit: 200, ...(cursor !== undefined && { cursor }) }, 'active');
       await each(jobs.items, reconcile);
       if (jobs.nextCursor === null) break;
       cursor = jobs.nextCursor;
     }
-    await freeLostPlaces();
-    await queue.putRight();
     const resting: Listed<JobRecord> = await store.openJobs({ limit: RESTING_A_ROUND, ...(restingCursor !== null && { cursor: restingCursor }) }, 'resting');
     restingCursor = resting.nextCursor;
     await each(resting.items, reconcileResting);

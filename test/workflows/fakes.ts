@@ -79,7 +79,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
       };
       const counts = () => ({ ...one, done: new Set(job.pages.map(({ page }) => page)).size });
       const plain: FakeActivities = {
-        admit: async () => ({ granted: true, generation: 1, agesAt: Number.MAX_SAFE_INTEGER, state: 'queued', cause: null, reason: null }),
+        admit: async () => ({ granted: true, generation: 1, agesAt: 0, state: 'queued', cause: null, reason: null }),
         recordState: async (input) => void job.records.push(input),
         openSheet: async () => ({ total: pages, window, pending: [[1, pages]], counts: { ...one, done: 0 } }),
         processPage: async (input) => {
