@@ -28,7 +28,7 @@ export function addSystemLimits(system: Command): void {
 /** A line for the project, one for each thing that is limited beside calls, one for each user. */
 function linesOf(limit: LimitAnswer): string[][] {
   const window = `${limit.windowSeconds} s`;
-  const notes = [limit.backOffUntil === undefined ? '' : `held back until ${when(limit.backOffUntil)}`, limit.configured ? '' : 'defaults'];
+  const notes = [limit.backOffUntil === undefined ? '' : `held back; goes on ${when(limit.backOffUntil)}`, limit.configured ? '' : 'defaults'];
   const used = (use: Use): string => (use === null ? '' : `${count(use.used)} / ${count(use.most)}`);
   const left = (use: Use): string => (use === null ? 'no limit' : count(use.left));
   return [
@@ -37,7 +37,7 @@ function linesOf(limit: LimitAnswer): string[][] {
     ...(limit.tokens === null ? [] : [['', '', 'all, tokens', used(limit.tokens), left(limit.tokens), '', '']]),
     ...limit.users.map(({ owner, used: calls, most, left: remaining, waiting, waitsUntil }) => [
       '', '', owner, most === null ? count(calls) : `${count(calls)} / ${count(most)}`, remaining === null ? 'no limit' : count(remaining),
-      count(waiting), waitsUntil === undefined ? '' : `jobs wait until ${when(waitsUntil)}`,
+      count(waiting), waitsUntil === undefined ? '' : `jobs go on ${when(waitsUntil)}`,
     ]),
   ];
 }
