@@ -24,15 +24,16 @@ export async function inTime<T>(ask: () => Promise<T>): Promise<T | { ok: false;
 type Sections = { [Name in keyof typeof systemSections]: z.input<(typeof systemSections)[Name]> };
 type Had<Name extends keyof Sections> = Extract<Sections[Name], { ok: true }>;
 
-export async function sectionsOf({ store, taskQueues }: ApiContext): Promise<Sections> {
-  const [jobs, queue, workers, queues, throughput] = await Promise.all([
+export async function sectionsOf({ store, taskQueues, limits }: ApiContext): Promise<Sections> {
+  const [jobs, queue, workers, queues, limited, throughput] = await Promise.all([
     inTime(() => jobsSection(store)),
     inTime(() => queueSection(store)),
     inTime(() => workersSection(store)),
     inTime(async () => ({ ok: true as const, items: await taskQueues() })),
+    inTime(() => limitsSection(limits)),
     inTime(() => throughputSection(store)),
   ]);
-  return { jobs, queue, workers, taskQueues: queues, throughput };
+  return { jobs, queue, workers, taskQueues: queues, limits: limited, throughput };
 }
 
 const MOST_TENANTS = 100;
@@ -65,6 +66,16 @@ export async function workersSection(store: Store): Promise<Had<'workers'>> {
   const lost = Date.now() - WORKER_LOST_MS;
   const items = (await store.listWorkers()).map((worker) => ({ ...worker, state: Date.parse(worker.seenAt) < lost ? 'lost' as const : 'running' as const }));
   return { ok: true, items: items.sort((a, b) => (a.host === b.host ? a.pid - b.pid : a.host < b.host ? -1 : 1)) };
+}
+
+async function limitsSection(known: ApiContext['limits']): Promise<Had<'limits'>> {
+  const items = (await known()).map(({ name, status: { project, users, waiting, backOffMs } }) => ({
+    name, waiting,
+    used: project?.used ?? users.reduce((sum, { used }) => sum + used, 0),
+    most: project?.most ?? null,
+    backOffSeconds: backOffMs > 0 ? backOffMs / 1000 : null,
+  }));
+  return { ok: true, items };
 }
 
 const MOST_RUNNING = 100;

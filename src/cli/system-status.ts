@@ -7,7 +7,7 @@ import { tableLines, type TableColumn } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Lines that are always there, with those that every table has beside its rows, and rows of task queues. */
-const FIXED_LINES = 17;
+const FIXED_LINES = 18;
 
 /** `height`: at most so many lines, none wider than the terminal; null: all that there is to say. */
 export function statusLines(status: SystemAnswer, url: string, terminal: Terminal, height: number | null): string[] {
@@ -43,7 +43,7 @@ function partsLine({ parts }: SystemAnswer, line: Line): string {
 
 const unknown = (message: string): Span => ({ text: `unknown: ${printable(message)}`, style: 'yellow' });
 
-function factLines({ jobs, queue, throughput }: SystemAnswer, line: Line): string[] {
+function factLines({ jobs, queue, limits, throughput }: SystemAnswer, line: Line): string[] {
   const name = (text: string): Span => ({ text: text.padEnd(11), style: 'dim' });
   const states: Span[] = !jobs.ok ? [unknown(jobs.message)] : JOB_STATES.filter((state) => (jobs.states[state] ?? 0) > 0 || state === 'queued' || state === 'running')
     .map((state) => ({ text: `${state} ${count(jobs.states[state] ?? 0)}  `, style: (jobs.states[state] ?? 0) > 0 ? stateStyle(state) : 'dim' }));
@@ -52,7 +52,17 @@ function factLines({ jobs, queue, throughput }: SystemAnswer, line: Line): strin
   const rows: Span[] = !throughput.ok ? [unknown(throughput.message)]
     : [{ text: `${count(Math.round(throughput.rowsPerMinute))} rows/min by ${plural(throughput.runningJobs, 'running job')}` }];
   const hour: Span[] = !throughput.ok ? [unknown(throughput.message)] : hourSpans(throughput.lastHour);
-  return ['', line(name('jobs'), ...states), line(name('queue'), waits), line(name('rows'), ...rows), line(name('last hour'), ...hour)];
+  return ['', line(name('jobs'), ...states), line(name('queue'), waits), line(name('rows'), ...rows), line(name('last hour'), ...hour), ...limitLines(limits, name, line)];
+}
+
+/** One line, and none where nothing is limited; `system limits` has the rest. */
+function limitLines(limits: SystemAnswer['limits'], name: (text: string) => Span, line: Line): string[] {
+  if (!limits.ok) return [line(name('limits'), unknown(limits.message))];
+  if (limits.items.length === 0) return [];
+  return [line(name('limits'), ...limits.items.map(({ name: key, used, most, waiting, backOffSeconds }): Span => ({
+    text: `${printable(key)} ${count(used)}${most === null ? '' : `/${count(most)}`}${waiting > 0 ? ` (${count(waiting)} wait)` : ''}${backOffSeconds === null ? '' : ` held back for ${duration(backOffSeconds)}`}  `,
+    ...((waiting > 0 || backOffSeconds !== null) && { style: 'yellow' as const }),
+  })))];
 }
 
 function hourSpans({ jobs, failedJobs, rows, errorRate, p95Seconds }: Extract<SystemAnswer['throughput'], { ok: true }>['lastHour']): Span[] {

@@ -49,6 +49,13 @@ export const systemSections = {
       addedPerSecond: z.number().min(0), takenPerSecond: z.number().min(0), pollers: count,
     })),
   }),
+  limits: section({
+    items: z.array(z.strictObject({
+      name: z.string(), used: count.meta({ description: 'Calls in the window that ends now' }), most: count.nullable().meta({ description: 'Null: not limited' }),
+      waiting: count.meta({ description: 'Calls that pages wait for, of all tenants' }),
+      backOffSeconds: seconds.nullable().meta({ description: 'A server asked to be left alone for so long; null: none did' }),
+    })),
+  }),
   throughput: section({
     runningJobs: count,
     rowsPerMinute: z.number().min(0).meta({ description: 'Of the jobs that run now; of the 100 oldest where there are more' }),

@@ -19,6 +19,7 @@ const status = (more: Partial<SystemAnswer> = {}): SystemAnswer => systemAnswer.
   jobs: { ok: true, states: { queued: 12, running: 3, completed: 1204 }, tenants: [{ tenant: 'acme', states: { queued: 12, running: 3 } }, { tenant: 'idle', states: { completed: 1204 } }] },
   queue: { ok: true, length: 12, oldestSeconds: 200 }, workers: { ok: true, items: [worker(1), worker(2, { state: 'lost' })] },
   taskQueues: { ok: true, items: ['sheaf-jobs', 'sheaf-rows', 'sheaf-maintenance'].map((queue) => ({ queue, tasks: 'activities' as const, backlog: 2_000, oldestSeconds: 61, addedPerSecond: 1.25, takenPerSecond: 0.5, pollers: 2 })) },
+  limits: { ok: true, items: [{ name: 'openai', used: 250, most: 300, waiting: 4, backOffSeconds: null }] },
   throughput: { ok: true, runningJobs: 3, rowsPerMinute: 12_345.6, lastHour: { jobs: 7, failedJobs: 1, rows: 900, failedRows: 9, errorRate: 0.01, p95Seconds: 75 } },
   ...more,
 });
@@ -34,7 +35,7 @@ describe('the status', () => {
     const text = lines(status()).join('\n');
     for (const part of [
       'queued 12  running 3  completed 1,204', '12 waiting, the first for 3 min 20 s', '12,346 rows/min by 3 running jobs', '7 jobs ended, 1 failed, 900 rows, 1.0 % failed, 95 % within 1 min 15 s',
-      'a-host-with-a-long-name-1.example.org:1001  running', 'LOST', 'rows 3/40 jobs 0/40', '150/200 %', '2,000', 'store ok 1.2 ms',
+      'a-host-with-a-long-name-1.example.org:1001  running', 'LOST', 'rows 3/40 jobs 0/40', 'openai 250/300 (4 wait)', '150/200 %', '2,000', 'store ok 1.2 ms',
     ]) expect(text).toContain(part);
     expect(text).not.toContain('idle');
     expect(lines(status({ workers: { ok: true, items: [worker(1, { throttled: true })] } })).join('\n')).toContain('throttled');
