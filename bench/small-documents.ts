@@ -2,6 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { API_PREFIX } from '../src/contracts/api.ts';
 import type { Measure, Setting } from './measure.ts';
 import { benchStack, type BenchStack } from './stack.ts';
 
@@ -62,7 +63,8 @@ async function uploadAll(stack: BenchStack, count: number, round: number): Promi
     const text = Array.from({ length: 400 }, (__, word) => `word${(index * 7_919 + word * 104_729 + round) % 50_000}`).join(' ');
     const form = new FormData();
     form.append('file', new Blob([`# Document ${index}\n\n${text}\n`]), `document-${index}.md`);
-    const response = await fetch(`${stack.client.url}/documents/upload/simple`, { method: 'POST', body: form });
+    const response = await fetch(`${stack.client.url}${API_PREFIX}/documents/upload/simple`, { method: 'POST', body: form });
+    if (!response.ok) throw new Error(`The upload was answered ${response.status}: ${await response.text()}`);
     ids[index] = ((await response.json()) as Status).document_id;
   });
   return ids;
