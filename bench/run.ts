@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
+import { documents } from './documents.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
@@ -21,6 +22,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'unchanged-rows': unchangedRows,
   'large-file': largeFile,
   latency,
+  documents,
   'elasticsearch-bulk': elasticsearchBulk,
 };
 
