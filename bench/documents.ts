@@ -1,90 +1,99 @@
-/** Documents without their job: a PDF of 600 pages against pdf.js and a tokenizer alone, and the chunker against LangChain's. */
-import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
-import path from 'node:path';
+/** Small documents from upload to search, with one worker and with two; and what a status takes while 100 documents are in work. */
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { TokenTextSplitter } from '@langchain/textsplitters';
-import { Tiktoken } from 'js-tiktoken/lite';
-import o200k from 'js-tiktoken/ranks/o200k_base';
-import { chunkText } from '../src/documents/chunk.ts';
-import type { Block } from '../src/documents/document.ts';
-import { openReader } from '../src/documents/reader.ts';
-import { tokenCounter } from '../src/documents/tokens.ts';
-import { pdf } from '../test/unit/pdf-material.ts';
-import { median, seconds } from './median.ts';
 import type { Measure, Setting } from './measure.ts';
+import { percentile } from './median.ts';
+import { benchStack, type BenchStack } from './stack.ts';
 
-const PAGES = 600;
-const LINES = 45;
-/** Characters of the text that is chunked; LangChain's splitter takes a minute for a few millions. */
-const CHARACTERS = 1_000_000;
+const DOCUMENTS = 1_000;
+const IN_WORK = 100;
+const STATUS_CALLS = 1_000;
+/** Uploads and questions sent at once. */
+const AT_ONCE = 8;
 
-const SYLLABLES = ['an', 'ber', 'con', 'der', 'es', 'for', 'gra', 'hol', 'in', 'ka', 'lo', 'men', 'no', 'or', 'per', 'qui', 'ra', 'sto', 'ter', 'un', 'ver', 'with'];
-
-/** Words as often as such words are, sentences of some twenty; the same in every run. */
-function* words(): Generator<string> {
-  for (let state = 6; ;) {
-    const next = (below: number): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) % below;
-    const word = Array.from({ length: 1 + (next(4) & next(4)) }, () => SYLLABLES[next(SYLLABLES.length)]).join('');
-    yield next(20) === 0 ? `${word}.` : word;
-  }
+interface Status {
+  document_id: string;
+  status: 'processing' | 'ready' | 'failed';
+  message: string;
 }
 
-function lines(count: number): string[] {
-  const source = words();
-  return Array.from({ length: count }, () => {
-    let line = '';
-    while (line.length < 80) line += `${source.next().value as string} `;
-    return line.trimEnd();
-  });
-}
-
-export async function documents({ folder, rounds, scale, say }: Setting): Promise<Measure> {
-  const pages = Math.max(1, Math.round(PAGES * scale));
-  const file = path.join(folder, 'book.pdf');
-  const text = lines(pages * LINES);
-  await writeFile(file, pdf(Array.from({ length: pages }, (_, page) => text.slice(page * LINES, (page + 1) * LINES).map((line, at) => ({ text: line, x: 50, y: 790 - 16 * at, size: 10 })))));
-
-  const [bare, whole, splitter, chunker]: [number[], number[], number[], number[]] = [[], [], [], []];
-  const prose = lines(Math.ceil((CHARACTERS * scale) / 81)).join('\n').replace(/\.\n/g, '.\n\n');
-  const blocks: Block[] = [...prose.matchAll(/[^\n](?:[^\n]|\n(?!\n))*/g)].map(({ 0: paragraph, index }) => ({ kind: 'paragraph', start: index, end: index + paragraph.length, page: null }));
-  const count = await tokenCounter('o200k_base');
-  const tokens = count(prose);
-  const langchain = new TokenTextSplitter({ encodingName: 'o200k_base', chunkSize: 1_200, chunkOverlap: 200 });
-  // What it would otherwise fetch from a server of its own.
-  Object.assign(langchain, { tokenizer: new Tiktoken(o200k) });
-
-  const timed = async (times: number[], run: () => Promise<unknown>): Promise<void> => {
-    const started = performance.now();
-    await run();
-    times.push((performance.now() - started) / 1_000);
-  };
-  for (let round = 0; round < rounds; round++) {
-    await timed(bare, () => promisify(execFile)(process.execPath, [fileURLToPath(new URL('bare-pdf.ts', import.meta.url)), file]));
-    // A reader of its own: both sides begin with a new process.
-    const reader = openReader();
-    const place = path.join(folder, `read-${round}`);
-    await timed(whole, async () => {
-      const extraction = await reader.extract({ file: { path: file, name: 'book.pdf' }, folder: place });
-      await reader.chunk(place, {});
-      await reader.analyse(place, extraction, {});
-    });
-    await reader.close();
-    await timed(splitter, () => langchain.splitText(prose));
-    await timed(chunker, async () => { for (const _ of chunkText(prose, blocks, {}, count)); });
-    say(`PDF ${seconds(whole.at(-1)!)} against ${seconds(bare.at(-1)!)}; chunks ${seconds(chunker.at(-1)!)} against ${seconds(splitter.at(-1)!)}`);
+export async function documents({ folder, scale, say }: Setting): Promise<Measure> {
+  const count = Math.max(20, Math.round(DOCUMENTS * scale));
+  const minutes: Record<number, number> = {};
+  let times: number[] = [];
+  for (const workers of [1, 2]) {
+    // One tenant's documents may all run at once: what is measured is the machine.
+    const stack = await benchStack(folder, `documents-${workers}`, folder, { SHEAF_MAX_RUNNING_JOBS: '100', SHEAF_MAX_RUNNING_JOBS_PER_TENANT: '100' });
+    const second = workers === 2 ? await startWorker(stack) : null;
+    try {
+      const begun = performance.now();
+      const ids = await uploadAll(stack, count, workers);
+      if (workers === 1) times = await statusTimes(stack, ids.slice(-IN_WORK));
+      await allReady(stack, ids);
+      minutes[workers] = (performance.now() - begun) / 60_000;
+      say(`${workers} ${workers === 1 ? 'worker' : 'workers'}: ${Math.round(count / minutes[workers])} documents a minute`);
+    } finally {
+      second?.kill('SIGTERM');
+      await stack.stop();
+    }
   }
-  const characters = (await readFile(path.join(folder, 'read-0', 'text.txt'), 'utf8')).length;
-  const ratio = median(whole) / median(bare);
-  const ahead = median(splitter) / median(chunker);
-  const rate = (times: number[], amount: number): string => Math.round(amount / median(times)).toLocaleString('en');
+  const p99 = percentile(times, 99);
   return {
-    title: `A PDF of ${pages} pages (${characters.toLocaleString('en')} characters), and a text of ${tokens.toLocaleString('en')} tokens`,
+    title: `${count} documents of one page`,
     figures: [
-      { what: 'extraction, chunks and analysis ÷ pdf.js and tokenizer alone', measured: `${ratio.toFixed(2)} × (${rate(whole, pages)} pages a second)`, budget: '≤ 1.3 ×', held: ratio <= 1.3 },
-      { what: "chunker ÷ LangChain's TokenTextSplitter", measured: `${ahead.toFixed(1)} × (${rate(chunker, tokens)} against ${rate(splitter, tokens)} tokens a second)`, budget: '> 1 ×', held: ahead > 1 },
+      ...[1, 2].map((workers) => ({ what: `documents a minute, ${workers} ${workers === 1 ? 'worker' : 'workers'}`, measured: `${Math.round(count / minutes[workers]!)}`, budget: 'none', held: true })),
+      { what: `status with documents in work, p99 (p50 ${Math.round(percentile(times, 50))} ms)`, measured: `${Math.round(p99)} ms`, budget: '≤ 50 ms', held: p99 <= 50 },
     ],
-    details: { pages, characters, tokens, seconds: { bare, whole, splitter, chunker } },
+    details: { minutes, times },
   };
+}
+
+async function startWorker(stack: BenchStack): Promise<ChildProcess> {
+  const child = fork(fileURLToPath(new URL('../src/worker.ts', import.meta.url)), { env: { ...process.env, SHEAF_TEMPORAL_ADDRESS: stack.temporal }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  await once(child, 'message');
+  return child;
+}
+
+async function each<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    for (let index = next++; index < items.length; index = next++) await work(items[index]!, index);
+  }));
+}
+
+/** A page of prose each, no two alike. */
+async function uploadAll(stack: BenchStack, count: number, round: number): Promise<string[]> {
+  const ids: string[] = [];
+  await each(Array.from({ length: count }), async (_, index) => {
+    const text = Array.from({ length: 400 }, (__, word) => `word${(index * 7_919 + word * 104_729 + round) % 50_000}`).join(' ');
+    const form = new FormData();
+    form.append('file', new Blob([`# Document ${index}\n\n${text}\n`]), `document-${index}.md`);
+    const response = await fetch(`${stack.client.url}/documents/upload/simple`, { method: 'POST', body: form });
+    ids[index] = ((await response.json()) as Status).document_id;
+  });
+  return ids;
+}
+
+const statusOf = (stack: BenchStack, id: string): Promise<Status> => stack.client.call<Status>('GET', `/documents/${id}/status`);
+
+async function statusTimes(stack: BenchStack, ids: string[]): Promise<number[]> {
+  const times: number[] = [];
+  for (let call = 0; call < STATUS_CALLS; call++) {
+    const begun = performance.now();
+    const { status } = await statusOf(stack, ids[call % ids.length]!);
+    if (status === 'processing') times.push(performance.now() - begun);
+  }
+  return times;
+}
+
+async function allReady(stack: BenchStack, ids: string[]): Promise<void> {
+  await each(ids, async (id) => {
+    for (;;) {
+      const { status, message } = await statusOf(stack, id);
+      if (status === 'ready') return;
+      if (status === 'failed') throw new Error(`Document ${id} failed: ${message}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  });
 }

@@ -25,7 +25,7 @@ export async function latency({ folder, scale, say }: Setting): Promise<Measure>
   const sheet = await makeSheet(folder, 5_000);
   const handler = path.join(folder, 'slow.mjs');
   await writeFile(handler, SLOW_HANDLER);
-  const stack = await benchStack(folder, 'stack', folder);
+  const stack = await benchStack(folder, 'stack', folder, { SHEAF_MAX_RUNNING_JOBS: String(jobs), SHEAF_MAX_RUNNING_JOBS_PER_TENANT: String(jobs) });
   const times: Record<'create' | 'status' | 'pause' | 'paused' | 'cancel', number[]> = { create: [], status: [], pause: [], paused: [], cancel: [] };
   const timed = async <T>(into: number[], call: () => Promise<T>): Promise<T> => {
     const startedAt = performance.now();

@@ -8,6 +8,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
+import { documentUpload } from './document-upload.ts';
+import { documentText } from './document-text.ts';
 import { documents } from './documents.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
@@ -15,6 +17,8 @@ import { largeFile } from './large-file.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
+import { queue } from './queue.ts';
+import { queuedJobs } from './queued-jobs.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -22,7 +26,11 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'unchanged-rows': unchangedRows,
   'large-file': largeFile,
   latency,
+  'document-upload': documentUpload,
+  'document-text': documentText,
   documents,
+  queue,
+  'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,
 };
 

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { killRound, type Kill, type KillRound } from '../test/e2e/kill-round.ts';
 import { startRowCounter, writeCountedHandler } from '../test/servers/counter.ts';
+import { randomNumbers } from '../test/servers/random.ts';
 import { startTestStack } from '../test/servers/stack.ts';
 import { machine } from './machine.ts';
 import { median } from './median.ts';
@@ -77,16 +78,5 @@ function broken(kill: Kill, error: unknown): KillRound {
   return {
     ...kill, job: '', state: 'unknown', recoverySeconds: NaN, totalSeconds: NaN, twice: NaN, allowed: NaN, oldestMs: NaN,
     violations: [error instanceof Error ? error.message : String(error)],
-  };
-}
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }

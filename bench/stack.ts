@@ -10,24 +10,34 @@ import { startStack } from '../src/embedded/stack.ts';
 export interface BenchStack {
   client: Client;
   temporal: string;
+  workerPid: number | undefined;
   /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
   run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
+  /** Address of the API. */
+  url: string;
   /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
   workerPeak(): Promise<number>;
+  /** The same of the API, and what it has now. */
+  apiMemory(): Promise<{ peak: number; now: number }>;
   forgetPeak(): Promise<void>;
   stop(): Promise<void>;
 }
 
-export async function benchStack(folder: string, name: string, inputs: string): Promise<BenchStack> {
+/** `more`: environment beside the usual. */
+export async function benchStack(folder: string, name: string, inputs: string, more: Record<string, string> = {}): Promise<BenchStack> {
   const home = path.join(folder, name);
-  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn' };
+  const environment = { SHEAF_HOME: home, SHEAF_API_PORT: '0', SHEAF_TEMPORAL_PORT: '0', SHEAF_TEMPORAL_UI_PORT: '0', SHEAF_INPUT_DIRS: inputs, SHEAF_HANDLER_DIRS: inputs, SHEAF_LOG_LEVEL: 'warn', ...more };
   Object.assign(process.env, environment);
   const stack = await startStack(readConfig(environment), { say: () => {}, stop: new AbortController().signal, kill: new AbortController().signal });
   const client = createClient({ url: stack.api });
-  const worker = readStackFile(home)?.children['worker']?.pid;
-  const proc = (file: string): string => `/proc/${worker}/${file}`;
+  const children = readStackFile(home)?.children;
+  const proc = (child: string, file: string): string => `/proc/${children?.[child]?.pid}/${file}`;
+  const memory = async (child: string, field: 'VmHWM' | 'VmRSS'): Promise<number> => {
+    const status = await readFile(proc(child, 'status'), 'utf8').catch(() => '');
+    return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1] ?? NaN) * 1024;
+  };
   return {
-    client, temporal: stack.temporal,
+    client, url: stack.api, temporal: stack.temporal, workerPid: children?.['worker']?.pid,
     async run(body) {
       const startedAt = performance.now();
       let job = await client.call<JobAnswer>('POST', '/jobs', { body });
@@ -38,12 +48,10 @@ export async function benchStack(folder: string, name: string, inputs: string): 
       if (job.state !== 'completed' || job.progress.failed > 0) throw new Error(`The job ended ${job.state}: ${JSON.stringify(job.error ?? job.progress)}`);
       return { job, seconds: (performance.now() - startedAt) / 1000 };
     },
-    async workerPeak() {
-      const status = await readFile(proc('status'), 'utf8').catch(() => '');
-      return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) * 1024;
-    },
+    workerPeak: () => memory('worker', 'VmHWM'),
+    apiMemory: async () => ({ peak: await memory('api', 'VmHWM'), now: await memory('api', 'VmRSS') }),
     async forgetPeak() {
-      await writeFile(proc('clear_refs'), '5').catch(() => {});
+      for (const child of ['worker', 'api']) await writeFile(proc(child, 'clear_refs'), '5').catch(() => {});
     },
     stop: () => stack.stop(),
   };

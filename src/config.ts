@@ -6,6 +6,8 @@ import { z } from 'zod';
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
 const bytes = z.coerce.number().int().positive();
+const amount = z.coerce.number().int().min(1);
+const share = z.coerce.number().gt(0).max(1);
 const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
 /** Where Elasticsearch answers. A password in an address would be shown wherever the address is. */
 const nodes = z.string()
@@ -30,10 +32,22 @@ export const environmentSchema = z.object({
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
-  SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet file that can be uploaded'),
+  SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
+  SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),
+  SHEAF_LOW_PRIORITY_WAIT_SECONDS: z.coerce.number().min(0).max(30 * 86_400).default(900).describe('After so long in the queue a job of priority low counts as normal'),
+  SHEAF_WORKER_TARGET_CPU: share.default(0.9).describe('Share of the CPU, 0 to 1, above which a worker takes no further work'),
+  SHEAF_WORKER_TARGET_MEMORY: share.default(0.9).describe('Share of the memory, 0 to 1, above which a worker takes no further work'),
+  SHEAF_MAX_UPLOAD_BYTES: bytes.default(10 * 2 ** 30).describe('Largest sheet or document that can be uploaded'),
+  SHEAF_SIMPLE_UPLOAD_BYTES: bytes.default(100 * 2 ** 20).describe('Largest document that is taken by upload/simple; larger ones come in parts'),
+  SHEAF_UPLOAD_CHUNK_BYTES: z.coerce.number().int().min(5 * 2 ** 20).max(2 ** 30).default(8 * 2 ** 20).describe('Bytes of a part of a document'),
+  SHEAF_TENANT_QUOTA_BYTES: bytes.optional().describe("Most bytes of a tenant's documents together; unset: no limit"),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
   SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX may unpack to'),
+
+  SHEAF_CLAMAV: z.string().optional().describe('Where clamd listens: its socket, such as /run/clamav/clamd.ctl, or host:port; unset: documents are not scanned'),
+  SHEAF_UNSCANNED: z.enum(['wait', 'allow']).default('wait').describe('Documents while clamd is away: wait for it, or go on marked as unscanned'),
+  SHEAF_DOCUMENT_MINUTES: amount.default(60).describe('Minutes of work that one document may take'),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),
@@ -60,6 +74,10 @@ export const environmentSchema = z.object({
 });
 
 export type Config = z.infer<typeof environmentSchema>;
+
+export const queueLimits = (config: Config): { perTenant: number; all: number; ageAfterMs: number } => ({
+  perTenant: config.SHEAF_MAX_RUNNING_JOBS_PER_TENANT, all: config.SHEAF_MAX_RUNNING_JOBS, ageAfterMs: config.SHEAF_LOW_PRIORITY_WAIT_SECONDS * 1000,
+});
 
 /** What one setting needs others for. */
 const consistent = environmentSchema.superRefine((config, { addIssue }) => {

@@ -2,15 +2,19 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
+import type { DocumentDeps } from './activities/deps.ts';
 import type { Blobs } from './blobs/blobs.ts';
 import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
+import type { DocumentReader } from './documents/document.ts';
+import { clamdAddress, scanFile } from './documents/scan.ts';
 import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createDocuments, type Documents } from './temporal/documents.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 
 export interface Container {
@@ -20,6 +24,7 @@ export interface Container {
   blobs: Blobs;
   temporal: Client;
   jobs: Jobs;
+  documents: Documents;
   sheetLimits: SheetLimits;
   close(): Promise<void>;
 }
@@ -36,9 +41,10 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const store = await patiently(config.SHEAF_STORE === 'elasticsearch', log, () => openStore(config));
   const blobs = await openBlobs(config);
   const temporal = temporalClient(temporalAddress(config), config.SHEAF_TEMPORAL_NAMESPACE);
+  const jobs = createJobs(store, temporal.client);
   return {
-    config, log, store, blobs, temporal: temporal.client,
-    jobs: createJobs(store, temporal.client),
+    config, log, store, blobs, temporal: temporal.client, jobs,
+    documents: createDocuments({ store, blobs, client: temporal.client, jobs }),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },
@@ -50,6 +56,15 @@ export async function createContainer(config: Config, name: string): Promise<Con
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+/** What a worker's activities read documents with. */
+export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {
+  const clamd = config.SHEAF_CLAMAV === undefined ? null : clamdAddress(config.SHEAF_CLAMAV);
+  return {
+    reader, scan: clamd && ((content, signal) => scanFile(clamd, content, signal)),
+    mayGoUnscanned: config.SHEAF_UNSCANNED === 'allow', limitMs: config.SHEAF_DOCUMENT_MINUTES * 60_000,
+  };
+}
 
 /** Rejects with `store_unavailable`, `schema_too_new`. */
 export async function openStore(config: Config): Promise<Store> {

@@ -1,17 +1,22 @@
 /** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
+import os from 'node:os';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
-import { readConfig } from './config.ts';
-import { createContainer, temporalAddress, type Container } from './container.ts';
+import { queueLimits, readConfig } from './config.ts';
+import { createContainer, documentDeps, temporalAddress, type Container } from './container.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
+import { openReader } from './documents/reader.ts';
 import { localLimits } from './limits/local.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
+import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
+import { rowTuner, watchLoad } from './temporal/worker-load.ts';
 
-/** Pages, and sheets being read, at once in this process. */
-const ROW_SLOTS = 8;
+/** Documents at once: reading them takes a processor each. */
+const DOCUMENT_SLOTS = os.availableParallelism();
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
 /** Cached workflows; each costs some memory. */
@@ -33,10 +38,14 @@ Runtime.install({
 });
 
 const connection = await connect(container);
+const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
+await sweepDocumentFolders();
+const reader = openReader({ concurrency: DOCUMENT_SLOTS });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
-}, container.temporal);
+  documents: documentDeps(config, reader),
+}, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {
   connection, namespace: config.SHEAF_TEMPORAL_NAMESPACE,
@@ -44,18 +53,24 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
   maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE, defaultHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
   shutdownGraceTime: 0, shutdownForceTime: FORCE_STOP,
 };
+const workflowBundle = { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) };
+const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
+const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
 const workers = await Promise.all([
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
+    ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
-  Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: ROW_SLOTS }),
+  rows,
+  Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
+    ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle, maxCachedWorkflows: MAINTENANCE_SLOTS, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
   }),
 ]);
 const scheduling = keepSchedules({ client: container.temporal, log });
-const reconciler = startReconciler({ store: container.store, client: container.temporal, log });
+const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
+
+const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
 
 let stopping = false;
 function stop(why: string): void {
@@ -79,9 +94,11 @@ try {
   await running;
 } finally {
   stop('a worker ended');
+  load.stop();
   await reconciler.stop();
   await scheduling;
   await activities.close();
+  await reader.close();
   await connection.close();
   await container.close();
 }

@@ -1,4 +1,7 @@
 import type { Blobs } from '../blobs/blobs.ts';
+import type { Readable } from 'node:stream';
+import type { DocumentReader } from '../documents/document.ts';
+import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
@@ -14,4 +17,15 @@ export interface ActivityDeps {
   /** Folders that sheets may be read from by path, and handler modules loaded from. */
   inputDirs: string[];
   handlerDirs: string[];
+  documents: DocumentDeps;
+}
+
+export interface DocumentDeps {
+  reader: DocumentReader;
+  /** Looks for malware. Null: no scanner is configured, and documents are marked `unscanned`. */
+  scan: ((content: Readable, signal: AbortSignal) => Promise<ScanResult>) | null;
+  /** Where the scanner is away: go on and mark the document, in place of waiting. */
+  mayGoUnscanned: boolean;
+  /** Milliseconds that the stages of one attempt may work. */
+  limitMs: number;
 }

@@ -1,39 +1,40 @@
 /** A job's record as its workflow moves: admission, states, the end. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { SheafError } from '../contracts/errors.ts';
-import { isEnded, type JobPatch, type JobRecord } from '../contracts/job.ts';
+import { isEnded, PRIORITY_KEYS, type Counts, type JobEvent, type JobPatch, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
 import type {
-  AdmitAnswer, FinishJobAnswer, FinishJobInput, JobRef, RecordStateInput,
+  AdmitAnswer, AdmitInput, FinishJobAnswer, FinishJobInput, RecordStateInput,
 } from '../contracts/messages.ts';
 import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
+import type { Queue } from '../temporal/queue.ts';
+import { endOf, finishDocument, recordDocumentState } from './document-records.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
 
 const now = (): string => new Date().toISOString();
 
-export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, queue: Queue) {
   const { store } = deps;
 
   return {
-    /** Grants at once, but for the lane: one job at a time works on a source's lane. */
-    async admit(input: JobRef & { attempt: number }): Promise<AdmitAnswer> {
+    async admit(input: AdmitInput): Promise<AdmitAnswer> {
       const job = await loadJob(deps, input);
-      const lane = laneOf(job);
-      let answer = await store.acquireLane(lane, job.id, input.attempt);
-      if (!answer.granted) {
-        // A holder that ended without giving the lane back lost its worker in that very moment.
-        const holder = await store.getJob(input.tenant, answer.holder);
-        if (!holder || isEnded(holder.state)) {
-          await store.releaseLane(lane, answer.holder);
-          answer = await store.acquireLane(lane, job.id, input.attempt);
-        }
-      }
-      return answer.granted
-        ? { granted: true, generation: answer.generation, cause: null, reason: null }
-        : { granted: false, generation: 0, cause: 'dependency', reason: `Job ${answer.holder} is working on the same source and lane.` };
+      const since = input.since ?? Date.parse(job.createdAt);
+      const { tenant, jobId, attempt, sequence } = input;
+      const entry = await queue.enter({ tenant, jobId, attempt, sequence, source: job.source, lane: job.lane, priority: PRIORITY_KEYS[input.priority], since });
+      // A workflow that was reset after its job had ended, for one: it must not wait for a turn that never comes.
+      if (!entry) throw new SheafError('wrong_state', `Attempt ${attempt} of job ${jobId} has ended.`, { remedy: '`sheaf job retry` runs an ended job again.' });
+      const agesAt = since + queue.limits.ageAfterMs;
+      if (entry.state === 'running') return { granted: true, generation: entry.generation, agesAt, state: 'queued', cause: null, reason: null };
+      if (entry.state !== 'blocked') return { granted: false, generation: 0, agesAt, state: 'queued', cause: null, reason: 'It waits for its turn.' };
+      const holder = (await store.queueStanding(tenant, jobId, queue.limits, Date.now()))?.laneHolder;
+      return {
+        granted: false, generation: 0, agesAt, state: 'waiting', cause: 'dependency',
+        reason: `${holder ? `Job ${holder}` : 'Another job'} is working on the same source and lane.`,
+      };
     },
 
     async recordState(input: RecordStateInput): Promise<void> {
@@ -49,39 +50,52 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
         if (job.startedAt === null) patch.startedAt = now();
       }
       const written = await store.advanceJob(job.tenant, job.id, input, patch);
-      if (!written) return;
-      await store.appendEvent(job.tenant, job.id, {
-        at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
-        message: describe(input, job),
-        ...(input.cause && { data: { cause: input.cause } }),
-      });
+      if (job.kind === 'document') await recordDocumentState(deps, job, input);
+      if (written) {
+        await store.appendEvent(job.tenant, job.id, {
+          at: now(), type: input.state, dedupe: `${input.attempt}/${input.sequence}`,
+          message: describe(input, job),
+          ...(input.cause && { data: { cause: input.cause } }),
+        });
+      }
+      // Also by a try after one that got no further.
+      if (input.state === 'paused') await queue.pause(input);
     },
 
-    /** Settles pages that were left in the middle, writes the end, gives the lane back. May be repeated. */
+    /** Settles pages that were left in the middle, writes the end, gives lane and place back. May be repeated. */
     async finishJob(input: FinishJobInput): Promise<FinishJobAnswer> {
       const job = await loadJob(deps, input);
       // The workflow wrote its own end in the moment before somebody found it gone.
-      if (input.sequence === null && isEnded(job.state)) return { counts: await countsOf(deps, job) };
-      if (job.manifest) await settlePages(deps, handlers, job, input.attempt);
+      if (input.sequence === null && isEnded(job.state)) {
+        await queue.leave(job, input.attempt);
+        return { counts: await countsOf(deps, job) };
+      }
+      if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
       const counts = await countsOf(deps, job);
-      const { done, unchanged, failed, skipped } = counts;
       const sequence = input.sequence ?? job.sequence + 1;
+      const document = job.kind === 'document' ? await finishDocument(deps, job, input, sequence) : null;
       const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
         completedAt: now(), runningSince: null,
       });
-      await store.releaseLane(laneOf(job), job.id);
       if (written) {
-        const byCode = await store.countFailedRows(job.tenant, job.id);
-        const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
         await store.appendEvent(job.tenant, job.id, {
-          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`,
-          message: `${input.error ? `${input.error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
-          data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
+          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`, ...(document ? { message: endOf(document) } : await endOfSheet(deps, job, input, counts)),
         });
       }
+      await queue.leave(job, input.attempt);
       return { counts };
     },
+  };
+}
+
+async function endOfSheet({ store }: ActivityDeps, job: JobRecord, { error }: FinishJobInput, counts: Counts): Promise<Pick<JobEvent, 'message' | 'data'>> {
+  const byCode = await store.countFailedRows(job.tenant, job.id);
+  const { done, unchanged, failed, skipped } = counts;
+  const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
+  return {
+    message: `${error ? `${error.message} ` : ''}${done} done, ${unchanged} unchanged, ${failed} failed, ${skipped} skipped, ${remaining} remaining.`,
+    data: { ...counts, remaining, ...(byCode.length > 0 && { failedByCode: Object.fromEntries(byCode.map(({ code, rows }) => [code, rows])) }) },
   };
 }
 
@@ -89,13 +103,13 @@ function describe(input: RecordStateInput, job: JobRecord): string {
   if (input.reason) return input.reason;
   if (input.state === 'running') return job.startedAt === null ? `Started${input.attempt > 1 ? `, attempt ${input.attempt}` : ''}.` : 'Running.';
   const texts: Partial<Record<typeof input.state, string>> = {
-    pausing: 'Pausing: rows in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: rows in flight may finish.',
+    queued: 'Queued.', pausing: 'Pausing: what is in flight may finish.', paused: 'Paused.', cancelling: 'Cancelling: what is in flight may finish.',
   };
   return texts[input.state] ?? `${input.state}.`;
 }
 
 /** A page whose last try could not write its result gets one from the ledger; rows without an outcome stay `remaining`. */
-async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord, attempt: number): Promise<void> {
+async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, attempt: number): Promise<void> {
   const manifest = job.manifest!;
   const lane = await deps.store.acquireLane(laneOf(job), job.id, attempt);
   if (!lane.granted) return; // ended before, and another job has the lane since

@@ -2,15 +2,16 @@
 import { heartbeat } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
-import { isEnded } from '../contracts/job.ts';
+import type { DocumentJobRecord } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import type { Queue } from '../temporal/queue.ts';
 import { jobWorkflowId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** A job drains for its own `drainSeconds` and must then have ended; a workflow that hangs longer is terminated. */
 const EXTRA_STOP_MS = 60_000;
 
-export function maintenanceActivities(deps: ActivityDeps, client: Client) {
+export function maintenanceActivities(deps: ActivityDeps, client: Client, queue: Queue) {
   return {
     async stopJob(input: JobRef): Promise<void> {
       const job = await deps.store.getJob(input.tenant, input.jobId);
@@ -33,10 +34,18 @@ export function maintenanceActivities(deps: ActivityDeps, client: Client) {
     async removeJob(input: JobRef): Promise<void> {
       const job = await deps.store.getJob(input.tenant, input.jobId);
       await deps.blobs.deleteUnder(blobKeys.jobFolder(input.tenant, input.jobId));
-      if (job && !isEnded(job.state)) await deps.store.releaseLane({ tenant: job.tenant, source: job.source, lane: job.lane }, job.id);
+      if (job?.kind === 'document') await removeDocument(deps, job);
+      if (job) await queue.leave(job, job.attempt);
       while (!(await deps.store.removeJob(input.tenant, input.jobId))) heartbeat();
     },
   };
+}
+
+/** The file, all that was made of it, and what search finds; its record last. */
+async function removeDocument({ store, blobs }: ActivityDeps, { tenant, request: { document } }: DocumentJobRecord): Promise<void> {
+  await blobs.deleteUnder(blobKeys.documentFolder(tenant, document));
+  await blobs.deleteUnder(blobKeys.quarantineFolder(tenant, document));
+  while (!(await store.removeDocument(tenant, document))) heartbeat();
 }
 
 async function isRunning(handle: WorkflowHandle): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** Handlers prepared for jobs of this process: made once per job and attempt, shared by its pages, closed when idle. */
-import type { JobRecord } from '../contracts/job.ts';
+import type { SheetJobRecord } from '../contracts/job.ts';
 import { findHandler, parseOptions } from '../handlers/index.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -15,14 +15,14 @@ interface Entry {
 
 export interface PreparedHandlers {
   /** Lends the job's handler to `use`. Rejects as `Handler.prepare` does. */
-  with<T>(job: JobRecord, columns: string[], use: (prepared: PreparedHandler, handler: Handler) => Promise<T>): Promise<T>;
+  with<T>(job: SheetJobRecord, columns: string[], use: (prepared: PreparedHandler, handler: Handler) => Promise<T>): Promise<T>;
   closeAll(): Promise<void>;
 }
 
 export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
   const entries = new Map<string, Entry>();
 
-  const prepare = (job: JobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
+  const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
     handler.prepare(parseOptions(handler, job.request.options), {
       tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs,
       log: handlerLog(deps, job),
@@ -61,7 +61,7 @@ export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
   };
 }
 
-function handlerLog(deps: ActivityDeps, job: JobRecord) {
+function handlerLog(deps: ActivityDeps, job: SheetJobRecord) {
   const log = deps.log.child({ tenant: job.tenant, job: job.id, handler: job.request.handler });
   return {
     debug: (message: string, data?: object) => log.debug(data ?? {}, message),

@@ -3,7 +3,7 @@ import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
-import type { Counts, JobRecord, Manifest } from '../contracts/job.ts';
+import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
 import type { PageRow } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
@@ -40,12 +40,18 @@ export async function loadJob(deps: ActivityDeps, ref: JobRef): Promise<JobRecor
   return job;
 }
 
+export async function loadSheetJob(deps: ActivityDeps, ref: JobRef): Promise<SheetJobRecord> {
+  const job = await loadJob(deps, ref);
+  if (job.kind !== 'sheet') throw new SheafError('wrong_state', `Job ${job.id} reads no sheet.`);
+  return job;
+}
+
 export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source: job.source, lane: job.lane });
 
 export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
   return {
     async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
-      const job = await loadJob(deps, input);
+      const job = await loadSheetJob(deps, input);
       const manifest = manifestOf(job);
       const at: PageTry = {
         ...input,
@@ -58,7 +64,7 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
 }
 
 async function runPage(
-  deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry,
+  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry,
   prepared: PreparedHandler, handler: Handler, concurrency: number,
 ): Promise<ProcessPageAnswer> {
   const { store, limits } = deps;
@@ -100,11 +106,11 @@ export async function countsOf({ store }: ActivityDeps, job: JobRecord): Promise
 }
 
 /** Of two jobs on the lane without another in between, the later knows from the earlier's results what the ledger would say. */
-const mayAskBase = (job: JobRecord, manifest: Manifest, at: PageTry): boolean =>
+const mayAskBase = (job: SheetJobRecord, manifest: Manifest, at: PageTry): boolean =>
   manifest.base !== null && !job.request.force && at.generation === manifest.generation;
 
 /** A page of which the job before left nothing failed is settled without reading a row. False: it is to be looked at row by row. */
-async function settleUnchanged(deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<boolean> {
+async function settleUnchanged(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<boolean> {
   if (!mayAskBase(job, manifest, at) || (await deps.store.getPage(job.tenant, job.id, at.page))) return false;
   const before = await deps.store.getPage(job.tenant, manifest.base!, at.page);
   if (!before?.complete || !before.result || before.counts.failed > 0) return false;
@@ -126,7 +132,7 @@ function nullIfGone(error: unknown): null {
 
 /** Reads the page, its earlier result and the ledger, and decides what is to be handled. */
 export async function readPlan(
-  deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler, ending = false,
+  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler, ending = false,
 ): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHashes: Map<number, string>; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
@@ -155,7 +161,7 @@ export async function readPlan(
 }
 
 /** The page's result in the job before, where it answers for the ledger: the same rows and handler, and no job on the lane in between. */
-async function baseOf(deps: ActivityDeps, job: JobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<ResultText | null> {
+async function baseOf(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<ResultText | null> {
   if (!mayAskBase(job, manifest, at)) return null;
   const record = await deps.store.getPage(job.tenant, manifest.base!, at.page);
   if (!record?.complete || !record.result) return null;
@@ -175,7 +181,7 @@ export interface PageOutcome {
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: JobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally }: PageOutcome,
+  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally }: PageOutcome,
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
@@ -186,13 +192,13 @@ export async function writeResult(
   return complete;
 }
 
-async function readDuplicates(deps: ActivityDeps, job: JobRecord, page: number): Promise<Map<number, number>> {
+async function readDuplicates(deps: ActivityDeps, job: SheetJobRecord, page: number): Promise<Map<number, number>> {
   const key = blobKeys.duplicates(job.tenant, job.id, page);
   if (!(await deps.blobs.head(key))) return new Map();
   return new Map(JSON.parse((await deps.blobs.get(key)).toString()) as [number, number][]);
 }
 
-function manifestOf(job: JobRecord): Manifest {
+function manifestOf(job: SheetJobRecord): Manifest {
   if (!job.manifest) throw new SheafError('not_ready', `The sheet of job ${job.id} has not been read yet.`);
   return job.manifest;
 }

@@ -4,7 +4,7 @@ import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
 import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
 import { SheafError } from '../contracts/errors.ts';
-import type { JobRecord, Manifest } from '../contracts/job.ts';
+import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
@@ -15,17 +15,17 @@ import { openSheet } from '../sources/index.ts';
 import type { OpenSheet, SheetFile } from '../sources/source.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
-import { columnNames, loadJob } from './rows.ts';
+import { columnNames, loadSheetJob } from './rows.ts';
 
 export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
   return {
     /** Makes the manifest unless an earlier try or attempt did, and answers which pages have something to do. */
     async openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer> {
-      let job = await loadJob(deps, input);
+      let job = await loadSheetJob(deps, input);
       if (!job.manifest) {
         const manifest = await takeSnapshot(deps, handlers, job, input.generation);
         await deps.store.advanceJob(job.tenant, job.id, input, { manifest });
-        job = await loadJob(deps, input);
+        job = await loadSheetJob(deps, input);
         if (!job.manifest) throw new SheafError('conflict', `The manifest of job ${job.id} was refused: a newer run has taken it over.`);
         await deps.store.appendEvent(job.tenant, job.id, {
           at: new Date().toISOString(), type: 'snapshot', dedupe: 'snapshot',
@@ -47,7 +47,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
 }
 
 /** Pages with a failed row, or a row that was never reached. */
-async function pagesToRetry(deps: ActivityDeps, job: JobRecord): Promise<number[]> {
+async function pagesToRetry(deps: ActivityDeps, job: SheetJobRecord): Promise<number[]> {
   const open = new Set(Array.from({ length: job.manifest!.pages }, (_, index) => index + 1));
   for (let cursor: string | undefined; ;) {
     const pages = await deps.store.listPages(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
@@ -57,12 +57,12 @@ async function pagesToRetry(deps: ActivityDeps, job: JobRecord): Promise<number[
   }
 }
 
-const locate = (deps: ActivityDeps, job: JobRecord): Promise<SheetFile> =>
+const locate = (deps: ActivityDeps, job: SheetJobRecord): Promise<SheetFile> =>
   'path' in job.request.location
     ? localFile(job.request.location.path, deps.inputDirs)
     : uploadedFile(deps.blobs, job.tenant, job.request.location.upload);
 
-async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: JobRecord, generation: number): Promise<Manifest> {
+async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, generation: number): Promise<Manifest> {
   const file = await locate(deps, job);
   const reading = readingOf(job);
   const copied = await copySnapshot(deps, job, file.fingerprint, reading, generation);
@@ -88,7 +88,7 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
 const SNAPSHOT_FORMAT = 1;
 
 /** All that decides which rows and pages a file gives. */
-function readingOf({ request }: JobRecord): string {
+function readingOf({ request }: SheetJobRecord): string {
   const { sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey } = request;
   return digest(JSON.stringify([
     SNAPSHOT_FORMAT, sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey, PAGE_SIZES[findHandler(request.handler).work],
@@ -102,11 +102,11 @@ const WRITES_AT_ONCE = 2;
  * The pages of the job that worked on the lane just before, when the file is still the one that it read: nothing is
  * parsed, and its results can answer for the ledger. Null where there is no such job, or it is being deleted.
  */
-async function copySnapshot(deps: ActivityDeps, job: JobRecord, fingerprint: string, reading: string, generation: number): Promise<Manifest | null> {
+async function copySnapshot(deps: ActivityDeps, job: SheetJobRecord, fingerprint: string, reading: string, generation: number): Promise<Manifest | null> {
   const { store, blobs } = deps;
   const ended = await store.listJobs(job.tenant, { source: job.source, state: ['completed'] }, { limit: 5 });
-  const before = ended.items.find(({ lane, desired, manifest }) =>
-    lane === job.lane && desired === null && manifest !== null && manifest.generation === generation - 1 &&
+  const before = ended.items.find(({ kind, lane, desired, manifest }) =>
+    kind === 'sheet' && lane === job.lane && desired === null && manifest !== null && manifest.generation === generation - 1 &&
     manifest.fingerprint === fingerprint && manifest.reading === reading);
   if (!before) return null;
   const { pages, duplicates } = before.manifest!;
@@ -129,7 +129,7 @@ async function copySnapshot(deps: ActivityDeps, job: JobRecord, fingerprint: str
   return { ...before.manifest!, generation, base: before.id };
 }
 
-async function cutPages(deps: ActivityDeps, job: JobRecord, sheet: OpenSheet): Promise<Omit<Manifest, 'fingerprint' | 'reading' | 'generation' | 'base'>> {
+async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenSheet): Promise<Omit<Manifest, 'fingerprint' | 'reading' | 'generation' | 'base'>> {
   const { tenant, id } = job;
   const size = PAGE_SIZES[findHandler(job.request.handler).work];
   const signal = Context.current().cancellationSignal;
@@ -205,7 +205,7 @@ function keyPositions(sheet: OpenSheet, keyColumns: string[]): number[] {
 }
 
 /** Confirms keys with equal hashes by reading their pages again. Answers how many rows lose. */
-async function writeDuplicates(deps: ActivityDeps, job: JobRecord, keys: KeyHashes): Promise<number> {
+async function writeDuplicates(deps: ActivityDeps, job: SheetJobRecord, keys: KeyHashes): Promise<number> {
   const suspects = keys.suspects();
   const losers = await findDuplicates(suspects, job.request.onDuplicateKey, async (page) => {
     heartbeat();

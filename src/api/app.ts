@@ -10,7 +10,11 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
+import type { Documents } from '../temporal/documents.ts';
 import type { Jobs } from '../temporal/jobs.ts';
+import { partUploads } from '../uploads/parts.ts';
+import type { Uploads } from '../uploads/uploads.ts';
+import { wholeUploads } from '../uploads/whole.ts';
 import { serveDocs } from './docs.ts';
 import { mount } from './endpoint.ts';
 import { endpoints } from './endpoints.ts';
@@ -24,6 +28,7 @@ export interface ApiDeps {
   store: Store;
   blobs: Blobs;
   jobs: Jobs;
+  documents: Documents;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
   /** Never rejects. Everything that the configuration stands on. */
@@ -35,16 +40,21 @@ export interface ApiDeps {
 /** What endpoints work with. */
 export interface ApiContext extends ApiDeps {
   metrics: Metrics;
+  uploads: Uploads;
   startedAt: Date;
 }
 
 export function createApp(deps: ApiDeps): Express {
-  const context: ApiContext = { ...deps, store: sayingThatJobsWait(deps.store), metrics: createMetrics(deps.store), startedAt: new Date() };
+  const { config } = deps;
+  const arriving = { ...deps, limits: { maxBytes: config.SHEAF_MAX_UPLOAD_BYTES, chunkBytes: config.SHEAF_UPLOAD_CHUNK_BYTES, quotaBytes: config.SHEAF_TENANT_QUOTA_BYTES ?? null } };
+  const context: ApiContext = {
+    ...deps, store: sayingThatJobsWait(deps.store), metrics: createMetrics(deps.store), uploads: { parts: partUploads(arriving), whole: wholeUploads(arriving) }, startedAt: new Date(),
+  };
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag'); // answers change with every row that finishes
   app.use(observed(context));
-  app.use(guarded(deps.config));
+  app.use(guarded(config));
   app.use(helmet({
     // Plain HTTP on the user's own machine is the rule, so nothing may insist on HTTPS.
     strictTransportSecurity: false,

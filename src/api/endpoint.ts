@@ -37,6 +37,8 @@ interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Headers ex
   body?: Body;
   /** Media types of a body that the handler reads from the request itself. */
   rawBody?: string[];
+  /** For the document: the fields of a multipart form that the handler reads itself. */
+  form?: z.ZodType;
   /** False: neither tenant nor owner matters. */
   tenanted?: false;
   /** By HTTP status. */

@@ -1,5 +1,9 @@
 /** Every endpoint: the server serves this list and the OpenAPI document describes it. */
 import type { Endpoint } from './endpoint.ts';
+import { documentBulkEndpoints } from './routes/documents-bulk.ts';
+import { documentEndpoints } from './routes/documents.ts';
+import { documentPartUploadEndpoints } from './routes/document-part-uploads.ts';
+import { documentSimpleUploadEndpoints } from './routes/document-simple-uploads.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
@@ -9,5 +13,5 @@ import { systemEndpoints } from './routes/system.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
-  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints,
+  ...jobEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...documentPartUploadEndpoints, ...documentSimpleUploadEndpoints, ...documentBulkEndpoints, ...documentEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints,
 ];

@@ -5,7 +5,7 @@ import { readPageFile, readResultFile } from '../blobs/pages.ts';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { ItemAnswer } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
-import type { JobRecord, Manifest, PageRecord } from '../contracts/job.ts';
+import type { SheetJobRecord, Manifest, PageRecord } from '../contracts/job.ts';
 import type { Cell, Json, OutcomeOrRemaining, RowFailure } from '../contracts/row.ts';
 import { rowInput } from '../domain/hashing.ts';
 import { listed, readCursor } from '../store/cursor.ts';
@@ -26,7 +26,7 @@ interface Stores {
 }
 
 /** Of a job whose snapshot is complete; before that, `not_ready`. */
-export function manifestOf(job: JobRecord): Manifest {
+export function manifestOf(job: SheetJobRecord): Manifest {
   if (job.manifest) return job.manifest;
   throw new SheafError('not_ready', job.completedAt === null
     ? 'The sheet has not been read yet.'
@@ -41,7 +41,7 @@ function mayHold(page: PageRecord | null, states: States): boolean {
   return states.some((state) => (state === 'remaining' ? !page?.complete : (page?.counts[state] ?? 0) > 0));
 }
 
-async function rowsOfPage({ store, blobs }: Stores, job: JobRecord, page: number, states: States): Promise<JobRow[]> {
+async function rowsOfPage({ store, blobs }: Stores, job: SheetJobRecord, page: number, states: States): Promise<JobRow[]> {
   const record = await store.getPage(job.tenant, job.id, page);
   if (!mayHold(record, states)) return [];
   const [rows, result] = await Promise.all([
@@ -60,7 +60,7 @@ async function rowsOfPage({ store, blobs }: Stores, job: JobRecord, page: number
 }
 
 /** All rows, or those in one of the states, in the sheet's order; a page at a time, pages without one left out. */
-export async function* readJobRows(stores: Stores, job: JobRecord, states: States, signal: AbortSignal): AsyncGenerator<JobRow[]> {
+export async function* readJobRows(stores: Stores, job: SheetJobRecord, states: States, signal: AbortSignal): AsyncGenerator<JobRow[]> {
   const { pages } = manifestOf(job);
   for (let page = 1; page <= pages; page++) {
     signal.throwIfAborted();
@@ -81,7 +81,7 @@ const positionCursor = z.tuple([z.int().min(0), z.int().min(0)]);
  * results, which are written when a page ends. Rejects with `invalid_cursor`.
  */
 export async function listItems(
-  stores: Stores, job: JobRecord, filter: { states: States; code: string | undefined }, cursor: string | undefined, limit: number,
+  stores: Stores, job: SheetJobRecord, filter: { states: States; code: string | undefined }, cursor: string | undefined, limit: number,
 ): Promise<Listed<ItemAnswer>> {
   if (filter.code !== undefined || (filter.states?.length === 1 && filter.states[0] === 'failed')) {
     const code = filter.code === undefined ? {} : { code: filter.code };

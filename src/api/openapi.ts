@@ -15,6 +15,8 @@ const TAGS: { name: string; description: string }[] = [
   { name: 'Jobs', description: 'A job is one durable run over a sheet.' },
   { name: 'Results', description: "A job's rows and events." },
   { name: 'Uploads', description: "Sheet files; an upload's id is a job's source." },
+  { name: 'Documents', description: 'Files of text: uploaded, cut into passages, found by search.' },
+  { name: 'Document uploads', description: 'Whole files, and files in parts that may be sent in any order, at once and again.' },
   { name: 'Sources', description: 'Sheets that can be read.' },
   { name: 'Handlers', description: 'What can be done to rows.' },
   { name: 'System', description: 'How the system is.' },
@@ -48,7 +50,10 @@ export const openApiYaml = (document: OpenApiDocument): string =>
 function operationOf(one: Endpoint): ZodOpenApiOperationObject {
   const headers = z.object({ ...one.headers?.shape, ...(one.tenanted !== false && caller) });
   const raw = { schema: z.string().meta({ override: { type: 'string', format: 'binary' } }) };
-  const content = one.body ? { 'application/json': { schema: one.body } } : Object.fromEntries((one.rawBody ?? []).map((type) => [type, raw]));
+  const content = one.body ? { 'application/json': { schema: one.body } } : {
+    ...Object.fromEntries((one.rawBody ?? []).map((type) => [type, raw])),
+    ...(one.form && { 'multipart/form-data': { schema: one.form } }),
+  };
   return {
     operationId: one.id,
     tags: [one.tag],

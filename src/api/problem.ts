@@ -4,6 +4,7 @@ import { ERRORS, SheafError } from '../contracts/errors.ts';
 import type { ErrorCode } from '../contracts/errors.ts';
 import type { Problem } from '../contracts/api.ts';
 import { nearest } from '../domain/nearest.ts';
+import { MissingParts } from '../uploads/parts.ts';
 
 export interface FieldError {
   /** Dotted: `source.upload`, `tags.0`. */
@@ -47,7 +48,7 @@ function fieldErrors(schema: z.ZodType, issue: z.core.$ZodIssue): FieldError[] {
 
 /** Names of the fields that an object inside a schema may have. */
 function fieldsAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodExactOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable) {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodExactOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodNullable) {
     return fieldsAt(schema.unwrap(), path);
   }
   if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => fieldsAt(option, path));
@@ -92,5 +93,6 @@ export function problemOf(error: SheafError, requestId: string): Problem {
     ...(error.place !== undefined && { place: error.place }),
     instance: `urn:uuid:${requestId}`,
     ...(error instanceof InvalidRequest && { errors: error.errors }),
+    ...(error instanceof MissingParts && { missing_parts: error.parts }),
   };
 }

@@ -1,7 +1,8 @@
 /**
  * A store that can be read and not written (its disk is full, its indices are read-only) cannot be told that jobs wait
- * for it. So the API says it of every job whose record says that it runs: none can keep a row.
+ * for it. So the API says it of every job and document whose record says that it runs: none can keep a result.
  */
+import type { DocumentRecord } from '../contracts/document.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { JobRecord } from '../contracts/job.ts';
@@ -22,10 +23,10 @@ export function sayingThatJobsWait(store: Store): Store {
       (error: unknown) => { refusal = error instanceof SheafError && error.code === 'store_unavailable' ? error.body() : null; },
     );
   };
-  const shown = (job: JobRecord): JobRecord => {
-    if (job.state !== 'running') return job;
+  const shown = <Running extends JobRecord | DocumentRecord>(record: Running): Running => {
+    if (record.state !== 'running') return record;
     ask();
-    return refusal === null ? job : { ...job, state: 'waiting', cause: 'capacity', until: null, reason: refusal.message };
+    return refusal === null ? record : { ...record, state: 'waiting', cause: 'capacity', until: null, reason: refusal.message };
   };
   return {
     ...store,
@@ -35,6 +36,14 @@ export function sayingThatJobsWait(store: Store): Store {
     },
     async listJobs(tenant, filter, page) {
       const { items, nextCursor } = await store.listJobs(tenant, filter, page);
+      return { items: items.map(shown), nextCursor };
+    },
+    async getDocument(tenant, id) {
+      const document = await store.getDocument(tenant, id);
+      return document && shown(document);
+    },
+    async listDocuments(tenant, filter, page) {
+      const { items, nextCursor } = await store.listDocuments(tenant, filter, page);
       return { items: items.map(shown), nextCursor };
     },
   };

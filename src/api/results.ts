@@ -2,7 +2,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Blobs } from '../blobs/blobs.ts';
 import { SheafError } from '../contracts/errors.ts';
-import type { JobRecord } from '../contracts/job.ts';
+import type { SheetJobRecord } from '../contracts/job.ts';
 import type { Cell, OutcomeOrRemaining } from '../contracts/row.ts';
 import type { Store } from '../store/store.ts';
 import { itemOf, manifestOf, readJobRows } from './job-rows.ts';
@@ -34,7 +34,7 @@ interface Stores {
 const BATCH_ROWS = 500;
 
 /** Chunks of the file. Rejects with `not_ready` before the sheet has been read, `too_many_columns` for XLSX. */
-export async function* resultChunks(stores: Stores, job: JobRecord, { format, states, escape }: ResultsAsked, signal: AbortSignal): AsyncGenerator<string | Buffer> {
+export async function* resultChunks(stores: Stores, job: SheetJobRecord, { format, states, escape }: ResultsAsked, signal: AbortSignal): AsyncGenerator<string | Buffer> {
   const manifest = manifestOf(job);
   const batches = async function* (): AsyncGenerator<JobRow[]> {
     for await (const rows of readJobRows(stores, job, states, signal)) {
@@ -68,7 +68,7 @@ export async function* resultChunks(stores: Stores, job: JobRecord, { format, st
 }
 
 /** `orders.csv` gives `orders-results.csv`: no path, quote or control character. */
-export function resultFileName(job: JobRecord, format: ResultFormat): string {
+export function resultFileName(job: SheetJobRecord, format: ResultFormat): string {
   const stem = job.request.fileName.replace(/\.[^.]*$/, '').replaceAll(/[\p{Cc}\p{Cf}"\\/:*?<>|;%]/gu, '_').slice(0, 100).trim();
   return `${stem || 'sheet'}-results.${format}`;
 }

@@ -2,9 +2,7 @@
  * Uploaded files in the blob store: content first, then what describes it, so that an upload without the latter never was. Of
  * requests with the same Idempotency-Key at once, the first to describe its content made the upload.
  */
-import { createHash } from 'node:crypto';
-import { Transform } from 'node:stream';
-import type { Readable, TransformCallback } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { ulid } from 'ulid';
 import { blobKeys } from '../blobs/keys.ts';
@@ -12,6 +10,7 @@ import type { Blobs } from '../blobs/blobs.ts';
 import type { UploadAnswer } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { digest } from '../domain/hashing.ts';
+import { Arriving } from '../uploads/arriving.ts';
 
 /** Longest name of a file that is kept, in characters. */
 const MAX_NAME = 255;
@@ -45,7 +44,7 @@ export async function saveUpload(
   blobs: Blobs, tenant: string, file: IncomingFile, signal: AbortSignal,
 ): Promise<{ upload: UploadAnswer; created: boolean }> {
   const id = file.idempotencyKey === undefined ? ulid() : digest(file.idempotencyKey);
-  const measured = new Measured(file.maxBytes);
+  const measured = new Arriving({ algorithm: 'sha256', maxBytes: file.maxBytes, tooLarge: () => tooLargeError(file.maxBytes) });
   const before = file.idempotencyKey === undefined ? null : await findUpload(blobs, tenant, id);
   const content = ulid();
   const key = blobKeys.upload(tenant, id, content);
@@ -58,7 +57,7 @@ export async function saveUpload(
     }
     await blobs.put(key, measured, { signal });
     const upload: UploadAnswer = {
-      id, name: file.name, size: measured.size, sha256: measured.sha256, owner: file.owner, createdAt: new Date().toISOString(),
+      id, name: file.name, size: measured.size, sha256: measured.digest, owner: file.owner, createdAt: new Date().toISOString(),
     };
     signal.throwIfAborted();
     // Should the answer to the description be lost, it may be there all the same, and needs its content.
@@ -70,7 +69,7 @@ export async function saveUpload(
   } catch (error) {
     file.content.unpipe(measured).resume();
     measured.destroy();
-    throw measured.tooLarge ?? error;
+    throw measured.refusal ?? error;
   } finally {
     // What cannot be deleted either has no description, and so is no upload.
     if (unwanted) await blobs.delete(key).catch(() => {});
@@ -92,40 +91,13 @@ async function describe(blobs: Blobs, tenant: string, upload: StoredUpload): Pro
   }
 }
 
-/** Counts and hashes what passes through, up to a limit. */
-class Measured extends Transform {
-  size = 0;
-  tooLarge: SheafError | undefined;
-  /** Of all that passed; there at the end. */
-  sha256 = '';
-  readonly #hash = createHash('sha256');
-  readonly #maxBytes: number;
-
-  constructor(maxBytes: number) {
-    super();
-    this.#maxBytes = maxBytes;
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.size += chunk.length;
-    if (this.size > this.#maxBytes) return done((this.tooLarge = tooLargeError(this.#maxBytes)));
-    this.#hash.update(chunk);
-    done(null, chunk);
-  }
-
-  override _flush(done: TransformCallback): void {
-    this.sha256 = this.#hash.digest('hex');
-    done();
-  }
-}
-
 function shown(stored: StoredUpload): UploadAnswer {
   const { content: _, ...upload } = stored;
   return upload;
 }
 
-function sameUpload(before: StoredUpload, measured: Measured): UploadAnswer {
-  if (measured.sha256 === before.sha256) return shown(before);
+function sameUpload(before: StoredUpload, measured: Arriving): UploadAnswer {
+  if (measured.digest === before.sha256) return shown(before);
   throw new SheafError('idempotency_conflict', 'The Idempotency-Key came with another file before.', { remedy: 'Use a new key for each file.' });
 }
 

@@ -15,4 +15,15 @@ export const blobKeys = {
   /** One try's result of a page. The page's record in the store says which try counts. */
   result: (tenant: string, job: string, page: number, fence: bigint) =>
     `${tenant}/jobs/${job}/results/${number(page)}/${fence}.ndjson.zst`,
+  documentFolder: (tenant: string, document: string) => `${tenant}/documents/${document}/`,
+  /** The file as uploaded. `content`: a name of its own for every try at uploading it. */
+  original: (tenant: string, document: string, content: string) => `${tenant}/documents/${document}/original/${content}`,
+  /** Of an encrypted file; wiped once used. */
+  password: (tenant: string, document: string) => `${tenant}/documents/${document}/password`,
+  /** What a stage made in one try. The document's record says which try counts. */
+  stageResult: (tenant: string, document: string, result: 'text' | 'blocks' | 'extraction' | 'chunks', attempt: number, sequence: number) =>
+    `${tenant}/documents/${document}/${result}/${number(attempt)}-${number(sequence)}.zst`,
+  /** A file with malware: out of everybody's way, until an administrator deletes it. */
+  quarantine: (tenant: string, document: string) => `${tenant}/quarantine/${document}/original`,
+  quarantineFolder: (tenant: string, document: string) => `${tenant}/quarantine/${document}/`,
 };

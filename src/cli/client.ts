@@ -1,10 +1,9 @@
-/** A thin typed HTTP client of the API: every answer that is not a success becomes a `CommandFailure`. */
+/** The client library as commands use it: every answer that is not a success becomes a `CommandFailure`. */
 import type { Readable } from 'node:stream';
-import { API_PREFIX } from '../contracts/api.ts';
-import type { Json } from '../contracts/row.ts';
+import { createHttp, SheafApiError, type CallOptions as HttpCall, type HttpOptions } from '../client/http.ts';
 import { CommandFailure, EXIT, type Problem } from './failure.ts';
 
-export type Query = { [name: string]: string | number | boolean | string[] | undefined };
+export type { Query } from '../client/http.ts';
 
 export interface Client {
   /** Where the API is, without a slash at the end. */
@@ -15,106 +14,48 @@ export interface Client {
   open(method: string, path: string, more?: CallOptions): Promise<Response>;
 }
 
-export interface CallOptions {
-  query?: Query;
-  body?: Json | object;
+export interface CallOptions extends Omit<HttpCall, 'raw'> {
   /** Sent as it is, without being held in memory. */
   stream?: Readable;
-  headers?: Record<string, string>;
-  signal?: AbortSignal | undefined;
-}
-
-export interface ClientOptions {
-  url: string;
-  tenant?: string | undefined;
-  owner?: string | undefined;
 }
 
 /** Nothing answered, so that asking again may help. */
-export class Unreachable extends CommandFailure {
-  constructor(url: string, cause?: unknown) {
-    super({
-      code: 'api_unreachable',
-      message: `No Sheaf API answers at ${url}.`,
-      remedy: 'Start it with `npx sheaf start`, or say where it is with --url or SHEAF_API_URL.',
-    }, EXIT.failed, cause);
-  }
-}
+export class Unreachable extends CommandFailure {}
 
-export function createClient({ url, tenant, owner }: ClientOptions): Client {
-  const base = url.replace(/\/+$/, '');
-
-  async function open(method: string, path: string, { query = {}, body, stream, headers = {}, signal }: CallOptions = {}): Promise<Response> {
-    const address = new URL(`${base}${API_PREFIX}${path}`);
-    for (const [name, value] of Object.entries(query)) {
-      for (const one of Array.isArray(value) ? value : [value]) {
-        if (one !== undefined) address.searchParams.append(name, String(one));
-      }
-    }
-    let response: Response;
-    try {
-      response = await fetch(address, {
-        method,
-        headers: {
-          accept: 'application/json, application/problem+json, */*;q=0.1',
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-          ...(tenant !== undefined && { 'x-sheaf-tenant': tenant }),
-          ...(owner !== undefined && { 'x-sheaf-owner': owner }),
-          ...headers,
-        },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-        ...(stream !== undefined && { body: stream, duplex: 'half' }),
-        ...(signal !== undefined && { signal }),
-      } as RequestInit);
-    } catch (error) {
-      if (signal?.aborted === true) throw error;
-      throw new Unreachable(base, error);
-    }
-    if (response.ok) return response;
-    throw await failureOf(response, base);
-  }
-
+export function createClient(options: HttpOptions): Client {
+  const http = createHttp(options);
+  const withStream = ({ stream, ...more }: CallOptions = {}): HttpCall => ({ ...more, ...(stream !== undefined && { raw: stream }) });
   return {
-    url: base,
-    open,
-    async call<Answer>(method: string, path: string, more?: CallOptions): Promise<Answer> {
-      const response = await open(method, path, more);
-      const text = await response.text().catch((error: unknown) => {
-        throw more?.signal?.aborted === true ? error : new Unreachable(base, error);
-      });
-      try {
-        return (text === '' ? null : JSON.parse(text)) as Answer;
-      } catch {
-        throw notSheaf(base, response.status);
-      }
-    },
+    url: http.url,
+    open: (method, path, more) => http.open(method, path, withStream(more)).catch(refuse),
+    call: <Answer>(method: string, path: string, more?: CallOptions) => http.call<Answer>(method, path, withStream(more)).catch(refuse),
   };
 }
-
-const notSheaf = (url: string, status: number): CommandFailure =>
-  new CommandFailure({
-    code: 'not_sheaf',
-    message: `What answers at ${url} is not a Sheaf API (HTTP ${status}).`,
-    remedy: 'Check --url, SHEAF_API_URL and what else listens on that port.',
-  });
 
 /** Problems that say that the request was wrong, rather than the sheet or the moment. */
 const USAGE_CODES = new Set(['invalid_request', 'invalid_options', 'unknown_handler', 'invalid_cursor', 'invalid_query']);
 
-async function failureOf(response: Response, url: string): Promise<CommandFailure> {
-  const answer = (await response.json().catch(() => null)) as Partial<Problem & { detail: string; title: string }> | null;
-  if (typeof answer?.code !== 'string') return notSheaf(url, response.status);
-  const { code, detail, title, remedy, place, errors, instance } = answer;
+/** What to do where no answer of the API says it. */
+const REMEDIES: Record<string, string> = {
+  api_unreachable: 'Start it with `npx sheaf start`, or say where it is with --url or SHEAF_API_URL.',
+  not_sheaf: 'Check --url, SHEAF_API_URL and what else listens on that port.',
+};
+
+/** Throws the library's error as the command line has it, and any other as it is. */
+export function refuse(error: unknown): never {
+  if (!(error instanceof SheafApiError)) throw error;
+  const { code, message, status, remedy = REMEDIES[code], place, errors, instance } = error;
   const problem: Problem = {
     code,
-    message: detail ?? title ?? `HTTP ${response.status}`,
-    status: response.status,
+    message,
+    ...(status !== null && code !== 'not_sheaf' && { status }),
     ...(remedy !== undefined && { remedy }),
     ...(place !== undefined && { place }),
     ...(errors !== undefined && { errors }),
     ...(instance !== undefined && { instance }),
   };
-  return new CommandFailure(problem, USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed);
+  if (code === 'api_unreachable') throw new Unreachable(problem, EXIT.failed, error);
+  throw new CommandFailure(problem, USAGE_CODES.has(code) ? EXIT.usage : EXIT.failed);
 }
 
 /** As most lists of the API have it. */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
+import { createSheafClient, type SheafClient } from '../client/index.ts';
 import { type Client, createClient } from './client.ts';
 import { wrongUsage } from './failure.ts';
 import { findApi } from './find-api.ts';
@@ -11,6 +12,8 @@ export interface Context {
   terminal: Terminal;
   config: Config;
   client: Client;
+  /** The library; its errors are for `refuse`. */
+  sheaf: SheafClient;
   /** Aborted by Ctrl-C. */
   signal: AbortSignal;
 }
@@ -39,10 +42,12 @@ export function contextOf(command: Command): Context {
   const interrupted = new AbortController();
   // Once: a second Ctrl-C ends the process at once.
   process.once('SIGINT', () => interrupted.abort());
+  const api = { url: findApi(url, config), tenant, owner };
   return {
     terminal: sharedTerminal(command),
     config,
-    client: createClient({ url: findApi(url, config), tenant, owner }),
+    client: createClient(api),
+    sheaf: createSheafClient(api),
     signal: interrupted.signal,
   };
 }

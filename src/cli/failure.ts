@@ -34,7 +34,8 @@ export function wrongUsage(message: string, remedy?: string): CommandFailure {
 /** What to do in words of this command line, where the API's remedy speaks of requests. */
 const REMEDIES: Record<string, string> = {
   job_not_found: '`sheaf job list` shows the jobs that there are.',
-  not_ready: '`sheaf job show` says how the job is.',
+  document_not_found: '`sheaf doc list` shows the documents that there are.',
+  not_ready: '`sheaf job show` or `sheaf doc status` says how it is.',
   invalid_request: '--help describes every option.',
 };
 

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { SheafError } from '../contracts/errors.ts';
 import { sharedOptions } from './context.ts';
 import { CommandFailure, EXIT, printFailure, wrongUsage } from './failure.ts';
+import { addDocCommands } from './doc.ts';
 import { addJobCommands } from './job.ts';
 import { addSearch } from './search.ts';
 import { addStart } from './start.ts';
@@ -24,6 +25,7 @@ function createProgram(): Command {
     .addHelpText('after', '\nExit code: 0 all well, 1 a failed outcome, 2 wrong usage, 130 after Ctrl-C.');
   addStart(program);
   addJobCommands(program);
+  addDocCommands(program);
   addSearch(program);
   addStoreCommands(program);
   addSystemCommands(program);

@@ -72,6 +72,7 @@ function paceSpans(job: JobAnswer, now: Date): Span[] {
   }
   if (job.state === 'pausing' || job.state === 'cancelling') return [{ text: 'rows in flight are let finish', style: 'yellow' }];
   if (job.state === 'paused') return [{ text: `paused; go on with: npx sheaf job resume ${job.id}`, style: 'yellow' }];
+  if (job.state === 'queued' && job.queue) return [{ text: `number ${job.queue.position} in the queue`, style: 'yellow' }, { text: `  ${printable(job.reason ?? '')}` }];
   if (job.state === 'queued') return [{ text: `waits for a worker${since(job.createdAt)}`, style: 'dim' }];
   if (stage === 'snapshot' || total === null) return [{ text: `reads the sheet${since(job.startedAt)}`, style: 'dim' }];
   const pace: Span[] = [];

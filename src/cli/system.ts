@@ -1,4 +1,4 @@
-/** `sheaf system status|config|check`: how the installation is, and what would make it better. */
+/** `sheaf system status|config|prepare|verify|check`: how the installation is, and what would make it better. */
 import type { Command } from 'commander';
 import type { SystemAnswer, SystemCheck } from '../contracts/api.ts';
 import { environmentSchema, isSecret } from '../config.ts';
@@ -7,6 +7,7 @@ import { CommandFailure, EXIT } from './failure.ts';
 import { duration, printable } from './format.ts';
 import { printFacts, printTable } from './table.ts';
 import { checkSystem } from './system-check.ts';
+import { addVerify } from './system-verify.ts';
 import type { Terminal } from './terminal.ts';
 
 export function addSystemCommands(program: Command): void {
@@ -37,6 +38,8 @@ export function addSystemCommands(program: Command): void {
       if (terminal.json) terminal.printJson({ made });
       else terminal.print(made.length === 0 ? 'Everything was there.' : `Made: ${made.join(', ')}.`);
     });
+
+  addVerify(system);
 
   system.command('check')
     .description('look for what is wrong, and say what to do about it')

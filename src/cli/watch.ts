@@ -99,13 +99,14 @@ function lineView(terminal: Terminal): View {
       if (away) terminal.print(`${timeOfDay(new Date())}  The API answers again.`);
       away = false;
       const { percent, total } = job.progress;
-      const key = `${job.state} ${job.cause} ${job.attempt} ${total === null}`;
+      const key = `${job.state} ${job.cause} ${job.queue?.position} ${job.attempt} ${total === null}`;
       const moved = last !== null && percent !== null && percent !== last.percent
         && (percent - last.percent >= LINE_EVERY_PERCENT || performance.now() - last.at >= LINE_EVERY_MS);
       if (last?.key === key && !moved) return;
       last = { key, percent: percent ?? 0, at: performance.now() };
       const parts = [timeOfDay(new Date()), job.state.padEnd(10)];
       if (job.state === 'waiting' && job.cause) parts.push(`for ${causeText(job.cause)}`);
+      if (job.queue) parts.push(`number ${job.queue.position} in the queue: ${printable(job.reason ?? '')}`);
       if (percent !== null && total !== null) {
         parts.push(`${percent.toFixed(1).padStart(5)} % of ${count(total)} rows`, paintLine(countSpans(job.progress), null, terminal.paint));
       }
@@ -121,8 +122,8 @@ function lineView(terminal: Terminal): View {
 function jsonView(terminal: Terminal): View {
   let last = '';
   return {
-    show({ id, state, cause, until, reason, attempt, progress, error }) {
-      const line = JSON.stringify({ id, state, cause, until, reason, attempt, progress, error });
+    show({ id, state, cause, until, reason, queue, attempt, progress, error }) {
+      const line = JSON.stringify({ id, state, cause, until, reason, queue, attempt, progress, error });
       if (line !== last) terminal.print(line);
       last = line;
     },

@@ -5,13 +5,14 @@
  */
 import { z } from 'zod';
 import type { Json } from './row.ts';
+import { DOCUMENT_STAGES } from './document.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, PRIORITIES } from './job.ts';
 
 export const API_PREFIX = '/api/v1';
 
 /** Names of tenants and owners. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+export const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Whatever stands here came from JSON, or goes there; only the type is narrowed. */
 const json = z.unknown() as z.ZodType<Json>;
@@ -61,7 +62,7 @@ export const previewBody = z.strictObject({ source: sourceBody, ...sheetFields }
 const sourceId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'expected letters, digits, ".", "_" and "-", at most 128');
 const lane = z.string().min(1).max(128);
 const concurrency = z.int().min(1).max(1000);
-const tags = z.array(z.string().min(1).max(64)).max(20);
+export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
 
 export const jobBody = z
@@ -113,7 +114,7 @@ const place = z.strictObject({
   part: z.string().optional(),
 });
 
-const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
+export const errorAnswer = z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().optional(), place: place.optional() });
 
 const warningAnswer = z.strictObject({ code: z.string(), message: z.string(), row: z.int().optional(), column: z.string().optional() });
 
@@ -141,8 +142,8 @@ export const previewAnswer = z
 export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
 const progressAnswer = z.strictObject({
-  stage: z.enum(['queued', 'snapshot', 'rows', 'ended']),
-  total: count.nullable().meta({ description: 'Null until the sheet has been read' }),
+  stage: z.enum(['queued', 'snapshot', 'rows', ...DOCUMENT_STAGES, 'ended']),
+  total: count.nullable().meta({ description: 'Rows, null until the sheet has been read; passages, null until the document has been cut' }),
   done: count,
   unchanged: count,
   failed: count,
@@ -156,12 +157,26 @@ const progressAnswer = z.strictObject({
 export const jobAnswer = z
   .strictObject({
     id: z.string(),
-    kind: z.literal('sheet'),
+    kind: z.enum(['sheet', 'document']),
+    document: z.string().optional().meta({ description: "Its id, where `kind` is document" }),
     state: z.enum(JOB_STATES),
     desired: z.enum(DESIRED_STATES).optional().meta({ description: 'What was asked for and has not come about yet' }),
     cause: z.enum(CAUSES).optional().meta({ description: 'Why it is `waiting`' }),
     until: time.optional().meta({ description: 'When the wait ends, where that is known' }),
     reason: z.string().optional(),
+    queue: z
+      .strictObject({
+        position: z.int().min(1).meta({ description: 'Among the jobs of all tenants that wait for a place' }),
+        positionInTenant: z.int().min(1),
+        waitsFor: z.enum(['tenant', 'deployment', 'lane', 'worker']).meta({ description: "`tenant`, `deployment`: as many jobs run as may. `lane`: another job works on its source and lane. `worker`: it has a place and a worker must take it" }),
+        since: time.meta({ description: 'In line since then' }),
+        running: count.meta({ description: 'Jobs of all tenants that have a place' }),
+        maxRunning: count,
+        runningInTenant: count,
+        maxRunningInTenant: count,
+      })
+      .optional()
+      .meta({ description: 'Where it stands while it waits for a place among the running jobs; not in lists' }),
     tenant: z.string(),
     owner: z.string(),
     source: z.string(),
@@ -178,15 +193,15 @@ export const jobAnswer = z
       delimiter: z.string().optional(),
       encoding: z.string().optional(),
     }),
-    handler: z.string(),
+    handler: z.string().meta({ description: '`document` of a document' }),
     options: jsonObject,
     keyColumns: z.array(z.string()),
-    onDuplicateKey: z.enum(['fail', 'first', 'last']),
-    force: z.boolean(),
+    onDuplicateKey: z.enum(['fail', 'first', 'last']).optional().meta({ description: 'Like all that is about rows: not of a document' }),
+    force: z.boolean().optional(),
     priority: z.enum(PRIORITIES),
     tags: z.array(z.string()),
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
-    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]),
+    breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]).optional(),
     drainSeconds: z.number(),
     progress: progressAnswer,
     attempt: z.int().min(1),
@@ -207,7 +222,7 @@ export const jobAnswer = z
       })
       .optional()
       .meta({ description: 'What the sheet turned out to be; from the end of the snapshot on' }),
-    links: z.strictObject({ self: z.string(), items: z.string(), events: z.string(), results: z.string() }),
+    links: z.strictObject({ self: z.string(), events: z.string(), items: z.string().optional(), results: z.string().optional(), document: z.string().optional() }),
   })
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
@@ -234,13 +249,14 @@ export const itemAnswer = z
   .meta({ id: 'Item' });
 export type ItemAnswer = z.infer<typeof itemAnswer>;
 
-const day = z.iso.date().or(z.iso.datetime({ offset: true }));
+export const day = z.iso.date().or(z.iso.datetime({ offset: true }));
 
 export const searchQuery = z.strictObject({
   q: z.string().meta({
     description: 'All of these words, `"these in this order"`, not `-this`; at most 500 characters and 32 words. Case, accents and vowel points do not matter; '
       + 'Hebrew words are found with and without prefixes, Chinese, Japanese, Korean and Thai by any part',
   }),
+  kind: z.enum(['item', 'passage']).exactOptional().meta({ description: 'Only rows, or only passages of documents' }),
   source: z.string().min(1).max(500).exactOptional(),
   lane: z.string().min(1).max(128).exactOptional(),
   job: z.string().regex(ID_PATTERN).exactOptional().meta({ description: 'Rows that this job wrote last; those that it found unchanged are not among them' }),
@@ -277,6 +293,29 @@ export const searchHitAnswer = z
   })
   .meta({ id: 'SearchHit' });
 export type SearchHitAnswer = z.infer<typeof searchHitAnswer>;
+
+export const passageHitAnswer = z
+  .strictObject({
+    kind: z.literal('passage').meta({ description: 'What was found: a passage of a document' }),
+    document: z.string().meta({ description: 'Its id' }),
+    file: z.string(),
+    title: z.string().nullable(),
+    number: z.int().min(1).meta({ description: 'Of the passage in the document' }),
+    pages: z.array(z.int()).length(2).nullable().meta({ description: 'First and last page that it stands on; null where the format has none' }),
+    headings: z.array(z.string()).meta({ description: 'Above it, outermost first' }),
+    text: z.string(),
+    tokens: count,
+    source: z.string(),
+    job: z.string(),
+    tags: z.array(z.string()),
+    updatedAt: time,
+    highlights: searchHitAnswer.shape.highlights,
+  })
+  .meta({ id: 'PassageHit' });
+export type PassageHitAnswer = z.infer<typeof passageHitAnswer>;
+
+export const hitAnswer = z.discriminatedUnion('kind', [searchHitAnswer, passageHitAnswer]);
+export type HitAnswer = z.infer<typeof hitAnswer>;
 
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })
@@ -351,6 +390,7 @@ export const problemAnswer = z
     place: place.optional(),
     instance: z.string().meta({ description: "This answer's id, which the server's log has too" }),
     errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional().meta({ description: 'Each field that was wrong' }),
+    missing_parts: z.array(z.int()).optional().meta({ description: 'Of an upload that cannot be completed yet' }),
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problemAnswer>;

@@ -15,6 +15,7 @@ export const ERRORS = {
   invalid_cursor: { status: 400, retryable: false, title: 'The cursor is not one that this list gave' },
   invalid_query: { status: 400, retryable: false, title: 'There is nothing that can be searched for' },
   body_too_large: { status: 413, retryable: false, title: 'The body is too large' },
+  too_slow: { status: 408, retryable: true, title: 'The request took too long to arrive' },
   unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not supported' },
   not_found: { status: 404, retryable: false, title: 'There is no such address' },
   method_not_allowed: { status: 405, retryable: false, title: 'The method is not allowed here' },
@@ -23,7 +24,7 @@ export const ERRORS = {
   job_not_found: { status: 404, retryable: false, title: 'There is no such job' },
   upload_not_found: { status: 404, retryable: false, title: 'There is no such upload' },
   idempotency_conflict: { status: 409, retryable: false, title: 'The Idempotency-Key was used for another request' },
-  wrong_state: { status: 409, retryable: false, title: 'The job is not in a state that allows this' },
+  wrong_state: { status: 409, retryable: false, title: 'The state does not allow this' },
   not_ready: { status: 409, retryable: true, title: 'This is not there yet' },
   conflict: { status: 409, retryable: true, title: 'Somebody else changed this at the same time' },
   // The sheet
@@ -44,6 +45,10 @@ export const ERRORS = {
   too_many_columns: { status: 422, retryable: false, title: 'The sheet has more columns than is allowed' },
   key_column_missing: { status: 422, retryable: false, title: 'A key column is not in the sheet' },
   // The document
+  document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
+  quota_exceeded: { status: 413, retryable: false, title: 'The tenant has no room for this' },
+  part_conflict: { status: 409, retryable: false, title: 'Another part with this number has arrived' },
+  document_timeout: { status: 422, retryable: false, title: 'The document took longer than a document may' },
   password_wrong: { status: 422, retryable: false, title: 'The password does not open the file' },
   no_text: { status: 422, retryable: false, title: 'The document has no text' },
   too_many_pages: { status: 413, retryable: false, title: 'The document has more pages than is allowed' },

@@ -1,5 +1,6 @@
 /** The life of a job: states, causes, counts, and the record that the store keeps. */
 import type { Json } from './row.ts';
+import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 
 export const JOB_STATES = [
@@ -34,7 +35,7 @@ export interface Counts {
 export const NO_COUNTS: Readonly<Counts> = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
 
 export interface Progress extends Counts {
-  stage: 'queued' | 'snapshot' | 'rows' | 'ended';
+  stage: 'queued' | 'snapshot' | 'rows' | DocumentStage | 'ended';
   /** Null until the sheet has been read: a total is never guessed. */
   total: number | null;
   remaining: number | null;
@@ -93,6 +94,8 @@ export interface JobRequest extends SheetOptions {
 export interface RetryFilter {
   /** Only failed rows with these codes; null: all failed rows and those remaining. */
   codes: string[] | null;
+  /** Of a document: what is done again. Left out: the stage that it stopped at, as before. */
+  reprocess?: Reprocess;
 }
 
 /** Made once by `openSheet`; the pages that it counts never change. */
@@ -118,13 +121,11 @@ export interface Manifest {
   warnings: { code: string; message: string; row?: number; column?: string }[];
 }
 
-export interface JobRecord {
+interface AnyJobRecord {
   tenant: string;
   id: string;
   owner: string;
-  kind: 'sheet';
-  request: JobRequest;
-  /** The source whose ledger the rows belong to; `job:<id>` for an upload that named none. */
+  /** The source whose ledger the rows belong to: `job:<id>` for an upload that named none, `document:<key>` of a document. */
   source: string;
   lane: string;
   priority: Priority;
@@ -154,6 +155,20 @@ export interface JobRecord {
   runningSince: string | null;
   finishedBefore: number;
 }
+
+export interface SheetJobRecord extends AnyJobRecord {
+  kind: 'sheet';
+  request: JobRequest;
+}
+
+/** Its `manifest` stays null: the document's own record (`contracts/document.ts`) says how far it is. */
+export interface DocumentJobRecord extends AnyJobRecord {
+  kind: 'document';
+  request: DocumentRequest;
+}
+
+export type JobRecord = SheetJobRecord | DocumentJobRecord;
+export type JobKind = JobRecord['kind'];
 
 /** What activities and the reconciler may write of a job. The rest is the API's or fixed. */
 export type JobPatch = Partial<Pick<JobRecord,

@@ -1,5 +1,6 @@
 /** Names and shapes of everything that passes through Temporal. Types only, so that workflows may import it. */
 import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
+import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 
 export const TASK_QUEUES = {
@@ -9,7 +10,7 @@ export const TASK_QUEUES = {
   maintenance: 'sheaf-maintenance',
 } as const;
 
-export const WORKFLOWS = { sheetJob: 'sheetJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads' } as const;
+export const WORKFLOWS = { sheetJob: 'sheetJob', documentJob: 'documentJob', closeJob: 'closeJob', deleteJob: 'deleteJob', sweepUploads: 'sweepUploads', cleanupOldDocuments: 'cleanup_old_documents', reprocessDocuments: 'reprocess_documents' } as const;
 
 /** `pause`, `resume` and `cancel` are Signals (for operators) and Updates (for the API) of the same name. */
 export const CONTROLS = ['pause', 'resume', 'cancel'] as const;
@@ -17,6 +18,8 @@ export type Control = (typeof CONTROLS)[number];
 export const SET_PRIORITY = 'setPriority';
 export const SET_CONCURRENCY = 'setConcurrency';
 export const STATUS_QUERY = 'status';
+/** A Signal: what the queue says of the job has changed. */
+export const QUEUE_SIGNAL = 'queue';
 
 /** Names one job in the store. */
 export interface JobRef {
@@ -27,23 +30,34 @@ export interface JobRef {
 /** A run of pages, both ends included. */
 export type PageSpan = [from: number, to: number];
 
-export interface SheetJobInput extends JobRef {
+/** What the workflow of any kind of job is started with. */
+export interface JobInput extends JobRef {
   attempt: number;
   /** The record's sequence at the start: what the workflow writes is above it. */
   sequence: number;
   priority: Priority;
   concurrency: number | null;
-  /** Only in the input of a run that continues another. */
-  carried?: SheetJobState;
 }
 
-/** All that a run must know to go on where another stopped. Plain JSON. */
-export interface SheetJobState {
+/** What a run of any kind of job must know to go on where another stopped. Plain JSON. */
+export interface JobLifeState {
   state: JobState;
   /** What was asked last. */
   wanted: 'running' | 'paused' | 'cancelled';
   sequence: number;
   generation: number;
+  /** It has a place among the running jobs. */
+  placed: boolean;
+  /** Milliseconds since 1970: from when on its `low` priority counts as `normal`; null while not known. */
+  agesAt: number | null;
+}
+
+export interface SheetJobInput extends JobInput {
+  /** Only in the input of a run that continues another. */
+  carried?: SheetJobState;
+}
+
+export interface SheetJobState extends JobLifeState {
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
   /** Null until the sheet has been read. */
@@ -81,10 +95,22 @@ export interface SheetJobResult {
   remaining: number;
 }
 
+export interface AdmitInput extends JobRef {
+  attempt: number;
+  sequence: number;
+  priority: Priority;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  since: number | null;
+}
+
 export interface AdmitAnswer {
   granted: boolean;
-  /** Raised at each admission; the top of every fence. */
+  /** Raised at each admission to the lane; the top of every fence. */
   generation: number;
+  /** Milliseconds since 1970: from when on its `low` priority counts as `normal`. */
+  agesAt: number;
+  /** While it is not granted: what the job is until then, and why. */
+  state: 'queued' | 'waiting';
   cause: Cause | null;
   reason: string | null;
 }
@@ -131,6 +157,33 @@ export interface ProcessPageAnswer {
   stopped: ErrorBody | null;
 }
 
+export type DocumentJobInput = JobInput & { carried?: DocumentJobState };
+
+export interface DocumentJobState extends JobLifeState {
+  /** All stages are done; only the end is left to write. */
+  done: boolean;
+}
+
+/** The answer to the `status` Query of a document's job. How far its stages are is in the document's record. */
+export type DocumentJobStatus = Pick<JobStatus, 'state' | 'cause' | 'until' | 'reason' | 'attempt' | 'priority'> & { done: boolean };
+
+export interface DocumentJobResult {
+  state: EndedState;
+}
+
+export interface ProcessDocumentInput extends JobRef {
+  attempt: number;
+  /** The lane's; names the passages that the attempt writes. */
+  generation: number;
+  /** Grows with every dispatch in the attempt. */
+  dispatch: number;
+}
+
+export interface ProcessDocumentAnswer {
+  /** Every stage is done; else it was interrupted between two. */
+  done: boolean;
+}
+
 export interface FinishJobInput extends JobRef {
   attempt: number;
   /** Null: whatever the record has, plus one (the workflow is gone and cannot say). */
@@ -146,7 +199,8 @@ export interface FinishJobAnswer {
 
 /** What workflows call, by task queue: records and maintenance are small, `openSheet` and `processPage` are the work. */
 export interface JobActivities {
-  admit(input: JobRef & { attempt: number }): Promise<AdmitAnswer>;
+  /** Puts the job into the queue and gives out the places that are free. May be asked again at any time. */
+  admit(input: AdmitInput): Promise<AdmitAnswer>;
   recordState(input: RecordStateInput): Promise<void>;
   finishJob(input: FinishJobInput): Promise<FinishJobAnswer>;
 }
@@ -156,10 +210,56 @@ export interface RowActivities {
   /** Resolves when the store and the blobs can be written and read. */
   checkStores(): Promise<void>;
 }
+export interface DocumentActivities {
+  /** Takes the document through the stages that have no result yet, one after the other. */
+  processDocument(input: ProcessDocumentInput): Promise<ProcessDocumentAnswer>;
+}
+/** What is done to all documents of a tenant that a filter finds. */
+export interface BulkInput {
+  tenant: string;
+  /** `since` and `before` are fixed when it is asked for, so that documents that come later are not among them. */
+  filter: DocumentFilter;
+  /** Only counts. */
+  dryRun: boolean;
+  /** Null: they are deleted. */
+  reprocess: Reprocess | null;
+  /** Only in the input of a run that continues another. */
+  carried?: { cursor: string | null; report: BulkReport };
+}
+
+export interface BulkReport {
+  /** Documents looked at, and those that the action was taken for (or would be). */
+  found: number;
+  taken: number;
+  /** Of the taken ones' files. */
+  bytes: number;
+  /** Taken for none, by the error's code. */
+  refused: { [code: string]: number };
+  /** Ids of the first of the taken ones. */
+  documents: string[];
+  done: boolean;
+}
+
+export interface BulkPageInput {
+  tenant: string;
+  filter: DocumentFilter;
+  dryRun: boolean;
+  reprocess: Reprocess | null;
+  cursor: string | null;
+}
+
+export interface BulkPageAnswer {
+  report: Omit<BulkReport, 'done'>;
+  /** Null: that was the last page. */
+  cursor: string | null;
+}
+
 export interface MaintenanceActivities {
+  /** Takes a page of documents; may be repeated. */
+  bulkPage(input: BulkPageInput): Promise<BulkPageAnswer>;
   /** Resolves when no workflow of the job runs any more; terminates one that does not end when cancelled. */
   stopJob(input: JobRef): Promise<void>;
   removeJob(input: JobRef): Promise<void>;
-  /** Aborts uploads in parts that began more than a day ago; answers how many. */
-  sweepUploads(): Promise<{ aborted: number }>;
+  /** Removes uploads that have expired, and parts of no upload that are two days old; answers how many. */
+  sweepUploads(): Promise<{ expired: number; aborted: number }>;
 }

@@ -15,6 +15,8 @@ export interface SearchTerms {
 
 /** Each narrows the hits further. */
 export interface SearchFilter {
+  /** Rows or passages; both unless said. */
+  kind?: 'item' | 'passage';
   source?: string;
   lane?: string;
   /** The job that wrote the item last; a job that found it unchanged did not. */

@@ -11,6 +11,8 @@ import type { SearchClause, SearchTerms } from '../contracts/search.ts';
 
 /** Characters of text indexed of one row; what follows is not found. */
 export const MAX_TEXT = 20_000;
+/** The same of one passage, which has at most 4,000 tokens. */
+const MAX_PASSAGE = 100_000;
 /** Characters of a word that count; two longer words with the same beginning are the same word. */
 const MAX_WORD = 64;
 /** Of a query. */
@@ -87,7 +89,7 @@ function hasLongWord(words: string): boolean {
 }
 
 /** Words of any text as they are indexed. */
-function indexedWords(text: string): string {
+function indexedWords(text: string, most: number): string {
   if (!NOT_ASCII.test(text)) {
     const words = text.toLowerCase().replace(NOT_ASCII_WORD, ' ');
     return hasLongWord(words) ? words.replace(LONG_ASCII_WORDS, '$1') : words;
@@ -96,7 +98,7 @@ function indexedWords(text: string): string {
   let more = '';
   /** False when the text is full: then it has of its beginning everything that it is found by. */
   const add = (word: string, others: string): boolean => {
-    if (words.length + more.length + word.length + others.length + 2 > MAX_TEXT) return false;
+    if (words.length + more.length + word.length + others.length + 2 > most) return false;
     words += `${word} `;
     more += others;
     return true;
@@ -146,8 +148,15 @@ export function searchText(input: RowInput, output: Json): string {
       if (cell !== value && (typeof value === 'object' || String(cell) !== String(value))) text += gathered(value);
     }
   } else text += gathered(output);
-  const words = indexedWords(text.length > MAX_TEXT ? text.slice(0, MAX_TEXT) : text);
-  return words.length <= MAX_TEXT ? words : words.slice(0, words.lastIndexOf(' ', MAX_TEXT));
+  return wordsOf(text, MAX_TEXT);
+}
+
+/** What is indexed of a passage: its text, after the header of the table that it begins in. */
+export const passageText = (text: string, tableHeader: string | null): string => wordsOf(tableHeader === null ? text : `${tableHeader}\n${text}`, MAX_PASSAGE);
+
+function wordsOf(text: string, most: number): string {
+  const words = indexedWords(text.length > most ? text.slice(0, most) : text, most);
+  return words.length <= most ? words : words.slice(0, words.lastIndexOf(' ', most));
 }
 
 // A quote that opens stands before a word, one that closes after a word: that of צה"ל does neither.

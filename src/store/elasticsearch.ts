@@ -2,15 +2,19 @@
  * The store of a team: indices of one Elasticsearch cluster that any number of API and worker processes share. What
  * decides is read by id, at once; what is listed or searched is refreshed by the reader, so writers pay for no refresh.
  */
+import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../contracts/errors.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
+import { documentMethods } from './elasticsearch/document-records.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
+import { queueMethods } from './elasticsearch/queue.ts';
 import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
+import { uploadMethods } from './elasticsearch/uploads.ts';
 import type { Store } from './store.ts';
 
 export type { ElasticsearchOptions } from './elasticsearch/connection.ts';
@@ -28,12 +32,24 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     throw error;
   }
   const lanes = new Documents<LaneSource>(cluster, 'lanes');
+  const rows = rowMethods(cluster);
   return {
     ...jobMethods(cluster),
+    ...queueMethods(cluster),
     ...pageMethods(cluster),
-    ...rowMethods(cluster),
+    ...rows,
+    ...documentMethods(cluster, rows.commitRows),
     search: searchMethod(cluster),
     removeJob: removal(cluster),
+    ...uploadMethods(cluster),
+
+    async tenants() {
+      const found = await Promise.all((['jobs', 'documents'] as const).map(async (kind) => {
+        const { aggregations } = await cluster.search(kind, null, { size: 0, track_total_hits: false, aggregations: { tenants: { terms: { field: 'tenant', size: 10_000 } } } });
+        return (aggregations?.['tenants'] as estypes.AggregationsStringTermsAggregate | undefined)?.buckets as estypes.AggregationsStringTermsBucket[] | undefined ?? [];
+      }));
+      return [...new Set(found.flat().map(({ key }) => String(key)))].toSorted();
+    },
 
     async check() {
       // A write to one index says nothing of the others, which a cluster that has just started brings back one by one.

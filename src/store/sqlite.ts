@@ -1,17 +1,20 @@
 /**
- * The embedded store: two SQLite files that API and workers open at once. `control.db` holds jobs, lanes, pages and
+ * The embedded store: two SQLite files that API and workers open at once. `control.db` holds jobs, lanes, the queue, pages and
  * events; `ledger.db` items, their full text and failed rows. One writer at a time a file, so a worker that writes rows
  * never keeps a status waiting. What a method has acknowledged is on the disk.
  */
 import path from 'node:path';
 import { SqliteFile } from './sqlite/database.ts';
+import { documentMethods } from './sqlite/documents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
+import { queueMethods } from './sqlite/queue.ts';
 import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
+import { uploadMethods } from './sqlite/uploads.ts';
 import type { Store } from './store.ts';
 
 const CONTROL_CACHE_KIB = 8 * 1024;
@@ -31,13 +34,19 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   }
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   const searcher = new Searcher(ledgerFile);
+  const tenants = control.db.prepare<[], string>('SELECT tenant FROM jobs UNION SELECT tenant FROM documents ORDER BY tenant').pluck();
   return {
     ...jobMethods(control),
+    ...queueMethods(control),
     ...pageMethods(control),
+    ...uploadMethods(control),
     ...rowMethods(ledger),
+    ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
     search: searcher.search,
+
+    tenants: () => control.read(() => tenants.all()),
 
     check: async () => {
       await control.check();

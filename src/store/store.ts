@@ -7,7 +7,11 @@ import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
+import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
+import type { JobRef } from '../contracts/messages.ts';
+import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
+import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
 
 /** The ledger that an item belongs to. */
 export interface LaneRef {
@@ -62,7 +66,8 @@ export interface RowsCommit {
   cleared: number[];
 }
 
-export interface SearchHit extends Item {
+export interface ItemHit extends Item {
+  kind: 'item';
   source: string;
   lane: string;
   input: RowInput;
@@ -70,6 +75,58 @@ export interface SearchHit extends Item {
   tags: string[];
   /** ISO 8601: when it was written last. */
   updatedAt: string;
+}
+
+export interface PassageHit {
+  kind: 'passage';
+  document: string;
+  /** `document:<key>`. */
+  source: string;
+  /** Of its set. */
+  lane: string;
+  /** Its number. */
+  key: string;
+  job: string;
+  passage: Passage;
+  fileName: string;
+  title: string | null;
+  tags: string[];
+  updatedAt: string;
+}
+
+export type SearchHit = ItemHit | PassageHit;
+
+/** The passages that one try at indexing a version of a document writes: all of them become visible at once, or none. */
+export interface PassageSet {
+  tenant: string;
+  documentKey: string;
+  document: string;
+  version: number;
+  /** The lane's at the job's admission; a new one for every try. */
+  generation: number;
+}
+
+export interface PassagesWrite {
+  set: PassageSet;
+  job: string;
+  tags: string[];
+  fileName: string;
+  title: string | null;
+  /** `text` is normalised by `domain/search-text.ts`. */
+  passages: (Passage & { words: string })[];
+}
+
+export interface StoredPassages {
+  documentKey: string;
+  document: string;
+  generation: number;
+  passages: number;
+  published: boolean;
+}
+
+export interface DocumentUsage {
+  documents: number;
+  bytes: number;
 }
 
 export interface PageCountsWrite extends PageRecord {
@@ -101,7 +158,63 @@ export interface JobChange {
   concurrency?: number | null;
 }
 
-export interface Store {
+/** Documents and their passages; part of every store. */
+export interface DocumentStore {
+  // ── documents ─────────────────────────────────────────────────────────────────────────────────────────────
+  /** Writes the record with the next version of its key; where there is one with this id, answers it as it is. */
+  createDocument(document: DocumentRecord): Promise<{ document: DocumentRecord; created: boolean }>;
+  getDocument(tenant: string, id: string): Promise<DocumentRecord | null>;
+  /** Newest first. Rejects with `invalid_cursor`. */
+  listDocuments(tenant: string, filter: DocumentFilter, page: ListPage): Promise<Listed<DocumentRecord>>;
+  /** Writes where the writer's mark is not below the record's (`domain/document-record.ts`). False when it is, or there is no record. */
+  advanceDocument(tenant: string, id: string, by: DocumentWriter, patch: DocumentPatch): Promise<boolean>;
+  /** Ready documents that share one of the bands, newest first, at most `limit`. */
+  findSimilar(tenant: string, bands: string[], limit: number): Promise<Pick<DocumentRecord, 'id' | 'similarity' | 'documentKey'>[]>;
+  /** Of the tenant's documents, failed ones too. */
+  documentUsage(tenant: string): Promise<DocumentUsage>;
+  /** Removes passages of every generation, and then the record, in bounded steps; false while there is more to do. */
+  removeDocument(tenant: string, id: string): Promise<boolean>;
+
+  // ── passages ──────────────────────────────────────────────────────────────────────────────────────────────
+  /** In bulk, by number. Nobody sees them before `publishPassages`. Rejects with `store_refused` where one is never taken. */
+  writePassages(write: PassagesWrite): Promise<void>;
+  /** From now on search finds this set's passages, and none other of the document's key, in one step. False, and nothing changes,
+   *  where a newer version or generation is published. */
+  publishPassages(set: PassageSet): Promise<boolean>;
+  /** Of the document's published set, ascending by number; empty where it has none. Rejects with `invalid_cursor`. */
+  listPassages(tenant: string, document: string, page: ListPage): Promise<Listed<Passage>>;
+  /** Removes the passages of the key's sets that are neither published nor `keep`, in bounded steps; false while there is more to do. */
+  removeStalePassages(tenant: string, documentKey: string, keep: PassageSet | null): Promise<boolean>;
+  /** What passages there are, published or not: for whoever checks that records and passages agree. At most 10,000 sets. */
+  listPassageSets(tenant: string): Promise<StoredPassages[]>;
+}
+
+/** Documents that arrive in parts; part of every store. */
+export interface UploadStore {
+  // ── uploads ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Where there is one with this id, answers it as it is. */
+  createUpload(upload: UploadRecord): Promise<{ upload: UploadRecord; created: boolean }>;
+  getUpload(tenant: string, id: string): Promise<UploadRecord | null>;
+  /** Those that take parts or are being completed, newest first. Rejects with `invalid_cursor`. */
+  listUploads(tenant: string, filter: { owner?: string }, page: ListPage): Promise<Listed<UploadRecord>>;
+  /** Bytes that the tenant's uploads which take parts or are being completed have announced. */
+  uploadUsage(tenant: string): Promise<number>;
+  /** Null, and nothing is written, where it is in none of the states or not there. */
+  changeUpload(tenant: string, id: string, from: readonly UploadState[], patch: UploadPatch): Promise<UploadRecord | null>;
+  /** Writes the part down, with the upload's counts, unless it has one of this number: then answers that one. Null: it takes no parts. */
+  addUploadPart(tenant: string, id: string, part: UploadPart): Promise<{ part: UploadPart; upload: UploadRecord } | null>;
+  getUploadPart(tenant: string, id: string, number: number): Promise<UploadPart | null>;
+  /** Ascending by number. */
+  uploadParts(tenant: string, id: string): Promise<UploadPart[]>;
+  /** Forgets exactly these, so that they may be sent again; one that has been replaced since stays. */
+  dropUploadParts(tenant: string, id: string, parts: readonly UploadPart[]): Promise<void>;
+  /** Of every tenant, in any state, that expire before that time (ISO 8601). */
+  expiredUploads(before: string, page: ListPage): Promise<Listed<UploadRecord>>;
+  /** The record and its parts. Not there is no error. */
+  removeUpload(tenant: string, id: string): Promise<void>;
+}
+
+export interface Store extends DocumentStore, UploadStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */
@@ -116,17 +229,34 @@ export interface Store {
   requeueJob(tenant: string, id: string, revision: number, retry: RetryFilter): Promise<JobRecord | null>;
   /** Writes where (attempt, sequence) is above the record's; false when it is not, or there is no record. */
   advanceJob(tenant: string, id: string, at: { attempt: number; sequence: number }, patch: JobPatch): Promise<boolean>;
-  /** Jobs of every tenant that are not ended, or whose deletion was asked for: the reconciler's list. */
-  openJobs(page: ListPage): Promise<Listed<JobRecord>>;
+  /** Jobs of every tenant that are not ended, or whose deletion was asked for: the reconciler's list. `resting` ones wait for their turn
+   *  or another job, and nothing was asked of them; there may be thousands. The rest are `active`. */
+  openJobs(page: ListPage, which?: 'active' | 'resting'): Promise<Listed<JobRecord>>;
   /** Removes the record and all that only the job owns in the store (pages, failed rows, events, idempotency key;
    *  for a source `job:<id>` its items too), in bounded steps; false while there is more to do. */
   removeJob(tenant: string, id: string): Promise<boolean>;
 
   // ── lanes: one job at a time per source and lane ──────────────────────────────────────────────────────────
-  /** Takes the lane for the job, raising its generation; asked again by the same job and attempt, the same generation. */
+  /** Takes the lane for the job, raising its generation; asked again by the same job and attempt, the same
+   *  generation. `leaveQueue` gives it back. */
   acquireLane(lane: LaneRef, job: string, attempt: number): Promise<{ granted: boolean; generation: number; holder: string }>;
-  /** Nothing happens when another job holds it. */
-  releaseLane(lane: LaneRef, job: string): Promise<void>;
+
+  // ── the queue: entries of jobs that wait for a place or have one ─────────────────────────────────────────
+  /** Puts the attempt in, in place of an earlier one. One that is there already is brought up to date: it waits again after a pause
+   *  with the `since` that it had, and what was offered is running. Null: the job has ended, is gone, or is another attempt's. `now` in
+   *  milliseconds, here and below. */
+  enqueue(request: QueueRequest, now: number): Promise<QueueEntry | null>;
+  /** Gives all free places to those whose turn it is, with their lanes; one whose lane is held becomes `blocked` and costs no place.
+   *  Answers who got one: the job that asks as `running`, others as `offered`. Asked by many at once, no limit is exceeded. */
+  admitNext(limits: QueueLimits, now: number, asking?: JobRef): Promise<QueueEntry[]>;
+  /** The job gives its place back and is not considered until it is enqueued again. It keeps its lane. */
+  pauseTurn(at: JobRef & { attempt: number; sequence: number }, now: number): Promise<void>;
+  /** Removes the entry, up to that attempt, and frees the lane that it held. Answers the job that was blocked by it and waits now. */
+  leaveQueue(lane: LaneRef, jobId: string, attempt: number, now: number): Promise<QueueEntry | null>;
+  /** Null: the job is not in the queue. */
+  queueStanding(tenant: string, jobId: string, limits: QueueLimits, now: number): Promise<QueueStanding | null>;
+  /** The entries of every tenant that have a place. Places that a crash left to nobody are given back. */
+  placesTaken(now: number): Promise<QueueEntry[]>;
 
   // ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────
   readItems(lane: LaneRef, keys: string[]): Promise<Map<string, Item>>;
@@ -155,6 +285,9 @@ export interface Store {
   /** `dedupe` makes a repeated append harmless. Keeps the newest 1,000 of a job. */
   appendEvent(tenant: string, job: string, event: Omit<JobEvent, 'seq'> & { dedupe: string }): Promise<void>;
   listEvents(tenant: string, job: string, page: ListPage): Promise<Listed<JobEvent>>;
+
+  /** All that have a job or a document, in the order of their names. */
+  tenants(): Promise<string[]>;
 
   // ── the store itself ──────────────────────────────────────────────────────────────────────────────────────
   /** Resolves when the store can be read and written. */

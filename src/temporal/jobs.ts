@@ -7,19 +7,26 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure, TypedSearchAttributes } from '@temporalio/common';
 import { ulid } from 'ulid';
+import type { DocumentPatch } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import {
   isEnded, PRIORITY_KEYS,
-  type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter,
+  type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter, type SheetJobRecord,
 } from '../contracts/job.ts';
 import {
-  SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
-  type Control, type ControlAnswer, type JobRef, type SheetJobInput,
+  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
+  type Control, type ControlAnswer, type JobInput, type JobRef,
 } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { digest } from '../domain/hashing.ts';
 import type { JobChange, Store } from '../store/store.ts';
 import { deleteWorkflowId, jobWorkflowId } from './workflow-ids.ts';
+
+/** The same key again answers what it made. */
+export interface Idempotency {
+  key: string;
+  requestHash: string;
+}
 
 export interface NewJob {
   tenant: string;
@@ -42,7 +49,7 @@ export interface Controlled {
 export interface Jobs {
   /** Writes the record as `queued`, then starts the workflow. When Temporal is unreachable the record stays and the
    *  reconciler starts it. `created` is false when the idempotency key had made the job before. */
-  create(job: NewJob, idempotency?: { key: string; requestHash: string }): Promise<{ job: JobRecord; created: boolean }>;
+  create(job: NewJob, idempotency?: Idempotency): Promise<{ job: JobRecord; created: boolean }>;
   /** Rejects with `job_not_found`, `wrong_state`. */
   control(tenant: string, id: string, control: Control): Promise<Controlled>;
   /** Rejects with `job_not_found`, `wrong_state` (not ended, or nothing to retry). */
@@ -61,6 +68,9 @@ const CALL_MS = 2_000;
 const START_PATIENCE_MS = 500;
 /** Compare-and-set is tried again when somebody else wrote in between. */
 const CHANGE_TRIES = 20;
+
+/** What a document's record says of an attempt that has not begun. */
+const REQUEUED: DocumentPatch = { state: 'queued', cause: null, until: null, reason: null, error: null, completedAt: null };
 
 const DESIRED: Record<Control, DesiredState> = { pause: 'paused', resume: 'running', cancel: 'cancelled' };
 
@@ -112,7 +122,7 @@ export function createJobs(store: Store, client: Client): Jobs {
     async create(request, idempotency) {
       const now = new Date().toISOString();
       const id = `job_${ulid().toLowerCase()}`;
-      const record: JobRecord = {
+      const record: SheetJobRecord = {
         tenant: request.tenant, id, owner: request.owner, kind: 'sheet', request: request.request,
         source: request.source ?? implicitSource(id, request.request), lane: request.lane ?? defaultLane(request.request),
         priority: request.priority, tags: request.tags, state: 'queued', desired: null, cause: null, until: null,
@@ -121,7 +131,7 @@ export function createJobs(store: Store, client: Client): Jobs {
       };
       const { job, created } = await store.createJob(record, idempotency);
       if (created) {
-        await store.appendEvent(job.tenant, job.id, { at: now, type: 'created', dedupe: 'created', message: `Created by ${job.owner} from ${job.request.fileName}, handler ${job.request.handler}.` });
+        await store.appendEvent(job.tenant, job.id, { at: now, type: 'created', dedupe: 'created', message: `Created by ${record.owner} from ${record.request.fileName}, handler ${record.request.handler}.` });
         await startSoon(client, job);
       }
       return { job, created };
@@ -151,9 +161,9 @@ export function createJobs(store: Store, client: Client): Jobs {
         await somethingToRetry(store, job, filter);
         const queued = await store.requeueJob(tenant, id, job.revision, filter);
         if (!queued) continue;
+        if (queued.kind === 'document') await store.advanceDocument(tenant, queued.request.document, { attempt: queued.attempt, sequence: 0 }, REQUEUED);
         await store.appendEvent(tenant, id, {
-          at: new Date().toISOString(), type: 'retried', dedupe: `retried/${queued.attempt}`,
-          message: `Attempt ${queued.attempt}: ${filter.codes ? `failed rows with ${filter.codes.join(', ')}` : 'all failed rows'}, and rows that were not reached.`,
+          at: new Date().toISOString(), type: 'retried', dedupe: `retried/${queued.attempt}`, message: `Attempt ${queued.attempt}: ${whatIsRetried(queued, filter)}.`,
         });
         await startSoon(client, queued);
         return queued;
@@ -169,7 +179,7 @@ export function createJobs(store: Store, client: Client): Jobs {
         if (value === undefined) continue;
         const told = await tell(before, name, [value]);
         // A workflow that has not started yet takes both from the record.
-        if (told === 'unreachable' && before.state !== 'queued') {
+        if (told === 'unreachable' && !(before.state === 'queued' && before.sequence === 0)) {
           throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, so the job was not changed.', { remedy: 'Try again when it is back; `sheaf system check` tells.' });
         }
         applied &&= told === 'applied';
@@ -186,31 +196,32 @@ export function createJobs(store: Store, client: Client): Jobs {
 }
 
 /** Starts the job without keeping its creator waiting for a Temporal that is away: the record is what counts. */
-async function startSoon(client: Client, job: JobRecord): Promise<void> {
+export async function startSoon(client: Client, job: JobRecord): Promise<boolean> {
   const patience = new AbortController();
-  await Promise.race([
+  const started = await Promise.race([
     startJob(client, job).catch(() => false), // the reconciler tries again, and logs
-    sleep(START_PATIENCE_MS, undefined, { signal: patience.signal }).catch(() => {}),
+    sleep(START_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false),
   ]);
   patience.abort();
+  return started;
 }
 
 /** Whether the workflow of this attempt runs or has run. False: Temporal cannot be reached, and the reconciler will start it. */
 export async function startJob(client: Client, job: JobRecord): Promise<boolean> {
-  const input: SheetJobInput = {
+  const input: JobInput = {
     tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
-    priority: job.priority, concurrency: job.request.concurrency,
+    priority: job.priority, concurrency: job.kind === 'sheet' ? job.request.concurrency : null,
   };
   const typedSearchAttributes = new TypedSearchAttributes([
     { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },
     { key: SEARCH_ATTRIBUTES.state, value: 'queued' }, { key: SEARCH_ATTRIBUTES.source, value: job.source },
     { key: SEARCH_ATTRIBUTES.tags, value: job.tags },
   ]);
-  return reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(WORKFLOWS.sheetJob, {
+  return reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(WORKFLOWS[`${job.kind}Job`], {
     workflowId: jobWorkflowId(job.id, job.attempt), taskQueue: TASK_QUEUES.jobs, args: [input],
     workflowIdReusePolicy: 'REJECT_DUPLICATE', typedSearchAttributes,
     priority: { priorityKey: PRIORITY_KEYS[job.priority], fairnessKey: job.tenant },
-    staticSummary: `${job.request.handler}: ${job.request.fileName}`,
+    staticSummary: `${job.kind === 'sheet' ? job.request.handler : 'document'}: ${job.request.fileName}`,
   })));
 }
 
@@ -226,6 +237,11 @@ export async function deliverWish(client: Client, job: JobRecord): Promise<boole
   const control = (Object.keys(DESIRED) as Control[]).find((name) => DESIRED[name] === job.desired);
   if (!control) return false;
   return signal(client, client.workflow.getHandle(jobWorkflowId(job.id, job.attempt)), control, []);
+}
+
+/** The queue has news for the job. False: not delivered. */
+export async function tellOfQueue(client: Client, { jobId, attempt }: JobRef & { attempt: number }): Promise<boolean> {
+  return signal(client, client.workflow.getHandle(jobWorkflowId(jobId, attempt)), QUEUE_SIGNAL, []);
 }
 
 async function signal(client: Client, handle: WorkflowHandle, name: string, args: unknown[]): Promise<boolean> {
@@ -270,6 +286,11 @@ function defaultLane({ handler, options }: JobRequest): string {
 }
 
 async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilter): Promise<void> {
+  if (job.kind === 'document') {
+    if (job.error?.code === 'malware_found') throw new SheafError('wrong_state', `The document of job ${job.id} holds malware and is not processed again.`, { remedy: 'Delete it.' });
+    if (job.state !== 'completed' || filter.reprocess) return;
+    throw new SheafError('wrong_state', `Job ${job.id} has made its document: nothing failed.`, { remedy: `POST /api/v1/documents/${job.request.document}/reprocess does it again.` });
+  }
   if (!job.manifest) return; // it ended before the sheet was read: all rows remain
   const totals = await store.jobTotals(job.tenant, job.id, job.attempt);
   const remaining = job.manifest.rows - totals.done - totals.unchanged - totals.failed - totals.skipped;
@@ -279,6 +300,11 @@ async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilte
   throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
     remedy: failed.length > 0 ? `Its failed rows have ${failed.map(({ code, rows }) => `${code} (${rows})`).join(', ')}.` : 'There is nothing to retry; create a new job to run the sheet again.',
   });
+}
+
+function whatIsRetried({ kind }: JobRecord, { codes, reprocess }: RetryFilter): string {
+  if (kind === 'document') return reprocess?.from ? `from ${reprocess.from} on` : 'from the stage on that it stopped at';
+  return `${codes ? `failed rows with ${codes.join(', ')}` : 'all failed rows'}, and rows that were not reached`;
 }
 
 function wrongState(job: JobRecord, wish: string): SheafError {

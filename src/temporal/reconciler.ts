@@ -1,14 +1,17 @@
 /**
- * Makes the records and Temporal agree: starts jobs that were accepted while Temporal was away, hands over wishes,
- * closes the records of workflows that an operator terminated. Every worker runs one; all of it may be done twice.
+ * Makes the records, the queue and Temporal agree: starts jobs that were accepted while Temporal was away, hands over
+ * wishes, closes the records of workflows that an operator terminated, frees the places of jobs that are gone and gives out what
+ * is free. Every worker runs one; all of it may be done twice.
  */
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { EndedState, JobRecord } from '../contracts/job.ts';
+import { isEnded, type EndedState, type JobRecord } from '../contracts/job.ts';
 import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messages.ts';
+import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import type { Log } from '../log.ts';
-import type { Store } from '../store/store.ts';
-import { deliverWish, isUnavailable, startDeletion, startJob } from './jobs.ts';
+import type { Listed, Store } from '../store/store.ts';
+import { deliverWish, isUnavailable, startDeletion, startJob, tellOfQueue } from './jobs.ts';
+import type { Queue } from './queue.ts';
 import { closeWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
 /** A terminated workflow's record tells the truth within ten seconds. */
@@ -16,24 +19,68 @@ const EVERY_MS = 2_000;
 /** What the API or the workflow is just about to do itself. */
 const PATIENCE_MS = 3_000;
 const AT_ONCE = 10;
+/** Jobs that rest in the queue are looked at so many a round, for they may be ten thousand; Temporal's list names those that were ended. */
+const RESTING_A_ROUND = 50;
+const ENDED_LATELY_MS = 120_000;
 
 export interface Reconciler {
   stop(): Promise<void>;
 }
 
-export function startReconciler(deps: { store: Store; client: Client; log: Log }): Reconciler {
-  const { store, client, log } = deps;
+export function startReconciler(deps: { store: Store; client: Client; queue: Queue; log: Log }): Reconciler {
+  const { store, client, queue, log } = deps;
   let stopped = false;
   let wake: () => void = () => {};
 
+  let restingCursor: string | null = null;
+
   const round = async (): Promise<void> => {
     for (let cursor: string | undefined; !stopped; ) {
-      const jobs = await store.openJobs({ limit: 200, ...(cursor !== undefined && { cursor }) });
-      for (let index = 0; index < jobs.items.length && !stopped; index += AT_ONCE) {
-        await Promise.all(jobs.items.slice(index, index + AT_ONCE).map(reconcile));
-      }
-      if (jobs.nextCursor === null) return;
+      const jobs = await store.openJobs({ limit: 200, ...(cursor !== undefined && { cursor }) }, 'active');
+      await each(jobs.items, reconcile);
+      if (jobs.nextCursor === null) break;
       cursor = jobs.nextCursor;
+    }
+    await freeLostPlaces();
+    await queue.putRight();
+    const resting: Listed<JobRecord> = await store.openJobs({ limit: RESTING_A_ROUND, ...(restingCursor !== null && { cursor: restingCursor }) }, 'resting');
+    restingCursor = resting.nextCursor;
+    await each(resting.items, reconcileResting);
+    await closeEnded();
+  };
+
+  const each = async <T>(items: T[], work: (item: T) => Promise<void>): Promise<void> => {
+    for (let index = 0; index < items.length && !stopped; index += AT_ONCE) {
+      await Promise.all(items.slice(index, index + AT_ONCE).map(work));
+    }
+  };
+
+  /** Places of jobs that have ended or are gone: whoever ended them was killed before it gave the place back. */
+  const freeLostPlaces = async (): Promise<void> => {
+    for (const { tenant, jobId, source, lane, attempt, changedAt } of await store.placesTaken(Date.now())) {
+      const job = await store.getJob(tenant, jobId);
+      const lost = !job || job.attempt > attempt || (isEnded(job.state) && Date.now() - Date.parse(job.updatedAt) > PATIENCE_MS);
+      if (!lost || Date.now() - changedAt < PATIENCE_MS) continue;
+      await queue.leave({ tenant, id: jobId, source, lane }, attempt);
+      log.warn({ tenant, job: jobId, attempt }, 'freed the place of a job that is gone');
+    }
+  };
+
+  const reconcileResting = async (job: JobRecord): Promise<void> => {
+    await reconcile(job);
+    // Where the store was put back from a backup, say: it enters the queue again.
+    if (job.state === 'queued' && (await store.queueStanding(job.tenant, job.id, queue.limits, Date.now())) === null) await tellOfQueue(client, { tenant: job.tenant, jobId: job.id, attempt: job.attempt });
+  };
+
+  /** Workflows that were terminated while their jobs rested. */
+  const closeEnded = async (): Promise<void> => {
+    const since = new Date(Date.now() - ENDED_LATELY_MS).toISOString();
+    const query = `ExecutionStatus != 'Running' AND ${SEARCH_ATTRIBUTES.state.name} IN ('queued', 'waiting') AND CloseTime > '${since}'`;
+    for await (const { workflowId, typedSearchAttributes } of client.workflow.list({ query })) {
+      const tenant = typedSearchAttributes.get(SEARCH_ATTRIBUTES.tenant);
+      const job = tenant === undefined ? null : await store.getJob(tenant, workflowId.split('/')[0] ?? '');
+      if (job && !isEnded(job.state) && jobWorkflowId(job.id, job.attempt) === workflowId) await reconcile(job);
+      if (stopped) return;
     }
   };
 

@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
   {
     scheduleId: 'sheaf-sweep-uploads',
-    spec: { intervals: [{ every: '6h' }] },
+    spec: { intervals: [{ every: '1h' }] },
     action: { type: 'startWorkflow', workflowType: WORKFLOWS.sweepUploads, workflowId: 'sheaf-sweep-uploads', taskQueue: TASK_QUEUES.jobs },
     policies: { overlap: 'SKIP', catchupWindow: '1h' },
   },

@@ -2,3 +2,5 @@
 export const jobWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
+/** Begins with the tenant, so that nobody asks for another's. */
+export const bulkWorkflowId = (tenant: string, bulk: string): string => `${tenant}/${bulk}`;

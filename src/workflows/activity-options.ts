@@ -4,8 +4,11 @@ import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
 /** 1 s, ×3, at most 60 s, 5 retries. */
 const RETRY: RetryPolicy = { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '60s', maximumAttempts: 6 };
 
+/** What a job waits for (`capacity`) instead of failing. */
+export const REFUSALS: readonly string[] = ['store_unavailable', 'blobs_unavailable', 'scanner_unavailable'];
+
 /** The adapters have tried again by themselves: from here on the job waits, and shows it, instead of an activity that seems to run. */
-const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: ['store_unavailable', 'blobs_unavailable'] };
+const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: [...REFUSALS] };
 
 /** The same waits for a row whose error is retryable, inside its page. */
 export const ROW_RETRY_DELAYS_MS = [1_000, 3_000, 9_000, 27_000, 60_000] as const;
@@ -29,6 +32,11 @@ export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
+/** A document: all of its stages, an hour of work at most, which the activity counts itself. Beats twice a second. */
+export const DOCUMENT: ActivityOptions = {
+  startToCloseTimeout: '2h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
 /** Deletions work in bounded steps and tell of each. */
 export const REMOVE: ActivityOptions = { startToCloseTimeout: '1h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
 
@@ -37,9 +45,8 @@ export const STORES: ActivityOptions = {
   startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' }, cancellationType: 'TRY_CANCEL',
 };
 
-/** How long a job waits at least before it asks again what the store or the blobs refused, and for a lane. */
+/** How long a job waits at least before it asks again what the store or the blobs refused. */
 export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as const;
-export const LANE_WAIT_MS = { first: 500, factor: 1.5, most: 10_000 } as const;
 
 /** Events after which a run continues as new; a run stays under 2,000. */
 export const MAX_HISTORY_EVENTS = 1_500;

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import type { Client } from '@temporalio/client';
 import { pino } from 'pino';
 import { inject } from 'vitest';
 import type { z } from 'zod';
@@ -22,6 +23,7 @@ import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
+import { createDocuments } from '../../src/temporal/documents.ts';
 import { createJobs } from '../../src/temporal/jobs.ts';
 import { freshNamespace } from '../servers/temporal.ts';
 
@@ -40,6 +42,7 @@ export interface Asked {
 
 export interface Api extends ApiDeps {
   url: string;
+  temporal: Client;
   /** A folder that jobs may read from. */
   folder: string;
   /** What was logged, a line of JSON each. */
@@ -51,20 +54,26 @@ export interface Api extends ApiDeps {
   close(): Promise<void>;
 }
 
-export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () => ({})): Promise<Api> {
+/** `temporal`: its address, where it is to be another than that of the tests' server. */
+export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () => ({}), { temporal: address = inject('temporalAddress') } = {}): Promise<Api> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-api-'));
   const config = readConfig({ SHEAF_HOME: path.join(folder, 'home'), SHEAF_INPUT_DIRS: folder });
   const store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
   const namespace = await freshNamespace();
-  const temporal = temporalClient(inject('temporalAddress'), namespace);
+  const temporal = temporalClient(address, namespace);
   const logged: string[] = [];
+  const toJobs = (parts: Pick<ApiDeps, 'store' | 'blobs'>): Pick<ApiDeps, 'jobs' | 'documents'> => {
+    const jobs = createJobs(parts.store, temporal.client);
+    return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }) };
+  };
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
+    config, store, blobs, ...toJobs({ store, blobs }), temporalHealth: temporalHealth(temporal.client, namespace), diagnose: async () => [],
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };
-  const deps = { ...given, ...change(given) };
+  const changes = change(given);
+  const deps = { ...given, ...toJobs({ ...given, ...changes }), ...changes };
   const server = createServer(createApp(deps));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -78,7 +87,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     } as RequestInit);
 
   return {
-    ...deps, url, folder, logged,
+    ...deps, url, temporal: temporal.client, folder, logged,
     async call<Body>(method: string, address: string, asked: Asked = {}) {
       const response = await send(method, address, asked);
       const text = await response.text();

@@ -65,7 +65,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     expect(await store.requeueJob('globex', 'j1', 0, { codes: null })).toBeNull();
     expect(await store.advanceJob('globex', 'j1', at, { state: 'failed' })).toBe(false);
     expect((await store.acquireLane(aLane({ tenant: 'globex' }), 'j1', 1)).generation).toBe(1);
-    await store.releaseLane(aLane({ tenant: 'globex' }), 'j1');
+    await store.leaveQueue(aLane({ tenant: 'globex' }), 'j1', 1, 0);
     await store.commitRows({ lane: aLane({ tenant: 'globex' }), job: 'j1', tags: [], fence: 99n, items: [anItem('k1', { text: 'other' })], failed: [aFailedRow(8, 'worse')], cleared: [9] });
     await store.writePage('globex', 'j1', aPage(1, { fence: 99n }));
     await store.appendEvent('globex', 'j1', { at: 'now', type: 't', message: 'other', dedupe: 'd' });

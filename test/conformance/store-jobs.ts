@@ -206,11 +206,11 @@ export function jobsConformance(stores: () => { store: Store; other: Store }): v
       expect(await store.acquireLane(lane, 'j1', 1)).toEqual({ granted: true, generation: 1, holder: 'j1' });
       expect(await other.acquireLane(lane, 'j1', 1)).toEqual({ granted: true, generation: 1, holder: 'j1' });
       expect(await other.acquireLane(lane, 'j2', 1)).toEqual({ granted: false, generation: 1, holder: 'j1' });
-      await other.releaseLane(lane, 'j2');
+      await other.leaveQueue(lane, 'j2', 1, 0);
       expect((await other.acquireLane(lane, 'j2', 1)).granted).toBe(false);
-      await store.releaseLane(lane, 'j1');
+      await store.leaveQueue(lane, 'j1', 1, 0);
       expect(await other.acquireLane(lane, 'j2', 1)).toEqual({ granted: true, generation: 2, holder: 'j2' });
-      await other.releaseLane(lane, 'j2');
+      await other.leaveQueue(lane, 'j2', 1, 0);
       expect(await store.acquireLane(lane, 'j1', 1)).toEqual({ granted: true, generation: 3, holder: 'j1' });
     });
 

@@ -1,6 +1,6 @@
 /** Records to put into a store: whole and valid, with what a test cares about in `over`. */
 import { searchText } from '../../src/domain/search-text.ts';
-import type { JobRecord, PageRecord } from '../../src/contracts/job.ts';
+import type { PageRecord, SheetJobRecord } from '../../src/contracts/job.ts';
 import { DEFAULT_BREAKER, NO_COUNTS } from '../../src/contracts/job.ts';
 import type { Json, RowInput } from '../../src/contracts/row.ts';
 import type { FailedRow, ItemWrite, LaneRef, Listed, ListPage, PageCountsWrite } from '../../src/store/store.ts';
@@ -9,7 +9,7 @@ import type { FailedRow, ItemWrite, LaneRef, Listed, ListPage, PageCountsWrite }
 export const SUB_BATCH = 50;
 export const RACES = 40;
 
-export const aJob = (id: string, over: Partial<JobRecord> = {}): JobRecord => ({
+export const aJob = (id: string, over: Partial<SheetJobRecord> = {}): SheetJobRecord => ({
   tenant: 'acme', id, owner: 'ann', kind: 'sheet', source: 'customers', lane: 'store', priority: 'normal', tags: [],
   request: {
     location: { path: '/data/customers.csv' }, fileName: 'customers.csv', handler: 'store', options: {}, keyColumns: ['id'],

@@ -26,7 +26,7 @@ export function searchConformance(stores: () => { store: Store; other: Store }):
       expect(await found(other, 'lisbon music')).toEqual([]);
       expect(await found(other, 'gran')).toEqual([]);
       expect(await hitsOf(other, 'lisbon')).toEqual([{
-        key: 'k1', row: 7, inputHash: 'input of k1', handlerHash: 'handler', state: 'done', output: { category: 'travel' }, error: null,
+        kind: 'item', key: 'k1', row: 7, inputHash: 'input of k1', handlerHash: 'handler', state: 'done', output: { category: 'travel' }, error: null,
         job: 'job', attempt: 1, source: 'places', lane: 'categorize', input: { name: 'Grand Hotel', city: 'Lisbon' }, tags: ['eu', 'x'],
         updatedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       }]);

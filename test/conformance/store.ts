@@ -2,11 +2,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
+import { documentsConformance } from './store-documents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { processesConformance } from './store-processes.ts';
+import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { uploadsConformance } from './store-uploads.ts';
 
 /** `name` is the adapter's in `store-adapters.ts`, which other processes look it up by. */
 export function storeConformance(name: string, adapter: StoreAdapter): void {
@@ -30,9 +33,12 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     });
 
     jobsConformance(() => ({ store, other }));
+    queueConformance(() => ({ store, other }));
     rowsConformance(() => ({ store, other }));
     searchConformance(() => ({ store, other }));
     pagesConformance(() => ({ store, other }));
+    uploadsConformance(() => ({ store, other }));
+    documentsConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));
   });
 }

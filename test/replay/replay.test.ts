@@ -16,7 +16,8 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
-    'cancelled-by-temporal', 'cancelled', 'close-job', 'completed', 'continued-as-new', 'delete-job', 'failed-by-breaker',
+    'cancelled-by-temporal', 'cancelled', 'cleanup-old-documents', 'close-job', 'completed', 'continued-as-new', 'delete-document', 'delete-job',
+    'document-completed', 'document-failed', 'document-paused-and-resumed', 'document-reprocessed', 'document-waiting', 'failed-by-breaker',
     'paused-and-resumed', 'resumed-while-draining', 'retry', 'waiting',
   ]);
 });

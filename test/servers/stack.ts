@@ -16,7 +16,8 @@ import { temporalReady, temporalServerArguments } from '../../src/embedded/tempo
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 
 export const PARTS = ['temporal', 'worker', 'api'] as const;
-export type Part = (typeof PARTS)[number];
+/** `worker-2` runs where a stack was asked for two workers. */
+export type Part = (typeof PARTS)[number] | 'worker-2';
 
 /** A server that the stack stands on, with data and address that outlive it. */
 export interface Ground {
@@ -29,6 +30,7 @@ export interface Ground {
 export interface TestStackOptions {
   /** What the worker and the API get beside the usual. */
   env?: Record<string, string>;
+  workers?: 1 | 2;
   /** Can be killed and started by these names, as the stack's own parts can. */
   ground?: Record<string, Ground>;
 }
@@ -56,12 +58,12 @@ export interface TestStack {
   /** `kill -9`; resolves when the process is gone. */
   kill(part: string): Promise<void>;
   /** One request to the API; rejects when it does not answer, or answers with an error. */
-  call<Answer>(method: string, address: string, body?: object): Promise<Answer>;
-  upload(name: string, content: string): Promise<string>;
-  create(job: JobBody): Promise<JobAnswer>;
-  job(id: string): Promise<JobAnswer>;
+  call<Answer>(method: string, address: string, body?: object, tenant?: string): Promise<Answer>;
+  upload(name: string, content: string, tenant?: string): Promise<string>;
+  create(job: JobBody, tenant?: string): Promise<JobAnswer>;
+  job(id: string, tenant?: string): Promise<JobAnswer>;
   /** The NDJSON results, a row a line. */
-  results(id: string): Promise<ItemAnswer[]>;
+  results(id: string, tenant?: string): Promise<ItemAnswer[]>;
   /** The last lines that each process wrote. */
   logs(): Promise<string>;
   /** Ends every process and removes the folder. */
@@ -69,7 +71,7 @@ export interface TestStack {
 }
 
 /** Starts all three and resolves when they work. */
-export async function startTestStack({ env: more = {}, ground = {} }: TestStackOptions = {}): Promise<TestStack> {
+export async function startTestStack({ env: more = {}, ground = {}, workers = 1 }: TestStackOptions = {}): Promise<TestStack> {
   const cli = await findTemporalCli();
   if (cli === null) throw new Error('There is no Temporal CLI for the tests. Run "node scripts/setup.mjs", which finds or makes one.');
   await bundleWorkflows();
@@ -84,7 +86,9 @@ export async function startTestStack({ env: more = {}, ground = {} }: TestStackO
   const api = `${url}/api/v1`;
   const env = {
     ...process.env, SHEAF_HOME: home, SHEAF_TEMPORAL_ADDRESS: temporal, SHEAF_API_HOST: '127.0.0.1', SHEAF_API_PORT: String(apiPort),
-    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn', ...more,
+    SHEAF_INPUT_DIRS: folder, SHEAF_HANDLER_DIRS: folder, SHEAF_LOG_LEVEL: 'warn',
+    // Tests that are not about the queue run as many jobs at once as they like.
+    SHEAF_MAX_RUNNING_JOBS: '1000', SHEAF_MAX_RUNNING_JOBS_PER_TENANT: '1000', ...more,
   };
   const sourceOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
   const commands: Record<Part, string[]> = {
@@ -92,8 +96,10 @@ export async function startTestStack({ env: more = {}, ground = {} }: TestStackO
       port: temporalPort, uiPort: null, namespace: 'default', database: path.join(home, 'temporal.db'),
     })],
     worker: [sourceOf('../../src/worker.ts')],
+    'worker-2': [sourceOf('../../src/worker.ts')],
     api: [sourceOf('../../src/server.ts')],
   };
+  const parts: Part[] = workers === 2 ? [...PARTS, 'worker-2'] : [...PARTS];
   const running = new Map<Part, ChildProcess>();
   const logFile = (part: Part): string => path.join(root, `${part}.log`);
 
@@ -117,7 +123,7 @@ export async function startTestStack({ env: more = {}, ground = {} }: TestStackO
   };
 
   const startMissing = async (): Promise<void> => {
-    const missing = PARTS.filter((part) => !running.has(part));
+    const missing = parts.filter((part) => !running.has(part));
     if (missing.includes('temporal')) await start('temporal');
     await Promise.all(missing.filter((part) => part !== 'temporal').map(start));
   };
@@ -137,20 +143,21 @@ export async function startTestStack({ env: more = {}, ground = {} }: TestStackO
   };
 
   const logs = async (): Promise<string> =>
-    (await Promise.all(PARTS.map(async (part) => `── ${part} ──\n${await tail(logFile(part))}`))).join('\n');
+    (await Promise.all(parts.map(async (part) => `── ${part} ──\n${await tail(logFile(part))}`))).join('\n');
 
   const stop = async (): Promise<void> => {
     await Promise.all([...running.keys()].map((part) => kill(part).catch(() => {})));
     await rm(root, { recursive: true, force: true, maxRetries: 5 });
   };
 
-  const request = async (method: string, address: string, body?: string, type = 'application/json'): Promise<Response> => {
-    const response = await fetch(`${api}${address}`, { method, ...(body !== undefined && { body, headers: { 'content-type': type } }) });
+  const request = async (method: string, address: string, body?: string, tenant = 'default', type = 'application/json'): Promise<Response> => {
+    const headers = { 'x-sheaf-tenant': tenant, ...(body !== undefined && { 'content-type': type }) };
+    const response = await fetch(`${api}${address}`, { method, headers, ...(body !== undefined && { body }) });
     if (!response.ok) throw new Error(`${method} ${address}: ${response.status} ${await response.text()}`);
     return response;
   };
-  const call = async <Answer>(method: string, address: string, body?: object): Promise<Answer> =>
-    (await request(method, address, body && JSON.stringify(body))).json() as Promise<Answer>;
+  const call = async <Answer>(method: string, address: string, body?: object, tenant?: string): Promise<Answer> =>
+    (await request(method, address, body && JSON.stringify(body), tenant)).json() as Promise<Answer>;
 
   try {
     await startMissing();
@@ -160,21 +167,21 @@ export async function startTestStack({ env: more = {}, ground = {} }: TestStackO
   }
   return {
     folder, home, env, url, temporal, temporalCli: cli.path, start, startMissing, kill, call, logs, stop,
-    async upload(name, content) {
-      const response = await request('POST', `/uploads?name=${encodeURIComponent(name)}`, content, 'application/octet-stream');
+    async upload(name, content, tenant) {
+      const response = await request('POST', `/uploads?name=${encodeURIComponent(name)}`, content, tenant, 'application/octet-stream');
       return ((await response.json()) as UploadAnswer).id;
     },
-    create: (job) => call('POST', '/jobs', job),
-    job: (id) => call('GET', `/jobs/${id}`),
-    async results(id) {
-      const text = await (await request('GET', `/jobs/${id}/results?format=ndjson`)).text();
+    create: (job, tenant) => call('POST', '/jobs', job, tenant),
+    job: (id, tenant) => call('GET', `/jobs/${id}`, undefined, tenant),
+    async results(id, tenant) {
+      const text = await (await request('GET', `/jobs/${id}/results?format=ndjson`, undefined, tenant)).text();
       return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as ItemAnswer);
     },
   };
 }
 
 function partOf(name: string): Part {
-  const part = PARTS.find((one) => one === name);
+  const part = [...PARTS, 'worker-2' as const].find((one) => one === name);
   if (part === undefined) throw new Error(`The stack has no part ${name}`);
   return part;
 }

@@ -18,13 +18,17 @@ const ROOMS: Record<string, string[]> = {
   handlers: ['contracts', 'domain'],
   sources: ['contracts', 'domain', 'blobs'],
   documents: ['contracts', 'domain', 'sources'],
-  temporal: ['contracts', 'domain', 'store', 'log'],
+  temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
+  // What arrives is looked at (`documents`) before it is kept.
+  uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
+  client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'temporal', 'workflows', 'log'],
-  api: ['contracts', 'domain', 'documents', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
+  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
+  integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
-  cli: ['contracts', 'config', 'embedded', 'store', 'container', 'diagnosis'],
+  cli: ['contracts', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
   config: [],
   log: ['config'],
 };

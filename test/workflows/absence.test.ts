@@ -111,7 +111,7 @@ describe('an operator', () => {
 describe('while the store refuses', () => {
   test('records wait for it: a job that cannot be admitted is admitted when it is back', async () => {
     await rig.startWorkers();
-    rig.refuse.add('acquireLane');
+    rig.refuse.add('enqueue');
     const job = await rig.create('store-away', rowsOf(3));
     const handle = rig.env.client.workflow.getHandle(jobWorkflowId(job.id, 1));
     await eventually(async () => ((await handle.describe()).raw.pendingActivities?.[0]?.attempt ?? 0) > 1);

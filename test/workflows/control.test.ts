@@ -239,7 +239,7 @@ describe('what operators see', () => {
       total: 50, counts: { done: 0, unchanged: 0, failed: 0, skipped: 0 }, pagesInFlight: [1], pagesPending: 0,
     });
     rig.gate.release();
-    await rig.ended(job.id);
+    await workflow(job).result();
     expect(await workflow(job).query<JobStatus>('status')).toMatchObject({ state: 'completed', counts: { done: 50 }, pagesInFlight: [] });
   });
 

@@ -28,14 +28,16 @@ type FakeActivities = JobActivities & Omit<RowActivities, 'checkStores'>;
 
 export interface Stage {
   /** Starts a job of so many pages; `acts` replace activities, and may call what they replace. */
-  start(pages: number, window: number, acts?: (before: FakeActivities, job: FakeJob) => Partial<FakeActivities>): Promise<FakeJob>;
+  start(pages: number, window: number, acts?: (before: FakeActivities, job: FakeJob) => Partial<FakeActivities>, more?: Partial<SheetJobInput>): Promise<FakeJob>;
+  /** Where the stage was opened without them. */
+  startRows(): void;
   stop(): Promise<void>;
 }
 
 const one = { done: 1, unchanged: 0, failed: 0, skipped: 0 };
 
 /** One worker for all jobs of a file; each job has its own activities, found by its id. */
-export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
+export async function openStage(env: TestWorkflowEnvironment, { rowsLater = false } = {}): Promise<Stage> {
   const jobs = new Map<string, FakeActivities>();
   const of = (ref: { jobId: string }): FakeActivities => jobs.get(ref.jobId)!;
   const worker = await Worker.create({
@@ -62,10 +64,13 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
       checkStores: async () => {},
     } satisfies RowActivities,
   });
-  const running = Promise.all([worker.run(), rows.run()]);
+  const running = [worker.run()];
+  const startRows = (): void => void running.push(rows.run());
+  if (!rowsLater) startRows();
 
   return {
-    async start(pages, window, acts = () => ({})) {
+    startRows,
+    async start(pages, window, acts = () => ({}), more = {}) {
       const id = `job_${randomUUID()}`;
       const job: FakeJob = {
         id, records: [], pages: [], firstRun: '', handle: env.client.workflow.getHandle(`${id}/1`),
@@ -74,7 +79,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
       };
       const counts = () => ({ ...one, done: new Set(job.pages.map(({ page }) => page)).size });
       const plain: FakeActivities = {
-        admit: async () => ({ granted: true, generation: 1, cause: null, reason: null }),
+        admit: async () => ({ granted: true, generation: 1, agesAt: Number.MAX_SAFE_INTEGER, state: 'queued', cause: null, reason: null }),
         recordState: async (input) => void job.records.push(input),
         openSheet: async () => ({ total: pages, window, pending: [[1, pages]], counts: { ...one, done: 0 } }),
         processPage: async (input) => {
@@ -84,7 +89,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
         finishJob: async () => ({ counts: counts() }),
       };
       jobs.set(id, { ...plain, ...acts(plain, job) });
-      const input: SheetJobInput = { tenant: 'default', jobId: id, attempt: 1, sequence: 0, priority: 'normal', concurrency: null };
+      const input: SheetJobInput = { tenant: 'default', jobId: id, attempt: 1, sequence: 0, priority: 'normal', concurrency: null, ...more };
       const started = await env.client.workflow.start(WORKFLOWS.sheetJob, { workflowId: `${id}/1`, taskQueue: TASK_QUEUES.jobs, args: [input] });
       job.firstRun = started.firstExecutionRunId;
       return job;
@@ -92,7 +97,7 @@ export async function openStage(env: TestWorkflowEnvironment): Promise<Stage> {
     async stop() {
       worker.shutdown();
       rows.shutdown();
-      await running;
+      await Promise.all(running);
     },
   };
 }

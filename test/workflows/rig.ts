@@ -3,6 +3,7 @@
  * makes them. The store can be told to refuse; workers and the reconciler can be taken away and come back.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -14,18 +15,26 @@ import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import type { Blobs } from '../../src/blobs/blobs.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import { readResultFile } from '../../src/blobs/pages.ts';
+import type { DocumentDeps } from '../../src/activities/deps.ts';
+import { DEFAULT_DOCUMENT_OPTIONS, type DocumentRecord } from '../../src/contracts/document.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
-import { isEnded, type JobRecord, type JobRequest, type JobTotals } from '../../src/contracts/job.ts';
+import { isEnded, type JobRecord, type JobRequest, type JobTotals, type SheetJobRecord } from '../../src/contracts/job.ts';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
+import type { QueueLimits } from '../../src/contracts/queue.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
+import type { DocumentReader } from '../../src/documents/document.ts';
+import { searchTerms } from '../../src/domain/search-text.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
+import { createDocuments, newDocumentIds, type Documents, type NewDocument } from '../../src/temporal/documents.ts';
 import { createJobs, type Jobs, type NewJob } from '../../src/temporal/jobs.ts';
+import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { realEnv } from '../servers/temporal.ts';
+import { plainReader, type PlainReader } from './plain-reader.ts';
 import { gateModule, openGate, type Gate } from './gate.ts';
 import { historiesOf, replay } from './replay.ts';
 
@@ -38,6 +47,10 @@ export interface Rig {
   store: Store;
   blobs: Blobs;
   jobs: Jobs;
+  documents: Documents;
+  /** What reads documents, and what scans them: both a test's to change. */
+  reader: PlainReader;
+  scanner: { scan: DocumentDeps['scan']; mayGoUnscanned: boolean };
   gate: Gate;
   /** Where sheets and handler modules lie. */
   folder: string;
@@ -50,9 +63,16 @@ export interface Rig {
   stopWorkers(): Promise<void>;
   withReconciler<T>(work: () => Promise<T>): Promise<T>;
   /** A job on a CSV with the given text; handler `store` unless `request` says otherwise. The sheet's name makes the source. */
-  create(sheet: string, csv: string, asked?: Asked): Promise<JobRecord>;
+  create(sheet: string, csv: string, asked?: Asked): Promise<SheetJobRecord>;
   /** What makes the rows of a job pass through the gate, one after the other unless more are asked for. */
   gated(concurrency?: number): Promise<Partial<JobRequest>>;
+  /** A document of the given content. */
+  upload(fileName: string, content: string | Buffer, asked?: Partial<NewDocument>): Promise<DocumentRecord>;
+  document(id: string): Promise<DocumentRecord>;
+  /** Resolves with the document's record when the condition holds for it. */
+  whenDocument(id: string, condition: (document: DocumentRecord) => boolean): Promise<DocumentRecord>;
+  /** Texts of the passages that search finds. */
+  found(query: string): Promise<string[]>;
   job(id: string): Promise<JobRecord>;
   /** Resolves with the record when the condition holds for it. */
   when(id: string, condition: (job: JobRecord) => boolean): Promise<JobRecord>;
@@ -64,7 +84,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(): Promise<void>;
+  close(more?: { keepEnv?: boolean }): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -80,8 +100,11 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
   }
 }
 
-export async function openRig(): Promise<Rig> {
-  const env = await realEnv();
+/** Jobs are admitted at once unless a test says otherwise. */
+export const NO_QUEUE: QueueLimits = { perTenant: 1_000, all: 1_000, ageAfterMs: 900_000 };
+
+export async function openRig({ limits = NO_QUEUE, env: given, now, realReader }: { limits?: QueueLimits; env?: TestWorkflowEnvironment; now?: () => number; realReader?: DocumentReader } = {}): Promise<Rig> {
+  const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
   const gate = await openGate();
@@ -92,11 +115,17 @@ export async function openRig(): Promise<Rig> {
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
   const jobs = createJobs(store, env.client);
+  const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
+  const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
+  const reader = plainReader();
+  const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const activities = createActivities({
-    store: refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.')),
+    store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: localLimits(), log, inputDirs: [folder], handlerDirs: [folder],
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-  }, env.client);
+    documents: { reader: realReader ?? reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
+  }, env.client, queueOf(activitiesStore));
+  const documents = createDocuments({ store, blobs, client: env.client, jobs });
   let stopWorkers: (() => Promise<void>) | null = null;
   let made: { id: string }[] = [];
 
@@ -107,7 +136,7 @@ export async function openRig(): Promise<Rig> {
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, gate, folder, refuse, refuseBlobs, job,
+    env, store, blobs, jobs, documents, reader, scanner, gate, folder, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;
@@ -118,7 +147,8 @@ export async function openRig(): Promise<Rig> {
       const workers = await Promise.all([
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.jobs } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows } }),
-        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.maintenance } }),
       ]);
       const running = Promise.all(workers.map((worker) => worker.run()));
       stopWorkers = async () => {
@@ -133,7 +163,7 @@ export async function openRig(): Promise<Rig> {
     },
 
     async withReconciler(work) {
-      const reconciler = startReconciler({ store, client: env.client, log });
+      const reconciler = startReconciler({ store, client: env.client, queue: queueOf(store), log });
       try {
         return await work();
       } finally {
@@ -151,8 +181,38 @@ export async function openRig(): Promise<Rig> {
           force: false, concurrency: null, breaker: null, drainSeconds: 30, ...asked.request,
         },
       });
+      if (created.kind !== 'sheet') throw new Error('A sheet makes no document.');
       made.push(created);
       return created;
+    },
+
+    async upload(fileName, content, asked = {}) {
+      const ids = newDocumentIds();
+      const original = blobKeys.original(TENANT, ids.document, 'file');
+      const file = Buffer.from(content);
+      await blobs.put(original, file);
+      const { document } = await documents.create({
+        tenant: TENANT, owner: 'tester', ids, documentKey: null, fileName, contentType: null, declaredType: null, size: file.length,
+        sha256: createHash('sha256').update(file).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], ...asked,
+      });
+      made.push({ id: document.job });
+      return document;
+    },
+
+    async document(id) {
+      const found = await store.getDocument(TENANT, id);
+      if (!found) throw new Error(`There is no document ${id}.`);
+      return found;
+    },
+
+    whenDocument: (id, condition) => eventually(async () => {
+      const found = await rig.document(id);
+      return condition(found) && found;
+    }),
+
+    async found(query) {
+      const { items } = await store.search(TENANT, { terms: searchTerms(query), filter: {} }, { limit: 100 });
+      return items.flatMap((hit) => (hit.kind === 'passage' ? [hit.passage.text] : []));
     },
 
     gated: async (concurrency = 1) => ({ handler: 'module', options: { file: module, options: { url: gate.url } }, concurrency, keyColumns: ['name'] }),
@@ -186,12 +246,12 @@ export async function openRig(): Promise<Rig> {
       }
     },
 
-    async close() {
+    async close({ keepEnv = false } = {}) {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
       await gate.close();
-      await env.teardown();
+      if (!keepEnv) await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },

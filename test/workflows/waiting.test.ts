@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
-import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { ErrorBody } from '../../src/contracts/errors.ts';
 import { timeSkippingEnv } from '../servers/temporal.ts';
 import { openStage, type FakeJob, type Stage } from './fakes.ts';
@@ -29,19 +28,39 @@ async function replayed(job: FakeJob) {
   return histories.flatMap(({ history }) => history.events ?? []);
 }
 
-test('a job waits for its lane with growing pauses of at most ten seconds, then runs', async () => {
-  let refusals = 12;
+test('a queued job asks for its place once, however long it waits, and again when it is told of one', async () => {
+  let asked = 0;
+  let free = false;
   const job = await stage.start(2, 2, (before) => ({
-    admit: async (input) => refusals-- > 0 ? { granted: false, generation: 0, cause: 'dependency', reason: 'Job x is working.' } : before.admit(input),
+    async admit(input) {
+      asked++;
+      return free ? before.admit(input) : { ...(await before.admit(input)), granted: false, generation: 0, reason: 'It waits for its turn.' };
+    },
   }));
+  await env.sleep('30 days');
+  expect(asked).toBe(1);
+  free = true;
+  await job.handle.signal('queue');
   expect(await job.result()).toMatchObject({ state: 'completed', counts: { done: 2 } });
+  expect(asked).toBe(2);
   expect(job.records.map(({ state, cause, reason }) => ({ state, cause, reason }))).toEqual([
-    { state: 'waiting', cause: 'dependency', reason: 'Job x is working.' }, { state: 'running', cause: null, reason: null },
+    { state: 'queued', cause: null, reason: 'It waits for its turn.' }, { state: 'running', cause: null, reason: null },
   ]);
-  const waits = (await replayed(job)).flatMap(({ timerStartedEventAttributes: timer }) => timer ? [tsToMs(timer.startToFireTimeout)] : []);
-  expect(waits.slice(0, 3)).toEqual([500, 750, 1_125]);
-  expect(waits.slice(-3)).toEqual([10_000, 10_000, 10_000]);
-  expect(waits).toHaveLength(12);
+  expect((await replayed(job)).some(({ timerStartedEventAttributes }) => timerStartedEventAttributes)).toBe(false);
+});
+
+test('a word of the queue that comes while the job asks is not lost', async () => {
+  let asked = 0;
+  const job = await stage.start(1, 1, (before, { handle }) => ({
+    async admit(input) {
+      if (++asked > 1) return before.admit(input);
+      await handle.signal('queue');
+      return { ...(await before.admit(input)), granted: false, generation: 0 };
+    },
+  }));
+  expect(await job.result()).toMatchObject({ state: 'completed' });
+  expect(asked).toBe(2);
+  await replayed(job);
 });
 
 test('a store that refuses makes the job wait, cause capacity, at once and each time; it goes on by itself', async () => {

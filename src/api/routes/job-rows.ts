@@ -1,13 +1,11 @@
 /** What a job has to show for itself: its rows, as a list and as files, and its events. */
-import { once } from 'node:events';
-import type { Response } from 'express';
 import { z } from 'zod';
 import { API_PREFIX, eventAnswer, idParams, itemAnswer, listOf, listQuery } from '../../contracts/api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { listItems } from '../job-rows.ts';
 import { RESULT_FORMATS, resultChunks, resultFileName } from '../results.ts';
-import type { ResultFormat } from '../results.ts';
-import { jobOf } from './jobs.ts';
+import { fileHeaders, send } from '../send.ts';
+import { jobOf, sheetJobOf } from './jobs.ts';
 
 const tag = 'Results';
 const jobs = `${API_PREFIX}/jobs`;
@@ -28,7 +26,7 @@ const items = endpoint({
   answers: { 200: { description: 'A page of rows', schema: listOf(itemAnswer) } },
   fails: ['job_not_found', 'invalid_cursor'],
 }, async ({ tenant, params, query }, deps) => {
-  const job = await jobOf(deps.store, tenant, params.id);
+  const job = await sheetJobOf(deps.store, tenant, params.id);
   return reply(200, await listItems(deps, job, { states: query.state, code: query.code }, query.cursor, query.limit));
 });
 
@@ -61,35 +59,10 @@ const results = endpoint({
   answers: { 200: { description: 'The file', content: Object.values(RESULT_FORMATS), headers: { 'Content-Disposition': 'A name for the file' } } },
   fails: ['job_not_found', 'not_ready'],
 }, async ({ tenant, params, query, res, signal }, deps) => {
-  const job = await jobOf(deps.store, tenant, params.id);
+  const job = await sheetJobOf(deps.store, tenant, params.id);
   const asked = { format: query.format, states: query.state, escape: query.escape === 'true' };
-  await send(res, resultHeaders(query.format, resultFileName(job, query.format)), resultChunks(deps, job, asked, signal), signal);
+  await send(res, fileHeaders(RESULT_FORMATS[query.format], resultFileName(job, query.format)), resultChunks(deps, job, asked, signal), signal);
   return 'sent';
 });
-
-/** RFC 6266: an ASCII name for old clients, the whole one for others. */
-function resultHeaders(format: ResultFormat, name: string): Record<string, string> {
-  const encoded = encodeURIComponent(name.toWellFormed()).replaceAll(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
-  return {
-    'Content-Type': RESULT_FORMATS[format],
-    'Content-Disposition': `attachment; filename="${name.replaceAll(/[^\x20-\x7e]/g, '_')}"; filename*=UTF-8''${encoded}`,
-    'Cache-Control': 'no-store',
-  };
-}
-
-/** As fast as the client reads. What fails before the first chunk can still be answered as a problem. */
-async function send(res: Response, headers: Record<string, string>, chunks: AsyncGenerator<string | Buffer>, signal: AbortSignal): Promise<void> {
-  try {
-    let next = await chunks.next();
-    res.status(200).set(headers);
-    if (res.req.method === 'HEAD') return void res.end();
-    for (; !next.done; next = await chunks.next()) {
-      if (!res.write(next.value)) await once(res, 'drain', { signal });
-    }
-    res.end();
-  } finally {
-    await chunks.return(undefined);
-  }
-}
 
 export const jobRowEndpoints = [items, events, results];

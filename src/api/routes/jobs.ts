@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { API_PREFIX, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
-import type { DesiredState, JobRecord } from '../../contracts/job.ts';
+import type { DesiredState, JobRecord, SheetJobRecord } from '../../contracts/job.ts';
 import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
 import { canonicalJson, digest } from '../../domain/hashing.ts';
@@ -27,6 +27,13 @@ export async function jobOf(store: Store, tenant: string, id: string): Promise<J
   return job;
 }
 
+/** Of a job that has rows. */
+export async function sheetJobOf(store: Store, tenant: string, id: string): Promise<SheetJobRecord> {
+  const job = await jobOf(store, tenant, id);
+  if (job.kind === 'sheet') return job;
+  throw new SheafError('wrong_state', `Job ${id} is a document's; it has no rows.`, { remedy: `GET ${API_PREFIX}/documents/${job.request.document} has its text and passages.` });
+}
+
 const create = endpoint({
   method: 'post', path: jobs, id: 'createJob', tag,
   summary: 'Start a job over a sheet',
@@ -42,7 +49,7 @@ const create = endpoint({
   const idempotency = key === undefined ? undefined : { key, requestHash: await requestHash(deps, tenant, body) };
   const { job, created } = await deps.jobs.create(await newJob(deps, tenant, owner, body), idempotency);
   res.locals.job = job.id; // for the log
-  return reply(created ? 201 : 200, await wholeJobAnswer(deps.store, job), { Location: jobAddress(job.id) });
+  return reply(created ? 201 : 200, await wholeJobAnswer(deps, job), { Location: jobAddress(job.id) });
 });
 
 /** The same file uploaded again is the same request. */
@@ -110,15 +117,15 @@ const show = endpoint({
   params: idParams,
   answers: { 200: { description: 'The job', schema: jobAnswer } },
   fails: ['job_not_found'],
-}, async ({ tenant, params }, { store }) => reply(200, await wholeJobAnswer(store, await jobOf(store, tenant, params.id))));
+}, async ({ tenant, params }, deps) => reply(200, await wholeJobAnswer(deps, await jobOf(deps.store, tenant, params.id))));
 
 const controlled = {
   200: { description: 'Done: the job as it is now', schema: jobAnswer },
   202: { description: 'Asked for durably; no worker has answered yet. `desired` says what was asked', schema: jobAnswer },
 } as const;
 
-async function controlledReply(store: Store, { job, applied }: Controlled, desired?: DesiredState) {
-  const answer = await wholeJobAnswer(store, job);
+async function controlledReply(deps: ApiContext, { job, applied }: Controlled, desired?: DesiredState) {
+  const answer = await wholeJobAnswer(deps, job);
   return applied ? reply(200, answer) : reply(202, { ...answer, ...(desired !== undefined && { desired }) });
 }
 
@@ -133,7 +140,7 @@ const CONTROL_TEXTS: Record<Control, { summary: string; description: string }> =
 const controls = CONTROLS.map((control) => endpoint({
   method: 'post', path: `${jobs}/{id}/${control}`, id: `${control}Job`, tag, ...CONTROL_TEXTS[control],
   params: idParams, answers: controlled, fails: ['job_not_found', 'wrong_state'],
-}, async ({ tenant, params }, deps) => controlledReply(deps.store, await deps.jobs.control(tenant, params.id, control), WISHES[control])));
+}, async ({ tenant, params }, deps) => controlledReply(deps, await deps.jobs.control(tenant, params.id, control), WISHES[control])));
 
 const retry = endpoint({
   method: 'post', path: `${jobs}/{id}/retry`, id: 'retryJob', tag,
@@ -143,14 +150,14 @@ const retry = endpoint({
   fails: ['job_not_found', 'wrong_state'],
 }, async ({ tenant, params, body }, deps) => {
   const job = await deps.jobs.retry(tenant, params.id, { codes: body.codes ?? null });
-  return reply(200, await wholeJobAnswer(deps.store, job));
+  return reply(200, await wholeJobAnswer(deps, job));
 });
 
 const change = endpoint({
   method: 'patch', path: `${jobs}/{id}`, id: 'changeJob', tag,
   summary: "Change a job's priority or concurrency",
   params: idParams, body: jobChangeBody, answers: controlled, fails: ['job_not_found', 'wrong_state'],
-}, async ({ tenant, params, body }, deps) => controlledReply(deps.store, await deps.jobs.change(tenant, params.id, body)));
+}, async ({ tenant, params, body }, deps) => controlledReply(deps, await deps.jobs.change(tenant, params.id, body)));
 
 const remove = endpoint({
   method: 'delete', path: `${jobs}/{id}`, id: 'deleteJob', tag,
@@ -159,6 +166,6 @@ const remove = endpoint({
   params: idParams,
   answers: { 202: { description: 'It will be gone soon', schema: jobAnswer } },
   fails: ['job_not_found'],
-}, async ({ tenant, params }, deps) => reply(202, await wholeJobAnswer(deps.store, await deps.jobs.remove(tenant, params.id))));
+}, async ({ tenant, params }, deps) => reply(202, await wholeJobAnswer(deps, await deps.jobs.remove(tenant, params.id))));
 
 export const jobEndpoints = [create, list, show, change, remove, ...controls, retry];

@@ -2,13 +2,14 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
+import { changedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import type { LaneRef, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
 
 type JobMethods = Pick<Store,
-  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane' | 'releaseLane'>;
+  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane'>;
 
 /** `record` is the whole JobRecord as JSON; the other fields are drawn from it, so that lists can filter. */
 export interface JobSource {
@@ -20,6 +21,8 @@ export interface JobSource {
   state: string;
   tags: string[];
   open: boolean;
+  /** Nothing has to be done about it: it waits for its turn, or for another job. */
+  resting: boolean;
   record: string;
   /** Id of the document of the key that the job was created under; null without one. */
   idempotency: string | null;
@@ -55,7 +58,9 @@ const recordOf = (source: JobSource): JobRecord => JSON.parse(source.record) as 
 
 const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
   tenant: job.tenant, id: job.id, createdAt: job.createdAt, kind: job.kind, source: job.source, state: job.state, tags: job.tags,
-  open: !isEnded(job.state) || job.desired === 'deleted', record: JSON.stringify(job), idempotency,
+  open: !isEnded(job.state) || job.desired === 'deleted',
+  resting: job.desired === null && job.sequence > 0 && (job.state === 'queued' || (job.state === 'waiting' && job.cause === 'dependency')),
+  record: JSON.stringify(job), idempotency,
 });
 
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
@@ -139,9 +144,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
     },
 
     changeJob: (tenant, id, revision, change) => changeRecord(tenant, id, (job) => {
-      const { concurrency, ...rest } = change;
-      const next = job?.revision !== revision ? null
-        : { ...job, ...rest, request: concurrency === undefined ? job.request : { ...job.request, concurrency } };
+      const next = job?.revision !== revision ? null : changedJob(job, change);
       return { next, answer: (saved) => saved };
     }),
 
@@ -164,25 +167,32 @@ export function jobMethods(cluster: Cluster): JobMethods {
       return { next: later ? { ...job, ...patch, ...at } : null, answer: (saved) => saved !== null };
     }),
 
-    openJobs: async (page) => {
+    openJobs: async (page, which) => {
       const after = readCursor(page.cursor, jobCursor);
       const limit = Math.min(page.limit, MAX_LISTED);
       // The reconciler's list is the one that belongs to no tenant.
-      const found = await list(null, [{ term: { open: true } }], [{ tenant: 'asc' }, { id: 'asc' }], after, limit);
+      const resting: estypes.QueryDslQueryContainer = { term: { resting: true } };
+      const also = which === undefined ? [] : which === 'resting' ? [resting] : [{ bool: { must_not: resting } }];
+      const found = await list(null, [{ term: { open: true } }, ...also], [{ tenant: 'asc' }, { id: 'asc' }], after, limit);
       return listed(found, limit, (job) => [job.tenant, job.id]);
     },
 
-    acquireLane: (lane, job, attempt) => lanes.change(lane.tenant, laneId(lane), (found): Decision<LaneSource, LaneAnswer> => {
-      const { tenant, source } = lane;
-      if (found?.holder === job && found.attempt === attempt) return { answer: { granted: true, generation: found.generation, holder: job } };
-      // Free, or held by an earlier attempt of the same job. A late question of an earlier attempt gets nothing.
-      const free = !found?.holder || (found.holder === job && found.attempt < attempt);
-      if (!free) return { answer: { granted: false, generation: found.generation, holder: found.holder ?? job } };
-      const generation = (found?.generation ?? 0) + 1;
-      return { write: { tenant, source, lane: lane.lane, generation, holder: job, attempt }, answer: { granted: true, generation, holder: job } };
-    }),
-
-    releaseLane: (lane, job) => lanes.change(lane.tenant, laneId(lane), (found) =>
-      (found?.holder === job ? { write: { ...found, holder: null }, answer: undefined } : { answer: undefined })),
+    acquireLane: (lane, job, attempt) => lanes.change(lane.tenant, laneId(lane), (found) => acquired(lane, found, job, attempt)),
   };
 }
+
+/** What becomes of a lane that a job asks for. `over`: a holder that works no more, whose lane may be taken. */
+export function acquired(
+  { tenant, source, lane }: LaneRef, found: LaneSource | null, job: string, attempt: number, over: string | null = null,
+): Decision<LaneSource, LaneAnswer> {
+  if (found?.holder === job && found.attempt === attempt) return { answer: { granted: true, generation: found.generation, holder: job } };
+  // Free, or held by an earlier attempt of the same job. A late question of an earlier attempt gets nothing.
+  const available = !found?.holder || found.holder === over || (found.holder === job && found.attempt < attempt);
+  if (!available) return { answer: { granted: false, generation: found.generation, holder: found.holder ?? job } };
+  const generation = (found?.generation ?? 0) + 1;
+  return { write: { tenant, source, lane, generation, holder: job, attempt }, answer: { granted: true, generation, holder: job } };
+}
+
+/** Gives the lane back, unless another job or a later attempt holds it. */
+export const released = (found: LaneSource | null, job: string, attempt: number): Decision<LaneSource, void> =>
+  (found?.holder === job && found.attempt <= attempt ? { write: { ...found, holder: null }, answer: undefined } : { answer: undefined });

@@ -5,7 +5,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 
 /** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 type Property = estypes.MappingProperty;
 
@@ -15,9 +15,11 @@ const number: Property = { type: 'long' };
 const content: Property = { type: 'keyword', index: false, doc_values: false };
 
 export const KINDS = {
-  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, record: content, idempotency: content },
+  jobs: { tenant: word, id: word, createdAt: word, kind: word, source: word, state: word, tags: word, open: { type: 'boolean' }, resting: { type: 'boolean' }, record: content, idempotency: content },
   'idempotency-keys': { tenant: word, requestHash: content, job: content, pending: content },
   lanes: { tenant: word, source: word, lane: word, generation: number, holder: word, attempt: number },
+  queue: { tenant: word, job: word, source: word, lane: word, state: word, priority: number, since: number, body: content },
+  places: { tenant: word, body: content },
   // Blocks of page records: see pages.ts.
   pages: { tenant: word, job: word, block: number, body: content },
   events: { tenant: word, job: word, body: content },
@@ -28,6 +30,12 @@ export const KINDS = {
     text: { type: 'text', analyzer: 'whitespace' },
     body: content, input: content,
   },
+  documents: {
+    tenant: word, id: word, createdAt: word, state: word, type: word, owner: word, documentKey: word, sha256: word, size: number, tags: word, bands: word, record: content,
+  },
+  'document-keys': { tenant: word, body: content },
+  // The parts of an upload are in its document.
+  uploads: { tenant: word, id: word, owner: word, active: { type: 'boolean' }, size: number, createdAt: word, expiresAt: word, record: content, parts: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
 } as const satisfies Record<string, Record<string, Property>>;
 

@@ -2,10 +2,13 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { z } from 'zod';
 import type { RowInput } from '../../contracts/row.ts';
-import type { SearchClause, SearchFilter } from '../../contracts/search.ts';
+import type { SearchClause, SearchFilter, SearchTerms } from '../../contracts/search.ts';
 import { listed, readCursor } from '../cursor.ts';
-import type { SearchHit, Store } from '../store.ts';
+import { hitOf, PASSAGE_SOURCES } from '../passages.ts';
+import type { ItemHit, Store } from '../store.ts';
 import type { Cluster } from './connection.ts';
+import { type DocumentKeySource, publishedLanes } from './document-records.ts';
+import { Documents } from './documents.ts';
 import { ITEM_FIELDS, itemOf, type ItemSource } from './rows.ts';
 
 /** Score, time of writing, number of writing: the last is each document's own. */
@@ -19,34 +22,60 @@ const clause = (alternatives: SearchClause): estypes.QueryDslQueryContainer => {
   return phrases.length === 1 ? phrases[0]! : { bool: { should: phrases, minimum_should_match: 1 } };
 };
 
-function filters(tenant: string, { source, lane, job, tags, state, since, until }: SearchFilter): estypes.QueryDslQueryContainer[] {
+function filters(tenant: string, { kind, source, lane, job, tags, state, since, until }: SearchFilter): estypes.QueryDslQueryContainer[] {
   const terms: estypes.QueryDslQueryContainer[] = [{ term: { tenant } }];
   for (const [field, value] of Object.entries({ source, lane, job, state })) if (value !== undefined) terms.push({ term: { [field]: value } });
+  const passages: estypes.QueryDslQueryContainer = { prefix: { source: PASSAGE_SOURCES } };
+  if (kind !== undefined) terms.push(kind === 'passage' ? passages : { bool: { must_not: passages } });
   for (const tag of tags ?? []) terms.push({ term: { tags: tag } });
   if (since !== undefined) terms.push({ range: { updatedAt: { gte: Date.parse(since) } } });
   if (until !== undefined) terms.push({ range: { updatedAt: { lt: Date.parse(until) } } });
   return terms;
 }
 
+interface FoundHit {
+  hit: ItemHit;
+  key: number[];
+}
+
 export function searchMethod(cluster: Cluster): Store['search'] {
-  return async (tenant, { terms, filter }, page) => {
-    const after = readCursor(page.cursor, hitCursor);
-    const limit = Math.min(page.limit, MAX_HITS);
+  const keys = new Documents<DocumentKeySource>(cluster, 'document-keys');
+
+  const matches = async (tenant: string, { terms, filter }: { terms: SearchTerms; filter: SearchFilter }, after: readonly number[] | null, size: number): Promise<FoundHit[]> => {
     const { hits } = await cluster.search<ItemSource>('items', tenant, {
       query: { bool: { must: terms.all.map(clause), must_not: terms.none.map(clause), filter: filters(tenant, filter) } },
       sort: ['_score', { updatedAt: 'desc' }, { _seq_no: 'desc' }],
       ...(after !== null && { search_after: [...after] }),
       // The same copy of a shard for the same tenant: copies count removed documents differently, which shifts scores.
       preference: `tenant ${tenant}`,
-      size: limit + 1, track_total_hits: false, _source: [...ITEM_FIELDS, 'source', 'lane', 'input', 'tags', 'updatedAt'],
+      size, track_total_hits: false, _source: [...ITEM_FIELDS, 'source', 'lane', 'input', 'tags', 'updatedAt'],
     });
-    const found = hits.hits.flatMap(({ _source, sort }) => (_source ? [{ hit: hitOf(_source), key: sort as number[] }] : []));
+    return hits.hits.flatMap(({ _source, sort }) => (_source ? [{ hit: itemHitOf(_source), key: sort as number[] }] : []));
+  };
+
+  /** Without passages that are being written, or whose place others have taken: few, and only for moments. */
+  const visible = async (tenant: string, found: FoundHit[]): Promise<FoundHit[]> => {
+    const sources = [...new Set(found.map(({ hit }) => hit.source).filter((source) => source.startsWith(PASSAGE_SOURCES)))];
+    const published = await publishedLanes(keys, tenant, sources);
+    return found.filter(({ hit }) => !published.has(hit.source) || published.get(hit.source) === hit.lane);
+  };
+
+  return async (tenant, query, page) => {
+    let after: readonly number[] | null = readCursor(page.cursor, hitCursor);
+    const limit = Math.min(page.limit, MAX_HITS);
+    const found: FoundHit[] = [];
+    while (found.length <= limit) {
+      const matched = await matches(tenant, query, after, limit + 1);
+      found.push(...(await visible(tenant, matched)));
+      if (matched.length <= limit) break;
+      after = matched.at(-1)!.key;
+    }
     const { items, nextCursor } = listed(found, limit, ({ key }) => key);
-    return { items: items.map(({ hit }) => hit), nextCursor };
+    return { items: items.map(({ hit }) => hitOf(hit)), nextCursor };
   };
 }
 
-const hitOf = (source: ItemSource): SearchHit => ({
-  ...itemOf(source), source: source.source, lane: source.lane, input: JSON.parse(source.input) as RowInput, tags: source.tags,
+const itemHitOf = (source: ItemSource): ItemHit => ({
+  kind: 'item', ...itemOf(source), source: source.source, lane: source.lane, input: JSON.parse(source.input) as RowInput, tags: source.tags,
   updatedAt: new Date(source.updatedAt).toISOString(),
 });

@@ -2,18 +2,14 @@
 import { isEnded } from '../../contracts/job.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import { SheafError } from '../../contracts/errors.ts';
+import { changedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
+import { lanesOf } from './lanes.ts';
 
 type JobMethods = Pick<Store,
-  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane' | 'releaseLane'>;
-
-interface LaneRow {
-  generation: number;
-  holder: string | null;
-  attempt: number;
-}
+  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane'>;
 
 export function jobMethods(file: SqliteFile): JobMethods {
   const { db } = file;
@@ -30,19 +26,14 @@ export function jobMethods(file: SqliteFile): JobMethods {
       AND (:source IS NULL OR source = :source)
       AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
     ORDER BY created_at DESC, id DESC LIMIT :limit`).pluck();
-  const open = db.prepare<[string, string, number], string>(`
-    SELECT record FROM jobs WHERE open = 1 AND (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?`).pluck();
+  const openJobs = (also = '') => db.prepare<[string, string, number], string>(`
+    SELECT record FROM jobs WHERE open = 1 ${also} AND (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?`).pluck();
+  const open = { all: openJobs(), active: openJobs('AND resting = 0'), resting: openJobs('AND resting = 1') };
   const selectKey = db.prepare<[string, string], { request_hash: string; job: string }>(
     'SELECT request_hash, job FROM idempotency_keys WHERE tenant = ? AND key = ?');
   const insertKey = db.prepare<[string, string, string, string]>(
     'INSERT INTO idempotency_keys (tenant, key, request_hash, job) VALUES (?, ?, ?, ?)');
-  const selectLane = db.prepare<[string, string, string], LaneRow>(
-    'SELECT generation, holder, attempt FROM lanes WHERE tenant = ? AND source = ? AND lane = ?');
-  const takeLane = db.prepare<[string, string, string, number, string, number]>(`
-    INSERT INTO lanes (tenant, source, lane, generation, holder, attempt) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET generation = excluded.generation, holder = excluded.holder, attempt = excluded.attempt`);
-  const freeLane = db.prepare<[string, string, string, string]>(
-    'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
+  const lanes = lanesOf(file);
 
   const find = (tenant: string, id: string): JobRecord | null => {
     const record = select.get(tenant, id);
@@ -85,8 +76,7 @@ export function jobMethods(file: SqliteFile): JobMethods {
     changeJob: (tenant, id, revision, change) => file.write(() => {
       const job = find(tenant, id);
       if (job?.revision !== revision) return null;
-      const { concurrency, ...rest } = change;
-      return save({ ...job, ...rest, request: concurrency === undefined ? job.request : { ...job.request, concurrency } });
+      return save(changedJob(job, change));
     }),
 
     requeueJob: (tenant, id, revision, retry) => file.write(() => {
@@ -111,25 +101,12 @@ export function jobMethods(file: SqliteFile): JobMethods {
       return later;
     }),
 
-    openJobs: async (page) => {
+    openJobs: async (page, which) => {
       const [tenant, id] = readCursor(page.cursor, jobCursor) ?? ['', ''];
-      const found = await file.read(() => open.all(tenant, id, page.limit + 1));
+      const found = await file.read(() => open[which ?? 'all'].all(tenant, id, page.limit + 1));
       return listed(found.map((record) => JSON.parse(record) as JobRecord), page.limit, (job) => [job.tenant, job.id]);
     },
 
-    acquireLane: ({ tenant, source, lane }, job, attempt) => file.write(() => {
-      const found = selectLane.get(tenant, source, lane);
-      if (found?.holder === job && found.attempt === attempt) return { granted: true, generation: found.generation, holder: job };
-      // Free, or held by an earlier attempt of the same job. A late question of an earlier attempt gets nothing.
-      const free = !found?.holder || (found.holder === job && found.attempt < attempt);
-      if (!free) return { granted: false, generation: found.generation, holder: found.holder ?? job };
-      const generation = (found?.generation ?? 0) + 1;
-      takeLane.run(tenant, source, lane, generation, job, attempt);
-      return { granted: true, generation, holder: job };
-    }),
-
-    releaseLane: ({ tenant, source, lane }, job) => file.write(() => {
-      freeLane.run(tenant, source, lane, job);
-    }),
+    acquireLane: (lane, job, attempt) => file.write(() => lanes.acquire(lane, job, attempt)),
   };
 }

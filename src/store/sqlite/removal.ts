@@ -1,5 +1,6 @@
 /** Removing a job from both files, a bounded step a call, the record last: whoever finds it goes on. */
 import type { JobRecord } from '../../contracts/job.ts';
+import { ownsSource } from '../job-records.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
@@ -21,6 +22,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
       AND page IN (SELECT page FROM pages WHERE tenant = ? AND job = ? ORDER BY page LIMIT ?)`);
   const deleteEvents = control.db.prepare<[string, string]>('DELETE FROM events WHERE tenant = ? AND job = ?');
   const deleteKeys = control.db.prepare<[string, string]>('DELETE FROM idempotency_keys WHERE tenant = ? AND job = ?');
+  const deleteTurn = control.db.prepare<[string, string]>('DELETE FROM queue WHERE tenant = ? AND job = ?');
   const deleteLanes = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
   const freeLane = control.db.prepare<[string, string, string, string]>(
     'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
@@ -42,15 +44,16 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
     const record = await control.read(() => selectJob.get(tenant, id));
     if (record === undefined) return true;
     const job = JSON.parse(record) as JobRecord;
-    const ownsSource = job.source === `job:${id}`;
+    const alone = ownsSource(job);
 
-    if (ownsSource && !(await ledger.write(() => removeItems(tenant, job.source)))) return false;
+    if (alone && !(await ledger.write(() => removeItems(tenant, job.source)))) return false;
     if ((await ledger.write(() => deleteFailed.run(tenant, id, tenant, id, STEP).changes)) === STEP) return false;
     return control.write(() => {
       if (deletePages.run(tenant, id, tenant, id, STEP).changes === STEP) return false;
       deleteEvents.run(tenant, id);
       deleteKeys.run(tenant, id);
-      if (ownsSource) deleteLanes.run(tenant, job.source);
+      deleteTurn.run(tenant, id);
+      if (alone) deleteLanes.run(tenant, job.source);
       else freeLane.run(tenant, job.source, job.lane, id);
       deleteJob.run(tenant, id);
       return true;

@@ -70,6 +70,91 @@ export const CONTROL_MIGRATIONS = [`
     PRIMARY KEY (tenant, job, seq)
   ) STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX events_dedupe ON events (tenant, job, dedupe);
+`, `
+  -- Jobs that wait for a place among the running, or have one.
+  CREATE TABLE queue (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    priority INTEGER NOT NULL,   -- 1 goes first
+    since INTEGER NOT NULL,      -- milliseconds since 1970, UTC
+    state TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
+    PRIMARY KEY (tenant, job)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX queue_waiting ON queue (priority, since, job, tenant) WHERE state = 'waiting';
+  CREATE INDEX queue_blocked ON queue (tenant, source, lane) WHERE state = 'blocked';
+  CREATE INDEX queue_placed ON queue (tenant) WHERE state IN ('offered', 'running');
+
+  -- Open jobs that nothing has to be done about: they wait for their turn, or for another job.
+  ALTER TABLE jobs ADD COLUMN resting INTEGER NOT NULL GENERATED ALWAYS AS
+    (record ->> '$.desired' IS NULL AND record ->> '$.sequence' > 0
+      AND (record ->> '$.state' = 'queued' OR (record ->> '$.state' = 'waiting' AND record ->> '$.cause' IS 'dependency'))) VIRTUAL;
+  CREATE INDEX jobs_active ON jobs (tenant, id) WHERE open = 1 AND resting = 0;
+  CREATE INDEX jobs_resting ON jobs (tenant, id) WHERE open = 1 AND resting = 1;
+`, `
+  -- As jobs: the record, and what lists filter by drawn from it.
+  CREATE TABLE documents (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    created_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.createdAt') STORED,
+    state TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.state') STORED,
+    type TEXT GENERATED ALWAYS AS (record ->> '$.type') STORED,
+    owner TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.owner') STORED,
+    document_key TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.documentKey') STORED,
+    sha256 TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.sha256') STORED,
+    size INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.size') STORED,
+    tags TEXT NOT NULL GENERATED ALWAYS AS (record -> '$.tags') STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX documents_newest ON documents (tenant, created_at, id);
+  CREATE INDEX documents_sha256 ON documents (tenant, sha256, created_at, id);
+  CREATE INDEX documents_key ON documents (tenant, document_key, created_at, id);
+
+  CREATE TABLE document_bands (
+    tenant TEXT NOT NULL,
+    band TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (tenant, band, document)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX document_bands_document ON document_bands (tenant, document);
+
+  -- Versions given so far: the number of a deleted one is never given again.
+  CREATE TABLE document_keys (
+    tenant TEXT NOT NULL,
+    document_key TEXT NOT NULL,
+    versions INTEGER NOT NULL,
+    PRIMARY KEY (tenant, document_key)
+  ) STRICT, WITHOUT ROWID;
+`, `
+  -- record is the whole UploadRecord as JSON.
+  CREATE TABLE uploads (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    owner TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.owner') STORED,
+    created_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.createdAt') STORED,
+    expires_at TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.expiresAt') STORED,
+    active INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.state' IN ('open', 'completing')) STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX uploads_active ON uploads (tenant, created_at, id) WHERE active = 1;
+  CREATE INDEX uploads_expiry ON uploads (expires_at);
+
+  CREATE TABLE upload_parts (
+    tenant TEXT NOT NULL,
+    upload TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    md5 TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    PRIMARY KEY (tenant, upload, number)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
@@ -148,4 +233,16 @@ export const LEDGER_MIGRATIONS = [`
 `, `
   -- Of the job that wrote the item last: a JSON array; NULL where it has none.
   ALTER TABLE items ADD COLUMN tags TEXT;
+`, `
+  -- Passages are items of a source \`document:<key>\`, and each try at indexing has a lane of its own. Search finds the lane that
+  -- stands here, so that one write shows a whole version in place of another.
+  CREATE TABLE published (
+    tenant TEXT NOT NULL,
+    source TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    document TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (tenant, source)
+  ) STRICT, WITHOUT ROWID;
 `];

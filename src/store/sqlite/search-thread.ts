@@ -8,6 +8,7 @@ import { type ErrorBody, SheafError } from '../../contracts/errors.ts';
 import type { RowInput } from '../../contracts/row.ts';
 import type { SearchFilter, SearchTerms } from '../../contracts/search.ts';
 import { listed, readCursor } from '../cursor.ts';
+import { hitOf, PASSAGE_SOURCES } from '../passages.ts';
 import type { Listed, ListPage, SearchHit } from '../store.ts';
 import { SqliteFile } from './database.ts';
 import { ITEM_COLUMNS, type ItemRow, toItem } from './rows.ts';
@@ -52,9 +53,14 @@ function matchExpression({ all, none }: SearchTerms): string {
 const file = await SqliteFile.open(workerData as string, LEDGER_MIGRATIONS, CACHE_KIB);
 const { db } = file;
 
+/** Of passages only those that are published. */
+const VISIBLE = `AND (lanes.source NOT GLOB '${PASSAGE_SOURCES}*' OR EXISTS (
+      SELECT 1 FROM published WHERE published.tenant = lanes.tenant AND published.source = lanes.source AND published.lane = lanes.lane))`;
+
 const MATCHES = `
   FROM item_text JOIN items ON items.id = item_text.rowid JOIN lanes ON lanes.id = items.lane
-  WHERE item_text MATCH :match AND lanes.tenant = :tenant
+  WHERE item_text MATCH :match AND lanes.tenant = :tenant ${VISIBLE}
+    AND (:kind IS NULL OR (lanes.source GLOB '${PASSAGE_SOURCES}*') = (:kind = 'passage'))
     AND (:source IS NULL OR lanes.source = :source) AND (:lane IS NULL OR lanes.lane = :lane)
     AND (:job IS NULL OR items.job = :job) AND (:state IS NULL OR items.state = :state)
     AND (:since IS NULL OR items.updated_at >= :since) AND (:until IS NULL OR items.updated_at < :until)
@@ -75,7 +81,7 @@ const selectNewest = db.prepare<[Bound], HitRow>(`
 function search({ tenant, terms, filter, page }: SearchRequest): Listed<SearchHit> {
   const cursor = readCursor<SearchCursor>(page.cursor, searchCursor);
   const bound: Bound = {
-    match: matchExpression(terms), tenant, source: filter.source ?? null, lane: filter.lane ?? null, job: filter.job ?? null, state: filter.state ?? null,
+    match: matchExpression(terms), tenant, kind: filter.kind ?? null, source: filter.source ?? null, lane: filter.lane ?? null, job: filter.job ?? null, state: filter.state ?? null,
     tags: filter.tags === undefined ? null : JSON.stringify(filter.tags),
     since: filter.since === undefined ? null : Date.parse(filter.since), until: filter.until === undefined ? null : Date.parse(filter.until),
     limit: page.limit + 1,
@@ -92,10 +98,10 @@ const rankedAfter = (cursor: SearchCursor | null): Bound =>
   (cursor?.[0] === 'ranked' ? { score: cursor[1], updated: cursor[2], id: cursor[3] } : { score: null, updated: null, id: null });
 
 function toHit({ id: _id, score: _score, source, lane, input, tags, updatedAt, ...item }: HitRow): SearchHit {
-  return {
-    ...toItem(item), source, lane, input: JSON.parse(input) as RowInput,
+  return hitOf({
+    kind: 'item', ...toItem(item), source, lane, input: JSON.parse(input) as RowInput,
     tags: tags === null ? [] : (JSON.parse(tags) as string[]), updatedAt: new Date(updatedAt).toISOString(),
-  };
+  });
 }
 
 parentPort?.on('message', async (request: SearchRequest) => {

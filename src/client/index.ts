@@ -1,0 +1,83 @@
+/**
+ * The client library for Node: `import { createSheafClient } from 'sheaf/client'`. Documents are uploaded, followed, read and
+ * found; everything else of the API is reached by `call`. Errors are `SheafApiError` with the API's stable codes.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HitAnswer } from '../contracts/api.ts';
+import type { AcceptedAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
+import type { ReprocessStage } from '../contracts/document.ts';
+import { createHttp, type Http, type HttpOptions, type Query, SheafApiError } from './http.ts';
+import { uploadFile, type UploadOptions } from './upload.ts';
+
+export { SheafApiError } from './http.ts';
+export type { CallOptions, HttpOptions, Query } from './http.ts';
+export type { UploadOptions, UploadProgress } from './upload.ts';
+export type { AcceptedAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
+export type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
+
+export interface ListPage<Item> {
+  items: Item[];
+  /** Null at the end. */
+  nextCursor: string | null;
+}
+
+export interface WaitOptions {
+  /** Told whenever something has changed. */
+  onStatus?: ((status: DocumentStatusAnswer) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface SheafClient extends Http {
+  /** A file on this machine. Resumable: after a crash the same call goes on where the last one stopped. */
+  uploadDocument(file: string, options?: UploadOptions): Promise<AcceptedAnswer>;
+  documentStatus(id: string): Promise<DocumentStatusAnswer>;
+  document(id: string): Promise<DocumentAnswer>;
+  documents(query?: Query): Promise<ListPage<DocumentAnswer>>;
+  /** Resolves when it is `ready` or `failed`; an API that restarts in between is waited for, up to a minute. */
+  waitForDocument(id: string, options?: WaitOptions): Promise<DocumentStatusAnswer>;
+  documentText(id: string): Promise<string>;
+  reprocessDocument(id: string, asked?: { from?: ReprocessStage; options?: ProcessingOptions }): Promise<DocumentAnswer>;
+  deleteDocument(id: string): Promise<DocumentAnswer>;
+  search(words: string, query?: Query): Promise<ListPage<HitAnswer>>;
+}
+
+/** Milliseconds between two questions, at first and where nothing changes. */
+const POLL = { first: 250, most: 2_000 };
+/** How long an API that has answered before may be away. */
+const OUTAGE_MS = 60_000;
+
+export function createSheafClient(options: HttpOptions): SheafClient {
+  const http = createHttp(options);
+  const documentPath = (id: string, rest = ''): string => `/documents/${encodeURIComponent(id)}${rest}`;
+  const documentStatus = (id: string, signal?: AbortSignal): Promise<DocumentStatusAnswer> => http.call('GET', documentPath(id, '/status'), { signal });
+  return {
+    ...http,
+    uploadDocument: (file, upload) => uploadFile(http, file, upload),
+    documentStatus: (id) => documentStatus(id),
+    document: (id) => http.call('GET', documentPath(id)),
+    documents: (query) => http.call('GET', '/documents', { query }),
+    async waitForDocument(id, { onStatus, signal } = {}) {
+      let [wait, before, awaySince]: [number, string, number | null] = [POLL.first, '', null];
+      for (;;) {
+        try {
+          const status = await documentStatus(id, signal);
+          awaySince = null;
+          const now = JSON.stringify(status);
+          if (now !== before) onStatus?.(status);
+          if (status.status !== 'processing') return status;
+          wait = now === before ? Math.min(POLL.most, wait * 1.5) : POLL.first;
+          before = now;
+        } catch (error) {
+          if (before === '' || !(error instanceof SheafApiError) || !error.passing) throw error;
+          awaySince ??= performance.now();
+          if (performance.now() - awaySince > OUTAGE_MS) throw error;
+        }
+        await sleep(wait, undefined, signal === undefined ? {} : { signal });
+      }
+    },
+    documentText: async (id) => (await http.open('GET', documentPath(id, '/text'))).text(),
+    reprocessDocument: (id, asked = {}) => http.call('POST', documentPath(id, '/reprocess'), { body: asked }),
+    deleteDocument: (id) => http.call('DELETE', documentPath(id)),
+    search: (words, query = {}) => http.call('GET', '/search', { query: { ...query, q: words } }),
+  };
+}

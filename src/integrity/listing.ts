@@ -1,0 +1,13 @@
+import type { Listed, ListPage } from '../store/store.ts';
+
+const AT_ONCE = 200;
+
+/** All entries of a list, page by page. */
+export async function* allOf<T>(list: (page: ListPage) => Promise<Listed<T>>): AsyncGenerator<T> {
+  for (let cursor: string | undefined; ;) {
+    const { items, nextCursor } = await list({ limit: AT_ONCE, ...(cursor !== undefined && { cursor }) });
+    yield* items;
+    if (nextCursor === null) return;
+    cursor = nextCursor;
+  }
+}

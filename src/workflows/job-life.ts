@@ -1,0 +1,321 @@
+/**
+ * What the workflow of every kind of job does alike: its states and their record, what it is told (pause, resume, cancel,
+ * priority, concurrency), steps that can be interrupted, waits for a store that is away, the end. A kind of job adds its steps.
+ */
+import {
+  ActivityFailure, allHandlersFinished, ApplicationFailure, CancellationScope, CancelledFailure, condition, defineSignal, defineUpdate,
+  isCancellation, proxyActivities, setHandler, TimeoutFailure, upsertSearchAttributes, workflowInfo,
+} from '@temporalio/workflow';
+import type { ActivityOptions } from '@temporalio/common';
+import type { ErrorBody } from '../contracts/errors.ts';
+import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts/job.ts';
+import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
+import {
+  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES,
+  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type RowActivities,
+} from '../contracts/messages.ts';
+import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
+import { CAPACITY_WAIT_MS, FINISH, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
+
+export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
+  pause: defineUpdate('pause'), resume: defineUpdate('resume'), cancel: defineUpdate('cancel'),
+};
+export const controlSignals: Record<Control, ReturnType<typeof defineSignal<[]>>> = {
+  pause: defineSignal('pause'), resume: defineSignal('resume'), cancel: defineSignal('cancel'),
+};
+export const priorityUpdate = defineUpdate<ControlAnswer, [Priority]>(SET_PRIORITY);
+export const concurrencyUpdate = defineUpdate<ControlAnswer, [number]>(SET_CONCURRENCY);
+export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
+export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
+export const queueSignal = defineSignal(QUEUE_SIGNAL);
+
+/** Wires the job to Temporal's messages, before anything else happens, and runs it to its end. */
+export async function live<Result extends { state: EndedState }>(job: JobLife, run: () => Promise<Result>): Promise<Result> {
+  for (const control of ['pause', 'resume', 'cancel'] as const) {
+    setHandler(controlSignals[control], () => job.heed(control));
+    // Not cancellable: an Update gets its answer also after `temporal workflow cancel`.
+    setHandler(controlUpdates[control], () => CancellationScope.nonCancellable(() => job.control(control)), { validator: () => job.mayControl(control) });
+  }
+  setHandler(prioritySignal, (priority) => void job.setPriority(priority));
+  setHandler(priorityUpdate, (priority) => job.setPriority(priority), { validator: (priority) => job.maySetPriority(priority) });
+  setHandler(concurrencySignal, (concurrency) => void job.setConcurrency(concurrency));
+  setHandler(concurrencyUpdate, (concurrency) => job.setConcurrency(concurrency), { validator: (value) => job.maySetConcurrency(value) });
+  setHandler(queueSignal, () => job.askQueueAgain());
+  // `temporal workflow cancel` works as the cancel signal does: what is in flight drains, and the end is written down.
+  const root = CancellationScope.current();
+  root.cancelRequested.catch(() => CancellationScope.nonCancellable(() => job.heed('cancel')));
+  const result = await CancellationScope.nonCancellable(run);
+  // Temporal calls a workflow cancelled only where it was asked itself; after the API's cancel it would call this a failure.
+  if (result.state === 'cancelled' && root.consideredCancelled) throw new CancelledFailure('The job was cancelled.');
+  return result;
+}
+
+const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
+/** How long a control Update waits for rows in flight before it answers `pausing` or `cancelling`. */
+const ANSWER_WAIT_MS = 1_000;
+
+export abstract class JobLife {
+  protected state: JobState = 'queued';
+  protected cause: Cause | null = null;
+  protected until: string | null = null;
+  protected reason: string | null = null;
+  protected wanted: JobLifeState['wanted'] = 'running';
+  protected sequence: number;
+  /** The lane's since admission; 0 before the first. */
+  protected generation = 0;
+  /** It has a place among the running jobs. */
+  protected placed = false;
+  /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
+  protected inLineSince: number | null;
+  protected priority: Priority;
+  protected concurrency: number | null;
+  /** Why nothing further starts: the breaker tripped, or a part failed for good. */
+  protected error: ErrorBody | null = null;
+  /** Something that the job stands on refused: wait and try again. */
+  protected refused: ErrorBody | null = null;
+  protected capacityWaitMs: number = CAPACITY_WAIT_MS.first;
+  /** Interrupts the activities of the step that is under way. */
+  #step: CancellationScope | null = null;
+  /** Records being written. */
+  #recording = 0;
+  /** Since the last pause it has been put into the queue. */
+  #queued = false;
+  /** The queue has news, or something that it goes by has changed. */
+  #askQueue = false;
+  #agesAt: number | null = null;
+  readonly #input: JobInput;
+
+  constructor(input: JobInput, carried: JobLifeState | undefined) {
+    this.#input = input;
+    this.priority = input.priority;
+    this.concurrency = input.concurrency;
+    this.sequence = input.sequence;
+    this.inLineSince = input.attempt === 1 ? null : workflowInfo().startTime.getTime();
+    if (!carried) return;
+    this.state = carried.state;
+    this.wanted = carried.wanted;
+    this.sequence = carried.sequence;
+    this.generation = carried.generation;
+    this.placed = carried.placed;
+    this.#agesAt = carried.agesAt;
+  }
+
+  /** What a run that continues this one must know of it. */
+  protected carried(): JobLifeState {
+    return {
+      state: this.state, wanted: this.wanted, sequence: this.sequence, generation: this.generation, placed: this.placed, agesAt: this.#agesAt,
+    };
+  }
+
+  // ── the steps that all kinds share ─────────────────────────────────────────────────────────────────────────
+
+  /** The record of a pause gives the place back; after it the job is admitted again, in its turn. */
+  protected async pause(): Promise<void> {
+    await this.enter('paused', {}, this.#queued);
+    this.placed = false;
+    this.#queued = false;
+    await condition(() => this.wanted !== 'paused');
+  }
+
+  /** Waits in the queue without asking again and again: whoever frees a place tells who is next. */
+  protected async admit(): Promise<void> {
+    this.#askQueue = false;
+    this.#queued = true;
+    const answer = await this.activities<JobActivities>({ ...RECORD, summary: 'admission' }, TASK_QUEUES.jobs).admit({
+      ...this.ref(), sequence: ++this.sequence, priority: this.priority, since: this.inLineSince,
+    });
+    this.#agesAt = answer.agesAt;
+    this.placed = answer.granted;
+    if (answer.granted) {
+      this.generation = answer.generation;
+      return;
+    }
+    if (this.wanted === 'running') await this.enter(answer.state, { cause: answer.cause, reason: answer.reason });
+    await condition(() => this.wanted !== 'running' || this.#askQueue);
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  askQueueAgain(): void {
+    this.#askQueue = true;
+  }
+
+  protected async waitForCapacity(refused: ErrorBody): Promise<void> {
+    await this.enter('waiting', { cause: 'capacity', reason: refused.message });
+    await condition(() => this.wanted !== 'running', this.capacityWaitMs);
+    this.capacityWaitMs = Math.min(this.capacityWaitMs * CAPACITY_WAIT_MS.factor, CAPACITY_WAIT_MS.most);
+    if (this.wanted === 'running') {
+      // Until they answer: no row is paid for that could not be kept.
+      await this.interruptible(() => this.activities<RowActivities>({ ...STORES, summary: 'store and blobs' }, TASK_QUEUES.rows).checkStores());
+    }
+    this.refused = null;
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  /** Answers the final counts. Throws the error, where there is one, when all is written down. */
+  protected async finish(state: EndedState, error: ErrorBody | null): Promise<Counts> {
+    const finish = this.activities<JobActivities>({ ...FINISH, summary: `end as ${state}` }, TASK_QUEUES.jobs);
+    const { counts } = await finish.finishJob({
+      ...this.ref(), sequence: ++this.sequence, state, error, reason: error?.message ?? null,
+    });
+    this.state = state;
+    this.#showState();
+    await condition(allHandlersFinished);
+    if (error) throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
+    return counts;
+  }
+
+  protected historyIsFull(): boolean {
+    return workflowInfo().historyLength >= MAX_HISTORY_EVENTS || workflowInfo().continueAsNewSuggested;
+  }
+
+  /** Returns only where something else is wanted meanwhile: that comes first, so that whoever asked gets an answer. */
+  protected async continueAsNew(): Promise<void> {
+    await condition(() => allHandlersFinished() || this.wanted !== 'running');
+    if (this.wanted === 'running') await this.continued();
+  }
+
+  /** Ends this run; the next begins with what this one knows. */
+  protected abstract continued(): Promise<never>;
+
+  // ── steps that can be interrupted ──────────────────────────────────────────────────────────────────────────
+
+  /** Runs a step that pause, cancel and failure may cancel; what it had in flight has ended when this returns. */
+  protected async interruptible(step: () => Promise<void>): Promise<void> {
+    this.#step = new CancellationScope();
+    try {
+      await this.#step.run(step);
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#step = null;
+    }
+  }
+
+  protected interrupt(): void {
+    this.#step?.cancel();
+  }
+
+  /** Whether the step under way may start something. One that was interrupted drains, also when a resume came since, and the next step goes on. */
+  protected mayGoOn(): boolean {
+    const interrupted = this.#step?.consideredCancelled ?? true;
+    return !interrupted && this.wanted === 'running' && !this.error && !this.refused && !this.historyIsFull();
+  }
+
+  /** Sorts a failed activity: an interruption is none, an absent store is waited for, all else ends the job. */
+  protected fail(error: unknown): void {
+    if (isCancellation(error)) return;
+    // Its worker was lost, or it failed in a way that is worth another try, while it was asked to stop.
+    if (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED') return;
+    const cause = error instanceof ActivityFailure ? error.cause : error;
+    // Nobody took it while it was of low priority: the next step asks again, as normal.
+    if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') return;
+    if (cause instanceof TimeoutFailure) {
+      this.error ??= {
+        code: 'worker_lost', message: 'Workers were lost, again and again, while they handled the same part of the job.',
+        remedy: "Look at the worker's log for what ends it, then `sheaf job retry ID`: it goes on with the rows that remain.",
+      };
+    } else if (cause instanceof ApplicationFailure) {
+      const body = (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
+      if (body.code === 'worker_stopped') return; // each of its tries met a worker that was being stopped
+      if (REFUSALS.includes(body.code)) this.refused ??= body;
+      else this.error ??= body;
+    } else {
+      throw error;
+    }
+  }
+
+  // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  mayControl(control: Control): void {
+    const never = isEnded(this.state) || (this.wanted === 'cancelled' && control !== 'cancel');
+    if (never) throw ApplicationFailure.nonRetryable(`A job that is ${this.state} cannot ${control}.`, 'wrong_state');
+  }
+
+  /** A cancel is final; otherwise the last wish counts. What is in flight drains, and the record says so. */
+  async heed(control: Control): Promise<void> {
+    if (this.wanted === 'cancelled' || isEnded(this.state)) return;
+    this.wanted = CONTROL_MEANS[control];
+    if (this.wanted === 'running' || !this.#step) return;
+    this.#step.cancel();
+    await this.enter(this.wanted === 'paused' ? 'pausing' : 'cancelling');
+  }
+
+  async control(control: Control): Promise<ControlAnswer> {
+    await this.heed(control);
+    await condition(() => this.#answers(control), ANSWER_WAIT_MS);
+    return { state: this.state };
+  }
+
+  /** Whether the wish has become a state, and the record says so. */
+  #answers(control: Control): boolean {
+    if (this.#recording > 0) return false;
+    if (isEnded(this.state)) return true;
+    if (control === 'resume') return this.state === 'running' || this.state === 'waiting' || this.state === 'queued';
+    return this.state === CONTROL_MEANS[control];
+  }
+
+  maySetPriority(priority: Priority): void {
+    this.mayControl('resume');
+    if (!(priority in PRIORITY_KEYS)) throw ApplicationFailure.nonRetryable(`There is no priority ${priority}.`, 'invalid_request');
+  }
+
+  setPriority(priority: Priority): ControlAnswer {
+    if (priority in PRIORITY_KEYS) this.priority = priority;
+    this.#askQueue = true;
+    return { state: this.state };
+  }
+
+  maySetConcurrency(concurrency: number): void {
+    this.mayControl('resume');
+    if (!validConcurrency(concurrency)) throw ApplicationFailure.nonRetryable('The concurrency is a whole number from 1 to 1,000.', 'invalid_request');
+  }
+
+  setConcurrency(concurrency: number): ControlAnswer {
+    if (validConcurrency(concurrency)) this.concurrency = concurrency;
+    return { state: this.state };
+  }
+
+  // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string; reason?: string | null } = {}, again = false): Promise<void> {
+    const cause = why.cause ?? null;
+    const reason = why.reason ?? null;
+    const until = why.until ?? null;
+    if (!again && state === this.state && cause === this.cause && reason === this.reason && until === this.until) return;
+    const stateChanged = state !== this.state;
+    this.state = state;
+    this.cause = cause;
+    this.until = until;
+    this.reason = reason;
+    if (stateChanged) this.#showState();
+    const record = this.activities<JobActivities>({ ...RECORD, summary: state }, TASK_QUEUES.jobs);
+    this.#recording++;
+    try {
+      await record.recordState({ ...this.ref(), sequence: ++this.sequence, state, cause, until, reason });
+    } finally {
+      this.#recording--;
+    }
+  }
+
+  #showState(): void {
+    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.state, value: this.state }]);
+  }
+
+  protected ref(): { tenant: string; jobId: string; attempt: number } {
+    return { tenant: this.#input.tenant, jobId: this.#input.jobId, attempt: this.#input.attempt };
+  }
+
+  protected activities<A extends object>(options: ActivityOptions, taskQueue: string) {
+    const aged = this.priority === 'low' && this.#agesAt !== null && Date.now() >= this.#agesAt;
+    const priority = { priorityKey: PRIORITY_KEYS[aged ? 'normal' : this.priority], fairnessKey: this.#input.tenant };
+    return proxyActivities<A>({ ...options, taskQueue, priority });
+  }
+
+  /** The work itself. At low priority it stands in Temporal's queue only until that counts as normal. */
+  protected work(options: ActivityOptions) {
+    const left = this.priority === 'low' && this.#agesAt !== null ? this.#agesAt - Date.now() : 0;
+    return this.activities<RowActivities>({ ...options, ...(left > 0 && { scheduleToStartTimeout: left }) }, TASK_QUEUES.rows);
+  }
+}
+
+const validConcurrency = (value: number): boolean => Number.isInteger(value) && value >= 1 && value <= 1_000;
