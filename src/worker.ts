@@ -5,7 +5,7 @@ import { sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, documentDeps, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, temporalAddress, type Container } from './container.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
 import { localLimits } from './limits/local.ts';
@@ -40,7 +40,7 @@ Runtime.install({
 const connection = await connect(container);
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 await sweepDocumentFolders();
-const reader = openReader({ concurrency: DOCUMENT_SLOTS });
+const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(config) });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits: localLimits(), log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,

@@ -13,7 +13,7 @@ export interface PdfLine {
  * processors, what is written from right to left is drawn from left to right, as it is seen.
  */
 export function pdf(pages: PdfLine[][], { encrypt = false, info = '' } = {}): Buffer {
-  const characters = [...new Set(pages.flat().flatMap(({ text }) => [...text]))];
+  const characters = [...new Set(pages.flat().flatMap(({ text }) => graphemes(text)))];
   const code = new Map(characters.map((character, at) => [character, (at + 1).toString(16).padStart(4, '0')]));
   const utf16 = (character: string): string => Buffer.from(character, 'utf16le').swap16().toString('hex');
   const mapping = characters.map((character) => `<${code.get(character)}> <${utf16(character)}>`);
@@ -45,6 +45,9 @@ const stream = (content: string): string => `<< /Length ${content.length} >>\nst
 
 /** Characters in the order in which they are seen from left to right; runs of Latin and numbers keep theirs. */
 function seen(text: string): string[] {
-  if (!/[\u0590-\u08ff]/.test(text)) return [...text];
-  return [...text.replace(/[\p{Script=Latin}\p{N}]+(?:[ .,:-]+[\p{Script=Latin}\p{N}]+)*/gu, (run) => [...run].reverse().join(''))].reverse();
+  if (!/[\u0590-\u08ff]/.test(text)) return graphemes(text);
+  return graphemes(text.replace(/[\p{Script=Latin}\p{N}]+(?:[ .,:-]+[\p{Script=Latin}\p{N}]+)*/gu, (run) => [...run].reverse().join(''))).reverse();
 }
+
+const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
+const graphemes = (text: string): string[] => Array.from(segmenter.segment(text), ({ segment }) => segment);
