@@ -9,6 +9,8 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { documentUpload } from './document-upload.ts';
+import { documentText } from './document-text.ts';
+import { documents } from './documents.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
@@ -29,6 +31,8 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   latency,
   'document-upload': documentUpload,
   'small-documents': smallDocuments,
+  'document-text': documentText,
+  documents,
   queue,
   'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,

@@ -56,7 +56,7 @@ export const environmentSchema = z.object({
   SHEAF_TENANT_QUOTA_BYTES: bytes.optional().describe("Most bytes of a tenant's documents together; unset: no limit"),
   SHEAF_MAX_RECORD_CHARS: bytes.default(4 * 2 ** 20).describe('Longest CSV record, or XLSX cell, in characters'),
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
-  SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX may unpack to'),
+  SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX, or another document that is an archive, may unpack to'),
 
   SHEAF_KEEP_JOBS: age.optional().describe('How long jobs are kept after their end, with events, pages and results (30d, 12h); unset: for ever'),
   SHEAF_KEEP_EVENTS: age.optional().describe('How long events of jobs are kept after their end; unset: as long as the job'),
@@ -65,6 +65,9 @@ export const environmentSchema = z.object({
   SHEAF_CLAMAV: z.string().optional().describe('Where clamd listens: its socket, such as /run/clamav/clamd.ctl, or host:port; unset: documents are not scanned'),
   SHEAF_UNSCANNED: z.enum(['wait', 'allow']).default('wait').describe('Documents while clamd is away: wait for it, or go on marked as unscanned'),
   SHEAF_DOCUMENT_MINUTES: amount.default(60).describe('Minutes of work that one document may take'),
+  SHEAF_DOCUMENT_STEP_MINUTES: amount.default(15).describe('Minutes that reading a document may take, cutting it into passages, or analysing it'),
+  SHEAF_DOCUMENT_MEMORY_BYTES: bytes.default(2 * 2 ** 30).describe('Most memory of the process that reads a document'),
+  SHEAF_MAX_DOCUMENT_PAGES: amount.default(20_000).describe('Most pages, slides or sheets of a document'),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),

@@ -8,7 +8,7 @@ import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
 import { readLimitRules, type LimitRules } from './limits/rules.ts';
-import type { DocumentReader } from './documents/document.ts';
+import type { DocumentLimits, DocumentReader } from './documents/document.ts';
 import { clamdAddress, scanFile } from './documents/scan.ts';
 import { createLog, type Log } from './log.ts';
 import type { SheetLimits } from './sources/source.ts';
@@ -80,6 +80,12 @@ export function documentDeps(config: Config, reader: DocumentReader): DocumentDe
     mayGoUnscanned: config.SHEAF_UNSCANNED === 'allow', limitMs: config.SHEAF_DOCUMENT_MINUTES * 60_000,
   };
 }
+
+/** What no document may pass; the rest is as the reader has it. */
+export const documentLimits = (config: Config): Partial<DocumentLimits> => ({
+  timeMs: config.SHEAF_DOCUMENT_STEP_MINUTES * 60_000, memoryBytes: config.SHEAF_DOCUMENT_MEMORY_BYTES,
+  inflatedBytes: config.SHEAF_MAX_INFLATED_BYTES, pages: config.SHEAF_MAX_DOCUMENT_PAGES,
+});
 
 /** Rejects with `store_unavailable`, `schema_too_new`. */
 export async function openStore(config: Config): Promise<Store> {

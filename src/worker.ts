@@ -9,7 +9,7 @@ import { queueLimits, readConfig } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { brokeredLimits } from './limits/brokered.ts';
-import { createContainer, documentDeps, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, temporalAddress, type Container } from './container.ts';
 import { openReader } from './documents/reader.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
@@ -47,7 +47,7 @@ await keepSchedules({ client: container.temporal, log, storage: container.storag
 const limits = brokeredLimits({ rules: container.limitRules, brokers: { lease: (key, request) => lease(container.temporal, key, request) } });
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 await sweepDocumentFolders();
-const reader = openReader({ concurrency: DOCUMENT_SLOTS });
+const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(config) });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,

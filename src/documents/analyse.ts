@@ -141,10 +141,18 @@ function keywordsOf(text: string, languages: readonly LanguageShare[]): string[]
   return chosen.map(({ shown }) => shown);
 }
 
+/** What the list of English lacks. */
+const MORE_ENGLISH = [
+  'about', 'after', 'also', 'away', 'because', 'been', 'before', 'between', 'both', 'came', 'could', 'does', 'done', 'down', 'each', 'even', 'ever', 'every', 'first', 'from', 'good', 'great', 'have', 'here', 'into',
+  'just', 'know', 'like', 'little', 'long', 'made', 'make', 'many', 'might', 'more', 'most', 'much', 'must', 'never', 'only', 'other', 'over', 'said', 'same', 'says', 'shall', 'should', 'since', 'some', 'still', 'such',
+  'than', 'that', 'their', 'them', 'then', 'there', 'these', 'they', 'thing', 'things', 'this', 'those', 'through', 'thus', 'time', 'under', 'until', 'upon', 'very', 'well', 'went', 'were', 'what', 'when', 'where', 'which',
+  'while', 'whom', 'whose', 'will', 'with', 'within', 'without', 'would', 'your',
+];
+
 /** By language of the text; English besides, which stands in all. */
 function commonWords(languages: readonly LanguageShare[]): Set<string> {
   const lists = stopword as unknown as Record<string, readonly string[]>;
-  const words = new Set<string>();
+  const words = new Set(MORE_ENGLISH);
   for (const language of ['en', ...languages.slice(0, 4).map((one) => one.language)]) {
     for (const word of lists[ISO_639_3[language] ?? language] ?? []) words.add(word.toLowerCase());
   }

@@ -83,6 +83,8 @@ function* chunkRun(
   const units = unitsOf(text, blocks, first, end, count, Math.max(4, size >> 3), size);
   /** From the chunk that is being made on; more are taken as they are needed. */
   let queue: Unit[] = [];
+  /** Of them, those at the beginning that the chunk before has too. */
+  let repeated = 0;
   let done = false;
   const more = (): boolean => {
     const next = units.next();
@@ -101,7 +103,7 @@ function* chunkRun(
       filled += queue[taken++]!.tokens;
     }
     const last = taken === queue.length && done;
-    let cut = last ? taken : bestCut(queue, taken, budget);
+    let cut = last ? taken : bestCut(queue, taken, budget, repeated);
     let chunk = text.slice(begin.start, queue[cut - 1]!.end);
     let tokens = count(chunk);
     // The sum of the pieces is nearly the whole's; where it is less, the last piece goes to the next chunk.
@@ -109,6 +111,12 @@ function* chunkRun(
       cut -= 1;
       chunk = text.slice(begin.start, queue[cut - 1]!.end);
       tokens = count(chunk);
+    }
+    // What is repeated leaves no room for anything new: less is.
+    if (cut <= repeated) {
+      queue.shift();
+      repeated -= 1;
+      continue;
     }
     const pages = queue.slice(0, cut).flatMap(({ block }) => blocks[block]!.page ?? []);
     yield {
@@ -118,7 +126,9 @@ function* chunkRun(
       ...(header !== null && { tableHeader: header.text }),
     };
     if (last && cut === taken) return;
-    queue = queue.slice(overlapStart(queue, cut, overlap));
+    const start = overlapStart(queue, cut, overlap);
+    repeated = cut - start;
+    queue = queue.slice(start);
   }
 
   /** The last of the headings that a chunk begins with. */
@@ -139,11 +149,11 @@ function* chunkRun(
   }
 }
 
-/** Of the places before `taken`, the best one that leaves the chunk full enough. */
-function bestCut(queue: readonly Unit[], taken: number, budget: number): number {
+/** Of the places after `repeated` and up to `taken`, the best one that leaves the chunk full enough. */
+function bestCut(queue: readonly Unit[], taken: number, budget: number, repeated: number): number {
   for (const rank of [RANK.heading, RANK.paragraph, RANK.sentence] as const) {
     let filled = queue.slice(0, taken).reduce((sum, { tokens }) => sum + tokens, 0);
-    for (let at = taken; at > 0 && filled >= FILL[rank] * budget; at--) {
+    for (let at = taken; at > repeated && filled >= FILL[rank] * budget; at--) {
       if ((queue[at]?.rank ?? RANK.heading) >= rank) return at;
       filled -= queue[at - 1]!.tokens;
     }

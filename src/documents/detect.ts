@@ -3,6 +3,7 @@ import { SheafError } from '../contracts/errors.ts';
 import { isCompoundFile } from '../sources/cfb.ts';
 import { foreignFormat } from '../sources/foreign.ts';
 import type { DetectedType, DocumentType } from './document.ts';
+import { utf32Order } from './utf32.ts';
 
 /** Bytes of the beginning that tell what a file is. */
 export const HEAD_BYTES = 64 * 1024;
@@ -69,12 +70,13 @@ export function detectType(head: Buffer, name: string): DetectedType {
 
 /** Of a file that is neither a zip nor a compound file. Throws `unsupported_type`. */
 export function simpleType(head: Buffer, name: string): DocumentType {
+  if (utf32Order(head.subarray(0, head.length & ~3)) !== null) return 'text';
   const foreign = foreignFormat(name, head);
   if (foreign?.what === 'a program') throw unsupported('a program');
   if (head.subarray(0, 1024).includes('%PDF-')) return 'pdf';
   const text = startOf(head).trimStart();
   if (text.startsWith('{\\rtf')) return 'rtf';
-  if (foreign !== null && !/HTML|XML|JSON|UTF-32/.test(foreign.what)) throw unsupported(foreign.what, foreign.remedy.startsWith('Unpack') ? 'Unpack it and give the documents inside' : undefined);
+  if (foreign !== null && !/HTML|XML|JSON/.test(foreign.what)) throw unsupported(foreign.what, foreign.remedy.startsWith('Unpack') ? 'Unpack it and give the documents inside' : undefined);
   if (HTML.test(text) || (/^<[!?a-z]/i.test(text) && /<html[\s>]/i.test(text.slice(0, 2048)))) return 'html';
   if (XML.test(text) || (typeByName(name) === 'xml' && text.startsWith('<'))) return 'xml';
   if (isMail(text)) return 'eml';
@@ -83,7 +85,6 @@ export function simpleType(head: Buffer, name: string): DocumentType {
 }
 
 function startOf(head: Buffer): string {
-  if (head.length > 3 && head.readUInt32LE(0) === 0xfeff) return '';
   const encoding = (head[0] === 0xff && head[1] === 0xfe) || (head[0] !== 0 && head[1] === 0) ? 'utf-16le' : (head[0] === 0xfe && head[1] === 0xff) || (head[0] === 0 && head[1] !== 0) ? 'utf-16be' : 'utf-8';
   return new TextDecoder(encoding).decode(head);
 }

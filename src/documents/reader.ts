@@ -127,7 +127,7 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
         kill(child);
       };
       const abort = (): void => end(signal?.reason);
-      const late = setTimeout(() => end(new SheafError('extraction_timeout', `Reading the document took longer than ${Math.round(limits.timeMs / 1000)} s`, { remedy: 'Split the document, or raise SHEAF_DOCUMENT_TIME_LIMIT_MS' })), limits.timeMs);
+      const late = setTimeout(() => end(new SheafError('extraction_timeout', `Reading the document took longer than ${Math.round(limits.timeMs / 1000)} s`, { remedy: 'Split the document, or raise SHEAF_DOCUMENT_STEP_MINUTES' })), limits.timeMs);
       const settle = (): void => {
         clearTimeout(late);
         signal?.removeEventListener('abort', abort);

@@ -1,5 +1,5 @@
 /** The part of the setup that only the tests need. Prints, as JSON, phrases that say what it did. */
-import { installedClamd } from './clamav/install.ts';
+import { installedClamd, installedTesseract } from './clamav/install.ts';
 import { dockerAnswers } from './docker.ts';
 import { builtNode } from './elasticsearch/build.ts';
 import { findJdk } from './elasticsearch/jdk.ts';
@@ -8,7 +8,7 @@ import { prepareTimeSkippingServer } from './time-skipping/server.ts';
 
 try {
   const did = [`time-skipping test server from ${await prepareTimeSkippingServer()}`];
-  did.push(...(await prepareOne('malware scanner', process.env['SHEAF_TEST_CLAMAV'], installedClamd)));
+  did.push(...(await prepareOne('malware scanner', process.env['SHEAF_TEST_CLAMAV'], installedClamd)), ...(await prepareOne('OCR', undefined, installedTesseract)));
   if (!(await dockerAnswers())) did.push(...(await buildServers()));
   process.stdout.write(JSON.stringify(did));
 } catch (error) {

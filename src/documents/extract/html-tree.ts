@@ -6,7 +6,7 @@ export type TreeNode = Tree['childNodes'][number];
 export type TreeElement = Extract<TreeNode, { attribs: unknown }>;
 
 /** What is never shown as text. */
-const UNSEEN = new Set(['script', 'style', 'noscript', 'template', 'head', 'svg', 'math-annotation', 'iframe', 'object', 'canvas', 'audio', 'video', 'select', 'datalist', 'textarea', 'map', 'frameset', 'ix:header']);
+const UNSEEN = new Set(['script', 'style', 'noscript', 'template', 'head', 'title', 'svg', 'iframe', 'object', 'canvas', 'audio', 'video', 'select', 'datalist', 'textarea', 'map', 'frameset', 'ix:header']);
 const HIDDEN = /(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)/i;
 
 export const parseHtml = (html: string): Tree => parseDocument(html, { decodeEntities: true, lowerCaseTags: true, lowerCaseAttributeNames: true });

@@ -80,7 +80,7 @@ export async function validateFile(file: SheetFile, password: string | undefined
   if (found.detected.type === 'pdf') {
     const { openPdf } = await import('./pdf.ts');
     const pdf = await openPdf({ file: found.file, detected: found.detected, password, options: {}, limits, depth: 0 });
-    await pdf.cleanup();
+    await pdf.loadingTask.destroy();
   }
   if (found.detected.type === 'doc' || found.detected.type === 'ppt') await READERS[found.detected.type]();
   return found.detected;

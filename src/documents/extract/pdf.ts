@@ -38,12 +38,20 @@ export async function openPdf(input: Input): Promise<Pdf> {
 
 export const readPdf: Reader = async (input, out) => {
   const pdf = await openPdf(input);
+  try {
+    await readPages(pdf, input, out);
+  } finally {
+    await pdf.loadingTask.destroy();
+  }
+};
+
+async function readPages(pdf: Pdf, input: Input, out: DocumentWriter): Promise<void> {
   out.pages = pdf.numPages;
   await describe(pdf, out);
   const paragraphs = new Paragraphs(out);
   const waiting: { number: number; elements: Element[] }[] = [];
   let read = 0;
-  const write = async (): Promise<void> => {
+  const write = (): void => {
     paragraphs.learn(waiting.flatMap(({ elements }) => elements));
     for (const page of waiting) paragraphs.write(page.number, page.elements);
     waiting.length = 0;
@@ -63,12 +71,12 @@ export const readPdf: Reader = async (input, out) => {
       out.failPage(number, 'The page is damaged and could not be read');
       if (read === 0 && number >= GIVE_UP_AFTER) throw damaged(`none of its first ${number} pages can be read`, error);
     }
-    if (number >= SAMPLE_PAGES) await write();
+    if (number >= SAMPLE_PAGES) write();
   }
-  await write();
+  write();
   paragraphs.end();
   if (read === 0) throw damaged('none of its pages can be read');
-};
+}
 
 async function describe(pdf: Pdf, out: DocumentWriter): Promise<void> {
   const found = await pdf.getMetadata().catch(() => null);

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { analyse } from 'chardet';
 import { guessUtf16 } from '../../sources/csv-encoding.ts';
+import { utf32Order } from '../utf32.ts';
 
 export interface DecodedText {
   text: string;
@@ -49,19 +50,6 @@ function knownLabel(label: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** By its mark, or by zeros where no text has other bytes. */
-function utf32Order(bytes: Buffer): 'le' | 'be' | null {
-  if (bytes.length < 8 || bytes.length % 4 !== 0) return null;
-  if (bytes.readUInt32LE(0) === 0xfeff) return 'le';
-  if (bytes.readUInt32BE(0) === 0xfeff) return 'be';
-  let [little, big] = [true, true];
-  for (let at = 0; at + 4 <= Math.min(bytes.length, 4096) && (little || big); at += 4) {
-    little &&= bytes.readUInt32LE(at) <= 0x10ffff && bytes.readUInt32LE(at) !== 0;
-    big &&= bytes.readUInt32BE(at) <= 0x10ffff && bytes.readUInt32BE(at) !== 0;
-  }
-  return little ? 'le' : big ? 'be' : null;
 }
 
 function decodeUtf32(bytes: Buffer, order: 'le' | 'be'): string {

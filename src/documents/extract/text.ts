@@ -16,7 +16,7 @@ export const readText: Reader = async (input, out) => {
 
 export function putText(text: string, out: DocumentWriter): void {
   const sound = cleaned(text, true);
-  let before = '';
+  let before: string | undefined;
   let from = 0;
   // The white space between paragraphs is the author's.
   for (const { 0: gap, index } of sound.matchAll(/\n(?:[^\S\n]*\n)+/g)) {
@@ -26,8 +26,8 @@ export function putText(text: string, out: DocumentWriter): void {
   }
   put(sound.slice(from).trimEnd(), before);
 
-  function put(paragraph: string, gap: string): void {
+  function put(paragraph: string, gap: string | undefined): void {
     const heading = paragraph.length <= MAX_HEADING && !paragraph.trim().includes('\n') && HEADING.test(paragraph);
-    out.block(heading ? 'heading' : 'paragraph', paragraph, { verbatim: true, before: gap, ...(heading && { level: OUTER.test(paragraph) ? 1 : 2 }) });
+    out.block(heading ? 'heading' : 'paragraph', paragraph, { verbatim: true, ...(gap !== undefined && { before: gap }), ...(heading && { level: OUTER.test(paragraph) ? 1 : 2 }) });
   }
 }
