@@ -8,7 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
-import { documentUpload } from './document-upload.ts';
+import { documentStatus, documentUpload } from './document-upload.ts';
 import { documents } from './documents.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
@@ -26,6 +26,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'large-file': largeFile,
   latency,
   'document-upload': documentUpload,
+  'document-status': documentStatus,
   documents,
   queue,
   'queued-jobs': queuedJobs,
