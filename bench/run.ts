@@ -9,7 +9,6 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { documentStatus, documentUpload } from './document-upload.ts';
-import { documents } from './documents.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
@@ -18,6 +17,7 @@ import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
 import { queue } from './queue.ts';
 import { queuedJobs } from './queued-jobs.ts';
+import { smallDocuments } from './small-documents.ts';
 import { unchangedRows } from './unchanged-rows.ts';
 
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
@@ -27,7 +27,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   latency,
   'document-upload': documentUpload,
   'document-status': documentStatus,
-  documents,
+  'small-documents': smallDocuments,
   queue,
   'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,

@@ -6,6 +6,7 @@ import type { DocumentAnswer, DocumentStatusAnswer } from '../contracts/document
 import { REPROCESS_STAGES, type ReprocessStage } from '../contracts/document.ts';
 import { listUpTo, refuse } from './client.ts';
 import { contextOf, type Context } from './context.ts';
+import { addCleanup } from './doc-cleanup.ts';
 import { addDocUpload } from './doc-upload.ts';
 import { EXIT, wrongUsage } from './failure.ts';
 import { bytes, count, isolate, printable, when } from './format.ts';
@@ -29,6 +30,7 @@ export function addDocCommands(program: Command): void {
   addPassageSearch(doc);
   addReprocess(doc);
   addDelete(doc);
+  addCleanup(doc);
 }
 
 function addStatus(doc: Command): void {

@@ -317,3 +317,4 @@ export const bulkAnswer = z
     done: z.boolean(),
   })
   .meta({ id: 'BulkReport' });
+export type BulkAnswer = z.infer<typeof bulkAnswer>;

@@ -18,7 +18,7 @@ describe('of 200 small documents', () => {
   afterAll(() => stack?.stop());
 
   for (const [index, victim] of ['worker', 'api', 'temporal'].entries()) {
-    test(`all end, none twice, and all of it agrees, after kill -9 of the ${victim}`, { timeout: 300_000 }, async () => {
+    test(`all end, none twice, and all of it agrees, after kill -9 of the ${victim}`, { timeout: 600_000 }, async () => {
       onTestFailed(async () => console.log(await stack.logs()));
       const round = await killDocuments(stack, `embedded${victim}`, DOCUMENTS, { victim, afterReady: moment(index), outageMs: 0 });
       console.log(JSON.stringify(round));
@@ -47,7 +47,7 @@ describe.skipIf(servers === null)('of 200 small documents on Elasticsearch and S
   });
 
   for (const [index, victim] of ['worker', 'elasticsearch', 's3'].entries()) {
-    test(`all end, none twice, and all of it agrees, after kill -9 of ${victim}`, { timeout: 300_000 }, async () => {
+    test(`all end, none twice, and all of it agrees, after kill -9 of ${victim}`, { timeout: 600_000 }, async () => {
       onTestFailed(async () => console.log(await stack.logs()));
       const round = await killDocuments(stack, `production${victim}`, DOCUMENTS, { victim, afterReady: moment(3 + index), outageMs: 0 });
       console.log(JSON.stringify(round));

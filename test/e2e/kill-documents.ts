@@ -23,7 +23,7 @@ export interface DocumentKillRound extends DocumentKill {
 
 /** Uploads sent at once. */
 const AT_ONCE = 4;
-const PATIENCE_MS = 270_000;
+const PATIENCE_MS = 500_000;
 
 interface Uploaded {
   document_id: string;

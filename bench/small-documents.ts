@@ -18,7 +18,7 @@ interface Status {
   message: string;
 }
 
-export async function documents({ folder, scale, say }: Setting): Promise<Measure> {
+export async function smallDocuments({ folder, scale, say }: Setting): Promise<Measure> {
   const count = Math.max(20, Math.round(DOCUMENTS * scale));
   const minutes: Record<number, number> = {};
   let times: number[] = [];
