@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
+import { documentText } from './document-text.ts';
 import { documentStatus, documentUpload } from './document-upload.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
@@ -27,6 +28,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   latency,
   'document-upload': documentUpload,
   'document-status': documentStatus,
+  'document-text': documentText,
   'small-documents': smallDocuments,
   queue,
   'queued-jobs': queuedJobs,
