@@ -8,9 +8,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
-import { documentUpload } from './document-upload.ts';
 import { documentText } from './document-text.ts';
-import { documents } from './documents.ts';
+import { documentStatus, documentUpload } from './document-upload.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
@@ -30,9 +29,9 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'large-file': largeFile,
   latency,
   'document-upload': documentUpload,
-  'small-documents': smallDocuments,
+  'document-status': documentStatus,
   'document-text': documentText,
-  documents,
+  'small-documents': smallDocuments,
   queue,
   'queued-jobs': queuedJobs,
   'elasticsearch-bulk': elasticsearchBulk,

@@ -23,7 +23,7 @@ export function statusOf(state: JobState): { status: DocumentStatusAnswer['statu
 }
 
 function messageOf({ state, stage, reason, error, counts: { passages }, partial }: DocumentRecord): string {
-  if (state === 'completed') return `Ready: ${passages ?? 0} passages${partial ? '; some of the file could not be read' : ''}`;
+  if (state === 'completed') return `Ready: ${passages ?? 0} passage${passages === 1 ? '' : 's'}${partial ? '; some of the file could not be read' : ''}`;
   if (state === 'cancelled') return 'Cancelled';
   if (error !== null) return error.message;
   return reason ?? (state === 'queued' ? STAGE_MESSAGES.upload : STAGE_MESSAGES[stage]);

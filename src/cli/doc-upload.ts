@@ -156,7 +156,7 @@ function problemOf(error: unknown, file: string): Problem {
 }
 
 function printOutcome(terminal: Terminal, { file, outcome, document, chunks, error }: FileOutcome, hint: boolean): void {
-  const facts = [document, chunks === undefined ? undefined : `${count(chunks)} passages`, error === undefined ? undefined : `${error.code}: ${printable(error.message)}`];
+  const facts = [document, chunks === undefined ? undefined : `${count(chunks)} passage${chunks === 1 ? '' : 's'}`, error === undefined ? undefined : `${error.code}: ${printable(error.message)}`];
   terminal.print([terminal.paint(STYLES[outcome], outcome.padEnd(9)), isolate(printable(file)), ...facts.filter((fact) => fact !== undefined)].join('  '));
   if (error?.remedy !== undefined) terminal.note(`           ${printable(error.remedy)}`);
   if (hint && document !== undefined) terminal.note(`Follow it: npx sheaf doc status ${document} --wait`);

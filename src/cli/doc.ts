@@ -103,7 +103,7 @@ function printDocument(terminal: Terminal, document: DocumentAnswer): void {
     ['keywords', metadata.keywords.join(', ')],
     ['content', facts(['pages', metadata.page_count], ['words', metadata.word_count], ['tokens', metadata.token_count], ['passages', metadata.chunk_count])],
     ['passages', `${count(options.chunk_size)} tokens, ${count(options.overlap)} of them repeated, ${options.encoding}`],
-    ['version', `${document.version} of ${document.document_key}`],
+    ['version', document.document_key === document.document_id ? null : `${document.version} of ${document.document_key}`],
     ['like', document.similar_to.map((other) => `${other.document} (${Math.round(other.similarity * 100)} %)`).join(', ')],
     ['tags', document.tags.join(', ')],
     ['owner', document.owner === 'default' ? null : document.owner],

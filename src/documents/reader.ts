@@ -21,6 +21,8 @@ const MOST_TASKS = 200;
 const MOST_MEMORY_SHARE = 0.25;
 /** Of a child that has nothing to do. */
 const IDLE_MS = 30_000;
+/** Of 19: books that are read keep the processors busy for minutes, and whoever asks the API must not wait for them. */
+const NICENESS = 10;
 /** What a child is told of the environment: nothing that is secret. */
 const ENVIRONMENT = ['PATH', 'TESSDATA_PREFIX', 'LANG', 'LC_ALL', 'TMPDIR', 'TEMP', 'SystemRoot', 'MALLOC_ARENA_MAX'];
 const LAST_WORDS = 4_000;
@@ -55,6 +57,7 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
       spawns, tasks: 0, said: '', idle: null,
     };
     children.add(child);
+    yieldToOthers(child.process.pid);
     child.process.stderr?.setEncoding('utf8').on('data', (text: string) => { child.said = (child.said + text).slice(-LAST_WORDS); });
     child.process.once('exit', () => {
       children.delete(child);
@@ -161,6 +164,15 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
       await Promise.all(ends);
     },
   };
+}
+
+/** It may have ended already, which whoever gives it a task is told. */
+function yieldToOthers(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) os.setPriority(pid, NICENESS);
+  } catch {
+    // It reads all the same.
+  }
 }
 
 const shuttingDown = (): SheafError => new SheafError('shutting_down', 'The reader of documents is being closed', { remedy: 'Try again' });

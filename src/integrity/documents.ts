@@ -103,6 +103,8 @@ async function* strayBlobs({ store, blobs }: Parts, tenant: string): AsyncGenera
 }
 
 async function isArriving(store: Parts['store'], tenant: string, document: string): Promise<boolean> {
+  if ((await store.getUpload(tenant, document.replace('doc_', 'upl_'))) !== null) return true;
+  // One that was begun with an Idempotency-Key has an id made of that.
   for await (const upload of allOf((page) => store.listUploads(tenant, {}, page))) if (upload.document === document) return true;
   return false;
 }

@@ -12,7 +12,7 @@ import { localLimits } from '../limits/local.ts';
 import { Arriving } from './arriving.ts';
 import { becomeDocument } from './becoming.ts';
 import { removeUploaded } from './removal.ts';
-import { checkQuota, firstLook, inADay, newUpload, otherHash, tooLarge, type PartUploads, type UploadDeps } from './uploads.ts';
+import { checkQuota, firstLook, inADay, newUpload, otherHash, tooLarge, type PartUploads, type Received, type UploadDeps } from './uploads.ts';
 
 /** Parts that one process receives at once; others wait. On S3 each is held in memory. */
 const AT_ONCE = 12;
@@ -87,10 +87,17 @@ export function partUploads(deps: UploadDeps): PartUploads {
     const upload = await store.changeUpload(tenant, id, ['open', 'completing'], { state: 'completing', expiresAt: inADay() });
     if (upload === null) return complete(tenant, id); // somebody else has ended it
     const { blob, request } = upload;
-    await join(upload, parts);
-    const sha256 = await hashOf(blob);
-    if (request.sha256 !== null && request.sha256 !== sha256) await fail(upload, otherHash(sha256, request.sha256));
-    const received = await becomeDocument(deps, { upload, size: request.size, sha256 }, null);
+    let received: Received;
+    try {
+      await join(upload, parts);
+      const sha256 = await hashOf(blob);
+      if (request.sha256 !== null && request.sha256 !== sha256) await fail(upload, otherHash(sha256, request.sha256));
+      received = await becomeDocument(deps, { upload, size: request.size, sha256 }, null);
+    } catch (error) {
+      // Another process has ended it meanwhile, and has removed the bytes where they were a duplicate.
+      if ((await store.getUpload(tenant, id))?.state === 'completed') return complete(tenant, id);
+      throw error;
+    }
     const completed = await store.changeUpload(tenant, id, ['completing'], { state: 'completed', result: received.document.id });
     // Last: until it is known which document answers, the bytes may be needed once more.
     if (!received.created) await blobs.deleteUnder(blobKeys.documentFolder(tenant, upload.document));

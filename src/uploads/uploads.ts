@@ -76,11 +76,11 @@ export interface WholeUploads {
 const LIFE_MS = 24 * 3_600_000;
 export const inADay = (): string => new Date(Date.now() + LIFE_MS).toISOString();
 
-/** A new upload's record, with the ids that its document and job will have. */
+/** A new upload's record, with the ids that its document and job will have; its own is made of them unless a key gives it another. */
 export function newUpload(given: Pick<UploadRecord, 'tenant' | 'owner' | 'request' | 'state'> & Partial<UploadRecord>, chunkBytes: number): UploadRecord {
   const ids = newDocumentIds();
   return {
-    id: `upl_${ulid().toLowerCase()}`, requestHash: null, ...ids, blob: blobKeys.original(given.tenant, ids.document, ulid().toLowerCase()), blobUpload: null,
+    id: ids.document.replace('doc_', 'upl_'), requestHash: null, ...ids, blob: blobKeys.original(given.tenant, ids.document, ulid().toLowerCase()), blobUpload: null,
     ...cutIntoParts(given.request.size, chunkBytes), parts: 0, bytes: 0, result: null, error: null,
     createdAt: new Date().toISOString(), expiresAt: inADay(), ...given,
   };

@@ -106,6 +106,11 @@ export function documentProtocol(apis: () => { api: Api; other: Api }): void {
     for (const { body } of [...answers, await complete(api, begun, headers)]) expect(body).toMatchObject({ success: true, document_id: begun.document_id, job_id: begun.job_id });
     expect((await api.store.listDocuments(tenant, {}, { limit: 10 })).items).toHaveLength(1);
     expect(await blobsOf(api, tenant)).toHaveLength(1);
+    // The same of a duplicate, whose bytes go while others complete it.
+    const second = await initiate(other, content.length, { filename: 'again.txt' }, headers);
+    for (const number of [1, 2]) await sendPart(other, second, number, partOf(second, content, number), headers);
+    for (const { body } of await Promise.all([api, other, api, other].map((one) => complete(one, second, headers)))) expect(body.duplicateOf).toBe(begun.document_id);
+    expect(await blobsOf(api, tenant)).toHaveLength(1);
   });
 
   it('answers the first document where the tenant has these bytes already, however they came, unless forced', async () => {

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { DocumentRecord, Passage } from '../../src/contracts/document.ts';
 import { DEFAULT_DOCUMENT_OPTIONS, NO_DOCUMENT_COUNTS, NO_METADATA } from '../../src/contracts/document.ts';
 import { passageText } from '../../src/domain/search-text.ts';
+import type { SearchFilter } from '../../src/contracts/search.ts';
 import type { PassageSet, Store } from '../../src/store/store.ts';
 import { hitsOf } from './store-hits.ts';
-import { walk } from './store-samples.ts';
+import { aLane, anItem, walk } from './store-samples.ts';
 
 const aDocument = (id: string, over: Partial<DocumentRecord> = {}): DocumentRecord => ({
   tenant: 'acme', id, owner: 'ann', job: `job of ${id}`, fileName: `${id}.txt`, contentType: null, declaredType: null, type: null, size: 10, sha256: `sha of ${id}`,
@@ -186,13 +187,16 @@ export function documentsConformance(stores: () => { store: Store; other: Store 
       expect(await store.removeDocument('acme', 'd1')).toBe(true);
     });
 
-    it('are found beside rows, by the same words', async () => {
+    it('are found beside rows, by the same words, or alone', async () => {
       const { store } = stores();
       const document = await created(store, 'd1');
       await write(store, aSet(document), ['הבית הלבן', '我在北京大学']);
       await store.publishPassages(aSet(document));
       expect(await found(store, 'בית')).toEqual(['הבית הלבן']);
       expect(await found(store, '北京')).toEqual(['我在北京大学']);
+      await store.commitRows({ lane: aLane(), job: 'j', tags: [], fence: 1n, items: [anItem('row', { name: 'הבית הלבן' })], failed: [], cleared: [] });
+      const kinds = async (filter: SearchFilter): Promise<string[]> => (await hitsOf(store, 'בית', { filter })).map(({ kind }) => kind).toSorted();
+      expect([await kinds({}), await kinds({ kind: 'item' }), await kinds({ kind: 'passage' })]).toEqual([['item', 'passage'], ['item'], ['passage']]);
     });
   });
 }
