@@ -17,7 +17,7 @@ const WORDS_A_MINUTE = 230;
 const SIGNS_A_MINUTE = 450;
 const MAX_TITLE = 200;
 /** Characters that keywords are looked for in. */
-const KEYWORD_CHARS = 2_000_000;
+const KEYWORD_CHARS = 500_000;
 
 const WORD = /[\p{L}\p{N}\p{M}]+(?:['’״׳"-][\p{L}\p{N}\p{M}]+)*/gu;
 const SIGN = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/gu;

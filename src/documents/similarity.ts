@@ -10,9 +10,14 @@ const BAND = 4;
 /** Words of a sequence; characters of one in scripts without spaces between words. */
 const SHINGLE = 4;
 /** Sequences that are looked at, evenly over the text: more make the estimate no better. */
-const MOST_SHINGLES = 50_000;
+const MOST_SHINGLES = 10_000;
 
 const WORD = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]|[\p{L}\p{N}\p{M}]+/gu;
+
+const NOT_ASCII = /[^\x00-\x7f]/;
+/** FNV-1a. */
+const SEED = 0x811c9dc5 | 0;
+const PRIME = 0x01000193;
 
 /** Multipliers and addends of the hash functions: fixed, so that signatures of all times can be compared. */
 const MULTIPLIERS = new Uint32Array(HASHES);
@@ -24,16 +29,15 @@ for (let at = 0, state = 0x9e3779b9; at < HASHES; at++) {
 }
 
 export function similaritySignature(text: string): SimilaritySignature {
-  const words: number[] = [];
-  for (const [word] of text.toLowerCase().normalize('NFKC').matchAll(WORD)) words.push(hashOf(word));
+  const words = wordHashes(text.toLowerCase().normalize('NFKC'));
   if (words.length === 0) return { minhash: '', bands: [] };
   const shingle = Math.min(SHINGLE, words.length);
   const step = Math.max(1, (words.length - shingle + 1) / MOST_SHINGLES);
   const sampled = step > 1;
   const minima = new Uint32Array(HASHES).fill(0xffffffff);
   for (let at = 0; at + shingle <= words.length; at++) {
-    let hash = 0x811c9dc5;
-    for (let word = at; word < at + shingle; word++) hash = Math.imul(hash ^ words[word]!, 0x01000193) >>> 0;
+    let hash = SEED;
+    for (let word = at; word < at + shingle; word++) hash = Math.imul(hash ^ words[word]!, PRIME) >>> 0;
     // By content, not by place: the same sequences are chosen in both of two texts.
     if (sampled && (Math.imul(hash, 0xc2b2ae35) >>> 0) / 2 ** 32 > 1 / step) continue;
     for (let index = 0; index < HASHES; index++) {
@@ -48,10 +52,27 @@ export function similaritySignature(text: string): SimilaritySignature {
   return { minhash: bytes.toString('base64url'), bands };
 }
 
-function hashOf(word: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < word.length; at++) hash = Math.imul(hash ^ word.charCodeAt(at), 0x01000193);
-  return hash >>> 0;
+function wordHashes(text: string): number[] {
+  const words: number[] = [];
+  if (NOT_ASCII.test(text)) {
+    for (const [word] of text.matchAll(WORD)) {
+      let hash = SEED;
+      for (let at = 0; at < word.length; at++) hash = Math.imul(hash ^ word.charCodeAt(at), PRIME);
+      words.push(hash >>> 0);
+    }
+    return words;
+  }
+  // The same words, in a loop: several times as fast as the pattern, for most texts.
+  let hash = SEED;
+  for (let at = 0; at <= text.length; at++) {
+    const code = text.charCodeAt(at);
+    if ((code >= 97 && code <= 122) || (code >= 48 && code <= 57)) hash = Math.imul(hash ^ code, PRIME);
+    else if (hash !== SEED) {
+      words.push(hash >>> 0);
+      hash = SEED;
+    }
+  }
+  return words;
 }
 
 /** Estimated share of the word sequences that two texts have in common, 0 to 1. */
