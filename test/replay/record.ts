@@ -159,6 +159,10 @@ async function scheduled(): Promise<{ job: JobRecord }> {
   return { job: await eventually(() => rig.store.getJob(TENANT, job!)) };
 }
 
+test('clean-up', async () => {
+  await rig.ended((await rig.create('cleaned', rowsOf(2))).id);
+  Object.assign(rig.keep, { outputs: 0, events: 0, jobs: 0 });
+
 test('terminated, and closed by the reconciler', async () => {
   const job = await held('terminated');
   await rig.env.client.workflow.getHandle(jobWorkflowId(job.id, 1)).terminate();
@@ -185,10 +189,6 @@ test('continued as new', async () => {
   await commit('continued-as-new', job.handle.workflowId);
   await stage.stop();
 });
-
-test('clean-up', async () => {
-  await rig.ended((await rig.create('cleaned', rowsOf(2))).id);
-  Object.assign(rig.keep, { outputs: 0, events: 0, jobs: 0 });
   const { id } = await cleanupStarter(rig.store, rig.env.client)(false);
   await eventually(async () => (await rig.store.getCleanup(id))?.state === 'completed');
   await commit('clean-up', cleanUpWorkflowId(id));
