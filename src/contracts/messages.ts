@@ -55,6 +55,10 @@ export interface JobPlan {
 /** What a run of any kind of job must know to go on where another stopped. Plain JSON. */
 export interface JobLifeState {
   state: JobState;
+  /** Why it waits, and until when. */
+  cause: Cause | null;
+  until: string | null;
+  reason: string | null;
   /** What was asked last. */
   wanted: 'running' | 'paused' | 'cancelled';
   sequence: number;

@@ -72,6 +72,9 @@ export abstract class JobLife {
     this.#plan = input.plan ?? null;
     if (!carried) return;
     this.state = carried.state;
+    this.cause = carried.cause;
+    this.until = carried.until;
+    this.reason = carried.reason;
     this.wanted = carried.wanted;
     this.sequence = carried.sequence;
     this.generation = carried.generation;
@@ -84,8 +87,8 @@ export abstract class JobLife {
   /** What a run that continues this one must know of it. */
   protected carried(): JobLifeState {
     return {
-      state: this.state, wanted: this.wanted, sequence: this.sequence, generation: this.generation, placed: this.placed, agesAt: this.#agesAt,
-      inLineSince: this.inLineSince, plan: this.#plan,
+      state: this.state, cause: this.cause, until: this.until, reason: this.reason, wanted: this.wanted, sequence: this.sequence,
+      generation: this.generation, placed: this.placed, agesAt: this.#agesAt, inLineSince: this.inLineSince, plan: this.#plan,
     };
   }
 

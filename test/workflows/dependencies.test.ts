@@ -116,6 +116,8 @@ describe('a job that depends on others', () => {
     const second = await after('orphan', [first], 'wait');
     await waits(second.id);
     await rig.jobs.remove(TENANT, first.id);
+    // Else its last rows might end before it hears of it.
+    await rig.when(first.id, ({ state }) => state === 'cancelling');
     rig.gate.release();
     expect(await rig.ended(second.id)).toMatchObject({ state: 'cancelled', error: { message: expect.stringContaining('was deleted') } });
   });
