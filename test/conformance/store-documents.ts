@@ -8,7 +8,7 @@ import type { PassageSet, Store } from '../../src/store/store.ts';
 import { hitsOf } from './store-hits.ts';
 import { aLane, anItem, walk } from './store-samples.ts';
 
-const aDocument = (id: string, over: Partial<DocumentRecord> = {}): DocumentRecord => ({
+export const aDocument = (id: string, over: Partial<DocumentRecord> = {}): DocumentRecord => ({
   tenant: 'acme', id, owner: 'ann', job: `job of ${id}`, fileName: `${id}.txt`, contentType: null, declaredType: null, type: null, size: 10, sha256: `sha of ${id}`,
   documentKey: id, version: 0, tags: [], options: { ...DEFAULT_DOCUMENT_OPTIONS }, state: 'queued', cause: null, until: null, reason: null, error: null,
   attempt: 1, sequence: 0, dispatch: 0, generation: 0, stage: 'upload', stagePercent: 100, stages: {}, workedMs: 0, partial: false, warnings: [], unscanned: false, quarantined: false,
@@ -17,10 +17,10 @@ const aDocument = (id: string, over: Partial<DocumentRecord> = {}): DocumentReco
   createdAt: '2026-11-01T10:00:00.000Z', startedAt: null, completedAt: null, updatedAt: '2026-11-01T10:00:00.000Z', ...over,
 });
 
-const aPassage = (number: number, text: string, over: Partial<Passage> = {}): Passage & { words: string } =>
+export const aPassage = (number: number, text: string, over: Partial<Passage> = {}): Passage & { words: string } =>
   ({ number, text, start: 0, end: text.length, tokens: 3, pages: [number, number + 1], headings: ['Chapter', 'Part'], tableHeader: null, words: passageText(text, null), ...over });
 
-const aSet = (document: DocumentRecord, generation = 1): PassageSet =>
+export const aSet = (document: DocumentRecord, generation = 1): PassageSet =>
   ({ tenant: document.tenant, documentKey: document.documentKey, document: document.id, version: document.version, generation });
 
 /** Two stores open on the same place, as two processes have them. */

@@ -7,7 +7,11 @@ import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
 import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
+import { aDocument, aPassage, aSet } from './store-documents.ts';
+import { aSummary } from './store-figures.ts';
+import { aBatch } from './store-plans.ts';
 import { aFailedRow, aJob, aLane, anItem, aPage } from './store-samples.ts';
+import { anUpload, part } from './store-uploads.ts';
 
 const url = await orMissing('for lack of Elasticsearch', sharedElasticsearch());
 
@@ -21,6 +25,9 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   const key = { key: 'k', requestHash: 'h' };
   const at = { attempt: 1, sequence: 9 };
   const counts = { done: 7, unchanged: 0, failed: 1, skipped: 0 };
+  const limits = { perTenant: 3, all: 20, ageAfterMs: 900_000 };
+  const turn = { jobId: 'j1', attempt: 1, sequence: 1, source: 'places', lane: 'categorize', priority: 3, since: 1 };
+  const lines = [aPassage(1, 'secret passage')];
 
   /** All that a tenant can see of job j1 and its source, by every method that reads. */
   const seenBy = async (tenant: string) => ({
@@ -31,6 +38,15 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     events: (await store.listEvents(tenant, 'j1', { limit: 9 })).items,
     // `updatedAt` is the time of the write, the rest of a hit is the item.
     hits: (await store.search(tenant, { terms: searchTerms('secret'), filter: {} }, { limit: 9 })).items,
+    document: await store.getDocument(tenant, 'd1'), documents: (await store.listDocuments(tenant, {}, { limit: 9 })).items,
+    similar: await store.findSimilar(tenant, ['band'], 9), documentUsage: await store.documentUsage(tenant),
+    passages: (await store.listPassages(tenant, 'd1', { limit: 9 })).items, passageSets: await store.listPassageSets(tenant),
+    upload: await store.getUpload(tenant, 'u1'), uploads: (await store.listUploads(tenant, {}, { limit: 9 })).items, uploadUsage: await store.uploadUsage(tenant),
+    part: await store.getUploadPart(tenant, 'u1', 1), parts: await store.uploadParts(tenant, 'u1'),
+    plan: await store.getPlan(tenant, 'batch', 'b1'), plans: (await store.listPlans(tenant, 'batch', { limit: 9 })).items,
+    dependents: (await store.listDependents(tenant, 'j1', { limit: 9 })).items, batchTotals: await store.batchTotals(tenant, 'b1'),
+    spent: await store.jobSpent(tenant, 'j1'), analysed: await store.analyse(tenant, { since: '2026-01-01T00:00:00.000Z', until: '2027-01-01T00:00:00.000Z' }),
+    turn: await store.queueEntry(tenant, 'j1'), standing: await store.queueStanding(tenant, 'j1', limits, 1_000),
   });
 
   beforeAll(async () => {
@@ -51,6 +67,14 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.commitRows({ lane: aLane(), job: 'j1', tags: [], fence: 1n, items: [anItem('k1', { text: 'secret' })], failed: [aFailedRow(9, 'bad')], cleared: [] });
     await store.writePage('acme', 'j1', aPage(1, { counts }));
     await store.appendEvent('acme', 'j1', { at: 'now', type: 't', message: 'secret', dedupe: 'd' });
+    const { document } = await store.createDocument(aDocument('d1', { similarity: { minhash: '', bands: ['band'] }, fileName: 'secret.txt' }));
+    await store.writePassages({ set: aSet(document), job: 'j1', tags: [], fileName: 'secret.txt', title: null, passages: lines });
+    await store.publishPassages(aSet(document));
+    await store.createUpload(anUpload('u1'));
+    await store.addUploadPart('acme', 'u1', part(1));
+    await store.createPlan(aBatch('b1', { name: 'secret' }));
+    await store.writeSummary(aSummary('j1'));
+    await store.enqueue({ tenant: 'acme', ...turn }, 1_000);
   });
   afterAll(async () => {
     await store.close();
@@ -64,7 +88,8 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     expect(JSON.stringify(nothing)).not.toContain('secret');
     expect(nothing).toMatchObject({ job: null, jobs: [], items: [], failed: [], codes: [], pages: [], page: null, events: [], hits: [], totals: { done: 0 } });
     const own = await seenBy('acme');
-    expect([own.items.length, own.failed.length, own.pages.length, own.events.length, own.hits.length, own.totals.done]).toEqual([1, 1, 1, 1, 1, 7]);
+    expect([own.items.length, own.failed.length, own.pages.length, own.events.length, own.hits.length, own.totals.done]).toEqual([1, 1, 1, 1, 2, 7]);
+    expect([own.documents, own.passages, own.passageSets, own.uploads, own.parts, own.plans].map(({ length }) => length)).toEqual([1, 1, 1, 1, 1, 1]);
   });
 
   it('change nothing of each other, though they name the same job, source, key and rows', async () => {
@@ -80,6 +105,35 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     expect((await store.createJob(aJob('j1', { tenant: 'globex' }), { ...key, requestHash: 'another' })).created).toBe(true);
     while (!(await store.removeJob('globex', 'j1')));
     expect(await seenBy('acme')).toEqual(before);
+  });
+
+  it('change nothing of what else there is under the same names', async () => {
+    const before = await seenBy('acme');
+    const theirs = aDocument('d1', { tenant: 'globex' });
+    expect(await store.advanceDocument('globex', 'd1', { attempt: 9, sequence: 9 }, { state: 'failed' })).toBe(false);
+    const { document } = await store.createDocument(theirs);
+    await store.writePassages({ set: aSet(document, 9), job: 'j1', tags: [], fileName: 'f', title: null, passages: [aPassage(1, 'other')] });
+    await store.publishPassages(aSet(document, 9));
+    while (!(await store.removeStalePassages('globex', 'd1', null)));
+    while (!(await store.removeDocument('globex', 'd1')));
+    expect(await store.changeUpload('globex', 'u1', ['open'], { state: 'failed' })).toBeNull();
+    expect(await store.addUploadPart('globex', 'u1', part(2))).toBeNull();
+    await store.createUpload(anUpload('u1', { tenant: 'globex' }));
+    await store.dropUploadParts('globex', 'u1', [part(1)]);
+    await store.removeUpload('globex', 'u1');
+    expect(await store.changePlan(aBatch('b1', { tenant: 'globex', name: 'other' }))).toBeNull();
+    expect((await store.createPlan(aBatch('b1', { tenant: 'globex', requestHash: 'other' }))).created).toBe(true);
+    await store.removePlan('globex', 'batch', 'b1');
+    await store.writeSummary(aSummary('j1', { tenant: 'globex', sequence: 99, counts: { done: 0, unchanged: 0, failed: 0, skipped: 0 } }));
+    await store.pauseTurn({ tenant: 'globex', jobId: 'j1', attempt: 9, sequence: 9 }, 1_000);
+    await store.enqueue({ tenant: 'globex', ...turn, attempt: 9 }, 1_000);
+    await store.admitNext(limits, 1_000, { tenant: 'globex', jobId: 'j1' });
+    await store.leaveQueue(aLane({ tenant: 'globex' }), 'j1', 9, 1_000);
+    // Admission is of all tenants: what it gave, it gave by the queue's order.
+    expect({ ...(await seenBy('acme')), turn: before.turn, standing: before.standing }).toEqual(before);
+  });
+
+  it('claim no key, and no lane, of each other', async () => {
     expect(await store.createJob(aJob('j2'), key)).toMatchObject({ created: false, job: { id: 'j1' } });
     expect((await store.acquireLane(aLane(), 'j2', 1)).holder).toBe('j1');
   });
@@ -88,7 +142,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     asked.length = 0;
     await seenBy('globex');
     const searches = asked.filter(({ path }) => path.includes('/_search'));
-    expect(searches).toHaveLength(4);
+    expect(searches.length).toBeGreaterThan(8);
     for (const { path, body } of searches) {
       expect(path).toContain('routing=globex');
       expect((JSON.parse(body) as { query: { bool: { filter: object[] } } }).query.bool.filter).toContainEqual({ term: { tenant: 'globex' } });
@@ -96,7 +150,10 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   });
 
   it('have been tried with every method of the port that takes one', () => {
-    const ofNoTenant = ['openJobs', 'check', 'close'];
+    const ofNoTenant = [
+      'openJobs', 'openPlans', 'placesTaken', 'countJobs', 'jobsIn', 'endedJobs', 'sweepEvents', 'sweepOutputs', 'sweepSummaries', 'writeCleanup', 'getCleanup', 'listCleanups',
+      'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'tenants', 'check', 'close', 'admitNext',
+    ];
     expect([...askedByOther].toSorted()).toEqual(Object.keys(opened).filter((name) => !ofNoTenant.includes(name)).toSorted());
   });
 
@@ -109,5 +166,6 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
 function tenantOf(given: unknown): unknown {
   if (typeof given !== 'object' || given === null) return given;
   if ('tenant' in given) return given.tenant;
+  if ('set' in given) return tenantOf(given.set);
   return 'lane' in given ? tenantOf(given.lane) : undefined;
 }

@@ -6,7 +6,7 @@ import type { Store } from '../../src/store/store.ts';
 import { aJob, aPage, RACES, walk } from './store-samples.ts';
 
 const planned = { tenant: 'acme', owner: 'ann', createdAt: '2026-11-01T10:00:00.000Z', revision: 0, requestHash: 'h', open: false };
-const aBatch = (id: string, over: Partial<BatchRecord> = {}): BatchRecord =>
+export const aBatch = (id: string, over: Partial<BatchRecord> = {}): BatchRecord =>
   ({ ...planned, kind: 'batch', id, name: null, size: 2, made: 0, held: false, desired: 'running', action: null, ...over });
 const aBulk = (id: string, over: Partial<BulkRecord> = {}): BulkRecord => ({
   ...planned, kind: 'bulk', id, action: 'pause', filter: { state: ['running'], tag: 't' }, priority: null, retry: { codes: null }, dryRun: false, batch: null, after: null,

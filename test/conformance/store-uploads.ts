@@ -16,7 +16,7 @@ export const anUpload = (id: string, over: Partial<UploadRecord> = {}): UploadRe
   createdAt: '2026-11-01T10:00:00.000Z', expiresAt: '2026-11-02T10:00:00.000Z', ...over,
 });
 
-const part = (number: number, md5 = `md5 of ${number}`, size = 10): UploadPart => ({ number, size, md5, checksum: `crc of ${md5}` });
+export const part = (number: number, md5 = `md5 of ${number}`, size = 10): UploadPart => ({ number, size, md5, checksum: `crc of ${md5}` });
 
 /** Two stores open on the same place, as two processes have them. */
 export function uploadsConformance(stores: () => { store: Store; other: Store }): void {

@@ -39,7 +39,7 @@ function answerOf(found: SearchHit, terms: SearchTerms): HitAnswer {
     const { kind, document, source, job, fileName, title, tags, updatedAt, passage: { number, text, tokens, pages, headings } } = found;
     return { kind, document, file: fileName, title, number, pages, headings, text, tokens, source, job, tags, updatedAt, highlights: highlights({ text }, null, terms) };
   }
-  const { inputHash: _input, handlerHash: _handler, attempt: _attempt, error, ...hit } = found;
+  const { inputHash: _input, handlerHash: _handler, attempt: _attempt, tokens: _tokens, cost: _cost, error, ...hit } = found;
   return { ...hit, ...(error !== null && { error }), highlights: highlights(hit.input, hit.output, terms) };
 }
 
