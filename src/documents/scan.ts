@@ -64,6 +64,8 @@ async function send(socket: net.Socket, stream: Readable): Promise<void> {
   };
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+      // An answer that has come is read first: a write after clamd has closed would lose it.
+      await new Promise(setImmediate);
       const piece = chunk.subarray(at, at + PIECE_BYTES);
       const length = Buffer.alloc(4);
       length.writeUInt32BE(piece.length);

@@ -82,14 +82,19 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   };
 
-  /** Makes Temporal's schedule what the record says; one that is there stays paused or active. */
-  const ensure = (record: ScheduleRecord, paused: boolean): Promise<void> => ask(async () => {
-    const options = optionsOf(record, paused);
+  /**
+   * Makes Temporal's schedule what the record says; one that is there stays paused or active, unless it is to be active. That is one
+   * update: Temporal applies a patch (`unpause`) before an update that was sent first, when it meets both at once.
+   */
+  const ensure = (record: ScheduleRecord, state: 'as it is' | 'active', pausedIfNew = false): Promise<void> => ask(async () => {
+    const options = optionsOf(record, pausedIfNew);
     try {
       await client.schedule.create(options);
     } catch (error) {
       if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-      await handleOf(record).update(({ state }) => ({ spec: options.spec, action: options.action, policies: options.policies, state }));
+      await handleOf(record).update((now) => ({
+        spec: options.spec, action: options.action, policies: options.policies, state: state === 'active' ? { paused: false } : now.state,
+      }));
     }
   });
 
@@ -116,14 +121,14 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
   return {
     async create(record, paused) {
       const before = await store.getPlan(record.tenant, 'schedule', record.id);
-      if (!before) await ensure(record, paused);
+      if (!before) await ensure(record, 'as it is', paused);
       try {
         const made = await store.createPlan<'schedule'>(record);
         return { schedule: await look(made.record), created: made.created };
       } catch (error) {
         // Somebody else made it in between: theirs is what runs.
         const theirs = before ? null : await store.getPlan(record.tenant, 'schedule', record.id);
-        if (theirs) await ensure(theirs, false);
+        if (theirs) await ensure(theirs, 'as it is');
         throw error;
       }
     },
@@ -149,8 +154,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
 
     async resume(tenant, id) {
       const record = await recordOf(tenant, id);
-      await ensure(record, false);
-      await ask(() => handleOf(record).unpause());
+      await ensure(record, 'active');
       return lookUntil(record, ({ clock }) => clock?.state !== 'paused');
     },
 

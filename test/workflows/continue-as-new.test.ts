@@ -68,8 +68,9 @@ test('1,500 pages: several runs, each under 2,000 events, every page once, dispa
 
   const { carried } = inputOf(histories[1]!);
   expect(carried).toEqual({
-    state: 'running', wanted: 'running', sequence: 3, generation: 1, placed: true, agesAt: 0, dispatches: expect.any(Number),
-    sheet: { total: 1_500, window: 16 }, pending: [[carried!.dispatches + 1, 1_500]], // As the last page that answered counted them: sixteen do at once, and not in order.
+    state: 'running', cause: null, until: null, reason: null, wanted: 'running', sequence: 3, generation: 1, placed: true, agesAt: 0, inLineSince: null, plan: null,
+    dispatches: expect.any(Number), sheet: { total: 1_500, window: 16 }, pending: [[carried!.dispatches + 1, 1_500]],
+    // As the last page that answered counted them: sixteen do at once, and not in order.
     counts: { done: expect.any(Number), unchanged: 0, failed: 0, skipped: 0 },
   });
 });
