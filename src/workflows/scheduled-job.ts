@@ -27,8 +27,8 @@ export async function scheduledJob(input: PlanRef): Promise<{ job: string | null
       asked = false;
       const end = await endOfJob(ref);
       if (end !== null) return end;
-      await condition(() => asked, LOOK_AGAIN_MS);
       if (workflowInfo().historyLength >= MAX_HISTORY_EVENTS) await continueAsNew<typeof scheduledJob>(input);
+      await condition(() => asked, LOOK_AGAIN_MS);
     }
   };
   try {
