@@ -162,6 +162,10 @@ async function scheduled(): Promise<{ job: JobRecord }> {
 test('clean-up', async () => {
   await rig.ended((await rig.create('cleaned', rowsOf(2))).id);
   Object.assign(rig.keep, { outputs: 0, events: 0, jobs: 0 });
+  const { id } = await cleanupStarter(rig.store, rig.env.client)(false);
+  await eventually(async () => (await rig.store.getCleanup(id))?.state === 'completed');
+  await commit('clean-up', cleanUpWorkflowId(id));
+});
 
 test('terminated, and closed by the reconciler', async () => {
   const job = await held('terminated');
@@ -188,8 +192,4 @@ test('continued as new', async () => {
   await job.result();
   await commit('continued-as-new', job.handle.workflowId);
   await stage.stop();
-});
-  const { id } = await cleanupStarter(rig.store, rig.env.client)(false);
-  await eventually(async () => (await rig.store.getCleanup(id))?.state === 'completed');
-  await commit('clean-up', cleanUpWorkflowId(id));
 });
