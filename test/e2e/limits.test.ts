@@ -17,7 +17,9 @@ const LIMITS = {
 let stack: TestStack;
 let api: MeteredApi;
 beforeAll(async () => {
-  [stack, api] = await Promise.all([startTestStack({ workers: 2, env: { SHEAF_LIMITS: JSON.stringify(LIMITS) } }), startMeteredApi()]);
+  // With no CPU to spare a worker has four pages at once: eight jobs keep both workers at work.
+  const env = { SHEAF_LIMITS: JSON.stringify(LIMITS), SHEAF_WORKER_TARGET_CPU: '0.01' };
+  [stack, api] = await Promise.all([startTestStack({ workers: 2, env }), startMeteredApi()]);
   await Promise.all(Object.keys(LIMITS).map((key) => writeLimitedHandler(path.join(stack.folder, `${key}.mjs`), [key])));
 });
 beforeEach(async () => {
@@ -49,8 +51,8 @@ const statusOf = async (limit: keyof typeof LIMITS): Promise<LimitAnswer> =>
 
 test("the project's: never over in any window, at least 95 % used, by both workers, and users in turn", { timeout: 180_000 }, async () => {
   const users = ['ann', 'bob', 'cat', 'dan'];
-  const jobs = await Promise.all(users.map((user) => job('project', user, 100)));
-  for (const one of jobs) await completed(one, 100);
+  const jobs = await Promise.all([...users, ...users].map((user) => job('project', user, 50)));
+  for (const one of jobs) await completed(one, 50);
   expect(mostInWindow(api.arrivals, WINDOW_MS)).toBeLessThanOrEqual(60);
   expect(inWindows(api.arrivals, WINDOW_MS, 6)).toBeGreaterThanOrEqual(0.95 * 6 * 60);
   expect(callers(api.arrivals).size).toBe(2);
@@ -80,11 +82,11 @@ test('a Retry-After that one worker is given stops them both until it is over', 
     refused = arrival;
     return 6;
   };
-  const jobs = await Promise.all([1, 2, 3, 4].map((index) => job('refusing', `user${index}`, 400, { concurrency: 4 })));
+  const jobs = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((index) => job('refusing', `user${index}`, 200, { concurrency: 4 })));
   await until('a refusal', async () => refused !== undefined);
   expect(await until('the back-off to show', async () => (await statusOf('refusing')).backOffUntil)).toMatch(/Z$/);
   await until('a job to wait', async () => (await Promise.all(jobs.map(({ id }) => stack.job(id)))).some(({ state, cause }) => state === 'waiting' && cause === 'rate_limit'));
-  for (const one of jobs) await completed(one, 400);
+  for (const one of jobs) await completed(one, 200);
   // Every worker knows after its next question to the broker, a fraction of a second later.
   const meanwhile = api.arrivals.filter(({ at }) => at > refused!.at + 2_000 && at < refused!.at + 6_000);
   expect(meanwhile).toEqual([]);
@@ -93,12 +95,12 @@ test('a Retry-After that one worker is given stops them both until it is over', 
 
 test('places: never more calls at once; those of a worker that is killed come back', { timeout: 180_000 }, async () => {
   api.answerMs = 400;
-  const jobs = await Promise.all([1, 2].map((index) => job('places', `place${index}`, 120)));
+  const jobs = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map((index) => job('places', `place${index}`, 30)));
   await until('both workers to call', async () => callers(api.arrivals).size === 2);
   await stack.kill('worker-2');
   const killed = api.arrivals.length;
   await until('the killed place to be given to the other', async () => (await statusOf('places')).concurrency!.used === 4, 60_000);
-  for (const one of jobs) await completed(one, 120);
+  for (const one of jobs) await completed(one, 30);
   expect(api.mostOpen).toBeLessThanOrEqual(4);
   expect(callers(api.arrivals.slice(killed)).size).toBe(1);
 });
