@@ -70,8 +70,17 @@ export interface TestStack {
   stop(): Promise<void>;
 }
 
-/** Starts all three and resolves when they work. */
-export async function startTestStack({ env: more = {}, ground = {}, workers = 1 }: TestStackOptions = {}): Promise<TestStack> {
+/** Starts all three and resolves when they work; on other ports, where somebody took one before it was listened on. */
+export async function startTestStack(options: TestStackOptions = {}, tries = 3): Promise<TestStack> {
+  try {
+    return await startOnce(options);
+  } catch (error) {
+    if (tries === 1 || !(error instanceof Error) || !error.message.includes('is in use')) throw error;
+    return startTestStack(options, tries - 1);
+  }
+}
+
+async function startOnce({ env: more = {}, ground = {}, workers = 1 }: TestStackOptions): Promise<TestStack> {
   const cli = await findTemporalCli();
   if (cli === null) throw new Error('There is no Temporal CLI for the tests. Run "node scripts/setup.mjs", which finds or makes one.');
   await bundleWorkflows();
