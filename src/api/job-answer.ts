@@ -36,6 +36,7 @@ export async function jobAnswerOf(store: Store, job: JobRecord): Promise<JobAnsw
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
     drainSeconds: request.drainSeconds,
+    ...(request.fanOut && { fanOut: request.fanOut }),
     ...(job.runAt !== null && { runAt: job.runAt }),
     dependsOn: job.dependsOn,
     onFailure: job.onFailure,

@@ -200,7 +200,7 @@ async function startSoon(client: Client, job: JobRecord): Promise<void> {
 export async function startJob(client: Client, job: JobRecord): Promise<boolean> {
   const input: SheetJobInput = {
     tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
-    priority: job.priority, concurrency: job.request.concurrency, ...planOf(job),
+    priority: job.priority, concurrency: job.request.concurrency, ...planOf(job), ...(job.request.fanOut && { fanOut: job.request.fanOut }),
   };
   const typedSearchAttributes = new TypedSearchAttributes([
     { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },

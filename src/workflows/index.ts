@@ -1,5 +1,6 @@
 /** The entry of the workflow bundle. */
 export { sheetJob } from './sheet-job.ts';
+export { itemJob } from './item-job.ts';
 export { closeJob } from './close-job.ts';
 export { deleteJob } from './delete-job.ts';
 export { scheduledJob } from './scheduled-job.ts';
