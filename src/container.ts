@@ -17,6 +17,7 @@ import { temporalClient } from './temporal/connection.ts';
 import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
+import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 
 export interface Container {
@@ -26,6 +27,7 @@ export interface Container {
   blobs: Blobs;
   temporal: Client;
   jobs: Jobs;
+  items: Items;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
   schedules: JobSchedules;
@@ -51,7 +53,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   return {
     config, log, store, blobs, temporal: temporal.client, storage,
-    jobs: createJobs(store, temporal.client, claimChecker(temporal.client, storage)), schedules: createJobSchedules(store, temporal.client),
+    items: createItems(temporal.client), jobs: createJobs(store, temporal.client, claimChecker(temporal.client, storage)), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,

@@ -5,6 +5,7 @@ import { cleanupEndpoints } from './routes/cleanup.ts';
 import { batchEndpoints } from './routes/batches.ts';
 import { bulkEndpoints } from './routes/bulk.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
+import { jobItemEndpoints } from './routes/job-item.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { limitEndpoints } from './routes/limits.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
@@ -17,6 +18,6 @@ import { uploadEndpoints } from './routes/uploads.ts';
 export const endpoints: readonly Endpoint[] = [
   // Before the jobs: theirs would take `batch` for a job's id.
   ...bulkEndpoints,
-  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
   ...cleanupEndpoints, ...analyticsEndpoints,
 ];

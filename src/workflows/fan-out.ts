@@ -114,7 +114,7 @@ export class FanOut {
   /** Counts pages whose rows have ended, and the others every so many rows. */
   async #settle(every: number): Promise<void> {
     const due = this.#ended >= every;
-    for (const { page, open } of [...this.#state.pages]) {
+    for (const { page, open } of this.#state.pages) {
       const over = open.length === 0 && !this.#runs(page);
       if (!over && !due) continue;
       this.#ended = 0;
@@ -166,7 +166,7 @@ export class FanOut {
       await Promise.all(this.inFlight.map((row) => this.#release(row)));
       if (!(await condition(() => this.#running.size === 0, LOOK_MS))) await this.#look();
     }
-    for (const { page } of [...this.#state.pages]) await this.#count(page, false);
+    for (const { page } of this.#state.pages) await this.#count(page, false);
   }
 
   async #release(row: number): Promise<void> {

@@ -22,6 +22,7 @@ import { fence } from '../../src/domain/fence.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';
@@ -67,7 +68,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const temporal = temporalClient(inject('temporalAddress'), namespace);
   const logged: string[] = [];
   const given: ApiDeps = {
-    config, store, blobs, jobs: createJobs(store, temporal.client), schedules: createJobSchedules(store, temporal.client),
+    config, store, blobs, jobs: createJobs(store, temporal.client), items: createItems(temporal.client), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
