@@ -1,5 +1,6 @@
 /** Rows as workflows of their own: one window, one outcome a row, controls of the job and of a single row. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { createItems } from '../../src/temporal/items.ts';
 import { itemWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import type { ItemJobStatus } from '../../src/contracts/items.ts';
 import type { JobRecord, JobRequest } from '../../src/contracts/job.ts';
@@ -53,7 +54,11 @@ test('one row is paused and resumed, another cancelled, and the others go on', a
   rig.gate.hold = (key) => key === 'a1' || key === 'a2';
   const job = await fanned('single', 10, 3, { drainSeconds: 0 });
   await rig.gate.until(() => rig.gate.held === 2 && rig.gate.finished.length === 8);
-  await item(job, 2).signal('pause');
+  const items = createItems(rig.env.client);
+  expect(await items.look(await rig.job(job.id), 2)).toMatchObject({ status: 'in_progress' });
+  expect(await items.control(job, 2, 'pause')).toBe(true);
+  expect(await items.control(job, 4, 'pause')).toBe(false);
+  expect(await items.look(job, 100)).toBeNull();
   await item(job, 3).signal('cancel');
   await eventually(async () => (await statusOf(job, 2)).status === 'paused');
   await eventually(async () => (await statusOf(job, 3)).status === 'cancelled');
