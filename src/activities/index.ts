@@ -4,7 +4,9 @@ import type { DocumentActivities, JobActivities, MaintenanceActivities, RowActiv
 import type { PlanActivities } from '../contracts/plans.ts';
 import { createDocuments } from '../temporal/documents.ts';
 import { createJobs } from '../temporal/jobs.ts';
+import type { ItemActivities } from '../contracts/items.ts';
 import type { Queue } from '../temporal/queue.ts';
+import { itemActivities } from './items.ts';
 import type { ActivityDeps } from './deps.ts';
 import { batchActivities } from './batches.ts';
 import { cleanupActivities } from './cleanup.ts';
@@ -21,7 +23,7 @@ import { storesActivities } from './stores.ts';
 
 export interface Activities {
   jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
-  rows: RowActivities;
+  rows: RowActivities & ItemActivities;
   documents: DocumentActivities;
   maintenance: MaintenanceActivities & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
   /** Ends what was kept between activities. */
@@ -35,7 +37,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
+    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...itemActivities(deps, handlers, client), ...storesActivities(deps) },
     documents: documentActivities(deps),
     maintenance: {
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),

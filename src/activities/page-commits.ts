@@ -53,7 +53,8 @@ export class PageCommits {
   readonly #breaker: BreakerOptions | null;
   readonly #batchRows: number;
   readonly #maxUncommitted: number;
-  readonly #countsEveryMs: number;
+  /** Null: the page's counts are written by somebody else. */
+  readonly #countsEveryMs: number | null;
   #countsWrittenAt = -Infinity;
   readonly #heartbeat: () => void;
   readonly #stop: () => void;
@@ -61,7 +62,7 @@ export class PageCommits {
   /** `stop` is called when no further row must start: the breaker tripped, or a commit failed. */
   constructor(given: {
     store: Store; page: PageIdentity; plan: PagePlan; inputHashes: ReadonlyMap<number, string>;
-    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number; heartbeat: () => void; stop: () => void;
+    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number | null; heartbeat: () => void; stop: () => void;
   }) {
     this.#store = given.store;
     this.#page = given.page;
@@ -173,7 +174,7 @@ export class PageCommits {
       if (spent.tokens !== null || spent.cost !== null) this.#spent = plus(this.#spent, spent);
       if (error !== null && isFault(error)) this.#faults++;
     }
-    if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
+    if (this.#countsEveryMs !== null && performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
     else this.#heartbeat();
   }
 

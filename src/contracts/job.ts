@@ -102,6 +102,8 @@ export interface JobRequest extends SheetOptions {
   breaker: BreakerOptions | null;
   /** How long rows in flight may take to finish after a pause or cancel. */
   drainSeconds: number;
+  /** Every row is a workflow of its own; left out: rows are handled in pages. */
+  fanOut?: 'workflow';
 }
 
 export interface RetryFilter {

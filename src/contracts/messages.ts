@@ -2,6 +2,7 @@
 import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
 import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
+import type { FanOutState } from './items.ts';
 
 export const TASK_QUEUES = {
   jobs: 'sheaf-jobs',
@@ -73,6 +74,8 @@ export interface JobLifeState {
 }
 
 export interface SheetJobInput extends JobInput {
+  /** Every row is a workflow of its own; left out: pages. */
+  fanOut?: 'workflow';
   /** Only in the input of a run that continues another. */
   carried?: SheetJobState;
 }
@@ -85,6 +88,8 @@ export interface SheetJobState extends JobLifeState {
   /** Pages not started, and those started and left unfinished. */
   pending: PageSpan[];
   counts: Counts;
+  /** Only where rows are workflows of their own. */
+  items?: FanOutState;
 }
 
 /** The answer to the `status` Query. */
@@ -101,6 +106,8 @@ export interface JobStatus {
   counts: Counts;
   pagesInFlight: number[];
   pagesPending: number;
+  /** Rows that run as workflows of their own. */
+  itemsInFlight?: number[];
 }
 
 /** The answer to a control Update. */

@@ -34,7 +34,7 @@ export interface PagePlan {
 }
 
 /** Whether a circuit breaker counts the failure. */
-export const isFault = (error: RowFailure): boolean => error.input !== true && error.carried !== true;
+export const isFault = (error: RowFailure): boolean => error.input !== true && error.carried !== true && error.code !== 'row_cancelled';
 
 /** What can be told from the page itself and its earlier result. */
 export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {

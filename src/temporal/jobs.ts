@@ -212,6 +212,7 @@ export async function startJob(client: Client, job: JobRecord): Promise<boolean>
   const input: JobInput = {
     tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
     priority: job.priority, concurrency: job.kind === 'sheet' ? job.request.concurrency : null, ...planOf(job),
+    ...(job.kind === 'sheet' && job.request.fanOut && { fanOut: job.request.fanOut }),
   };
   const typedSearchAttributes = new TypedSearchAttributes([
     { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },

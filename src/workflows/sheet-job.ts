@@ -2,15 +2,17 @@
  * One attempt of a sheet job: admitted, the sheet read into pages, pages handled in a bounded window, the end written
  * down. What it shares with other kinds of job is in `job-life.ts`.
  */
-import { continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
+import { CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
+import type { ItemActivities } from '../contracts/items.ts';
 import {
-  STATUS_QUERY,
+  STATUS_QUERY, TASK_QUEUES,
   type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState,
 } from '../contracts/messages.ts';
 import { countPages, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT } from './activity-options.ts';
+import { FanOut, type FanOutJob } from './fan-out.ts';
 import { JobLife } from './job-life.ts';
 import { live } from './job-messages.ts';
 
@@ -28,11 +30,14 @@ class SheetJob extends JobLife {
   #pending: PageSpan[] = [];
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
+  /** Where rows are workflows of their own. */
+  readonly #items: FanOut | null;
   readonly #input: SheetJobInput;
 
   constructor(input: SheetJobInput) {
     super(input, input.carried);
     this.#input = input;
+    this.#items = input.fanOut === undefined ? null : new FanOut(this.#fanOut(), input.carried?.items);
     const { carried } = input;
     if (!carried) return;
     this.#dispatches = carried.dispatches;
@@ -43,6 +48,7 @@ class SheetJob extends JobLife {
 
   async run(): Promise<SheetJobResult> {
     for (;;) {
+      if (this.#items && (this.wanted !== 'running' || this.error || this.refused)) await this.#stopItems(this.#items);
       if (this.wanted === 'cancelled') return this.#end('cancelled', this.cancelledFor);
       if (this.wanted === 'paused') {
         await this.pause();
@@ -55,13 +61,14 @@ class SheetJob extends JobLife {
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0) {
+      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
         await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
+        else if (this.#items) await this.#runItems(this.#items);
         else await this.#runPages(this.#sheet.window);
       }
     }
@@ -93,6 +100,35 @@ class SheetJob extends JobLife {
     });
   }
 
+  /** Whatever interrupts this, items are told by `stop`. */
+  #runItems(items: FanOut): Promise<void> {
+    return this.interruptible(() => CancellationScope.nonCancellable(() => items.run()));
+  }
+
+  async #stopItems(items: FanOut): Promise<void> {
+    try {
+      await items.stop();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #fanOut(): FanOutJob {
+    return {
+      ref: () => ({ ...this.ref(), page: 0, generation: this.generation, dispatch: ++this.#dispatches }),
+      takePage: () => takePage(this.#pending),
+      returnPage: (page) => { this.#pending = returnPage(this.#pending, page); },
+      activities: (summary) => this.activities<ItemActivities>({ ...PAGE, summary }, TASK_QUEUES.rows),
+      asked: () => ({ priority: this.priority, concurrency: this.concurrency }),
+      counted: ({ counts, stopped }) => {
+        this.#counts = counts;
+        if (stopped) this.error ??= stopped;
+        this.capacityWaitMs = CAPACITY_WAIT_MS.first;
+      },
+      mayGoOn: () => this.mayGoOn(),
+    };
+  }
+
   async #processPage(page: number): Promise<void> {
     const rows = this.work({ ...PAGE, summary: `page ${page}` });
     try {
@@ -121,7 +157,7 @@ class SheetJob extends JobLife {
   protected continued(): Promise<never> {
     return continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
-      carried: { ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, pending: this.#pending, counts: this.#counts },
+      carried: { ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, pending: this.#pending, counts: this.#counts, ...(this.#items && { items: this.#items.carried() }) },
     });
   }
 
@@ -130,7 +166,7 @@ class SheetJob extends JobLife {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason,
       attempt: this.#input.attempt, priority: this.priority, concurrency: this.concurrency,
       total: this.#sheet?.total ?? null, counts: this.#counts,
-      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending),
+      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending), ...(this.#items && { itemsInFlight: this.#items.inFlight }),
     };
   }
 }
