@@ -58,7 +58,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
-    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client),
+    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
     documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client),
     sheetLimits: {

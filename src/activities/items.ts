@@ -1,86 +1,85 @@
-/** Rows with a life of their own: each is handled and committed by itself, and its page counted from the ledger. */
+/** Rows with a life of their own: each is looked up, handled and committed by itself. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { resultLine } from '../blobs/pages.ts';
-import type { JobRecord, SheetJobRecord } from '../contracts/job.ts';
-import { isEnded } from '../contracts/job.ts';
-import type { FailItemInput, ItemActivities, PageRef, ProcessItemAnswer } from '../contracts/items.ts';
-import type { ProcessPageAnswer } from '../contracts/messages.ts';
-import { breakerError, breakerTripped } from '../domain/breaker.ts';
+import { blobKeys } from '../blobs/keys.ts';
+import { readPageFile } from '../blobs/pages.ts';
+import type { Blobs } from '../blobs/blobs.ts';
+import { SheafError } from '../contracts/errors.ts';
+import type { ItemActivities, PageRef, ProcessItemAnswer } from '../contracts/items.ts';
+import { isEnded, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
+import type { PageRow } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
-import { handlerHash, rowInput } from '../domain/hashing.ts';
-import { countOutcomes } from '../domain/page-plan.ts';
-import { toSpans } from '../domain/paging.ts';
-import { ifKnown } from '../domain/spent.ts';
+import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
+import { planFromLedger, type PagePlan } from '../domain/page-plan.ts';
+import { NOTHING_SPENT } from '../domain/spent.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
-import { itemWorkflowId } from '../temporal/workflow-ids.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { runRows } from './row-runner.ts';
-import { columnNames, countsOf, HEARTBEAT_MS, laneOf, loadSheetJob, manifestOf, readPlan, settleUnchanged, writeResult, type PageTry } from './rows.ts';
+import { columnNames, HEARTBEAT_MS, laneOf, loadSheetJob, manifestOf } from './rows.ts';
+
+/** How often somebody looks whether the job still wants the row: it may have been terminated. */
+const LOOK_MS = 10_000;
+/** Pages kept as read: the rows of one come one after the other. */
+const PAGES_KEPT = 4;
 
 const UNWANTED: ProcessItemAnswer = { outcome: null, error: null, wait: null, unwanted: true };
 
-const isWanted = (job: JobRecord, { attempt }: PageRef): boolean => job.attempt === attempt && !isEnded(job.state);
+type RowRef = PageRef & { row: number; again: boolean };
 
-const tryOf = (input: PageRef): PageTry => ({ ...input, fence: fence({ ...input, activityAttempt: Context.current().info.attempt }) });
+const isWanted = (job: JobRecord | null, { attempt }: PageRef): boolean => job !== null && job.attempt === attempt && !isEnded(job.state);
 
-export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, client: Client): ItemActivities {
-  const withHandler = async <T>(input: PageRef, use: (job: SheetJobRecord, prepared: PreparedHandler, handler: Handler) => Promise<T>): Promise<T> => {
-    const job = await loadSheetJob(deps, input);
-    return handlers.with(job, columnNames(manifestOf(job)), (prepared, handler) => use(job, prepared, handler));
-  };
+export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers): ItemActivities {
+  const pages = keptPages(deps.blobs);
 
-  /** Of one row: its outcome where there is one, and else what commits it. */
-  const openItem = async (job: SheetJobRecord, input: PageRef & { row: number }, prepared: PreparedHandler, handler: Handler, stop: () => void) => {
-    const at = tryOf(input);
-    const { columns, plan, inputHashes, handlerHash: hash } = await readPlan(deps, job, manifestOf(job), at, prepared, handler, { only: input.row });
+  /** Of one row: its outcome where there is one, and else what handles and commits it. That the row needs the handler was decided when its page was planned. */
+  const openItem = async (job: SheetJobRecord, ref: RowRef, prepared: PreparedHandler, handler: Handler, stop: () => void) => {
+    const columns = columnNames(manifestOf(job));
+    const row = (await pages(blobKeys.page(job.tenant, job.id, ref.page))).get(ref.row);
+    if (!row || row.key === null) throw new SheafError('conflict', `Page ${ref.page} of job ${job.id} has no row ${ref.row} that could be handled.`);
+    const inputHash = prepared.reads === null ? row.rowHash : rowHasher(columns, prepared.reads)(row.cells);
+    const hash = handlerHash(handler, prepared.identity);
+    const plan: PagePlan = { settled: new Map(), newFailures: [], open: [row], asked: new Set([row.row]), tried: 0, faults: 0, spent: NOTHING_SPENT };
+    const ledger = await deps.store.readItems(laneOf(job), [row.key]);
+    const failed = ledger.get(row.key)?.state === 'failed';
+    // Of a row that is tried again, the failure is what it is tried again for.
+    if (!ref.again || !failed) {
+      planFromLedger(plan, ledger, { jobId: job.id, attempt: ref.attempt, force: job.request.force, ending: false, handlerHash: hash, inputHash: () => inputHash });
+    }
+    const known = plan.settled.get(row.row);
     const commits = new PageCommits({
-      store: deps.store, plan, inputHashes, breaker: null,
-      page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: hash },
+      store: deps.store, plan, inputHashes: new Map([[row.row, inputHash]]), breaker: null,
+      page: {
+        lane: laneOf(job), jobId: job.id, tags: job.tags, page: ref.page, attempt: ref.attempt, again: ref.again, handlerHash: hash,
+        fence: fence({ ...ref, activityAttempt: Context.current().info.attempt }),
+      },
       batchRows: 1, maxUncommitted: 1, countsEveryMs: null, heartbeat: () => heartbeat(), stop,
     });
-    const open = plan.open[0];
-    const row = open && { row: open.row, key: open.key!, input: rowInput(columns, open.cells) };
-    return { commits, row, settled: plan.settled.get(input.row) };
+    return {
+      commits, row: { row: row.row, key: row.key, input: rowInput(columns, row.cells) },
+      known: known ? { outcome: known.state, error: known.error?.code ?? null, wait: null, unwanted: false } satisfies ProcessItemAnswer : null,
+    };
   };
 
-  const answerOf = (commits: PageCommits): ProcessItemAnswer => {
-    const { done, failed } = commits.counts;
-    return { outcome: done > 0 ? 'done' : failed > 0 ? 'failed' : null, error: null, wait: null, unwanted: false };
-  };
+  const outcomeOf = ({ counts: { done, failed } }: PageCommits) => (done > 0 ? 'done' : failed > 0 ? 'failed' : null);
 
   return {
-    planItems: (input) => withHandler(input, async (job, prepared, handler) => {
-      const manifest = manifestOf(job);
-      const at = tryOf(input);
-      const rest = { stopped: null, wait: null, concurrency: prepared.concurrency };
-      if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
-        return { ...rest, counts: await countsOf(deps, job), complete: true, open: [] };
-      }
-      const page = await readPlan(deps, job, manifest, at, prepared, handler);
-      const commits = new PageCommits({
-        store: deps.store, plan: page.plan, inputHashes: page.inputHashes, breaker: null,
-        page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
-        batchRows: 1, maxUncommitted: 1, countsEveryMs: 0, heartbeat: () => heartbeat(), stop: () => {},
-      });
-      await commits.begin(page.plan, (row) => rowInput(page.columns, row.cells));
-      const complete = page.plan.open.length === 0 && (await writeResult(deps, job, at, page.rows, commits));
-      return { ...rest, counts: await countsOf(deps, job), complete, open: toSpans(page.plan.open.map(({ row }) => row)) };
-    }),
-
     async processItem(input) {
       const job = await loadSheetJob(deps, input);
       if (!isWanted(job, input)) return UNWANTED;
       const stop = new AbortController();
+      let wanted = true;
       cancelled().catch(() => stop.abort());
       const pulse = setInterval(() => heartbeat(), HEARTBEAT_MS);
+      const look = setInterval(() => void deps.store.getJob(input.tenant, input.jobId).then((now) => {
+        wanted = isWanted(now, input);
+        if (!wanted) stop.abort();
+      }, () => {}), LOOK_MS);
       try {
         return await handlers.with(job, columnNames(manifestOf(job)), async (prepared, handler) => {
-          const { commits, row, settled } = await openItem(job, input, prepared, handler, () => stop.abort());
-          if (!row) return { outcome: settled?.state ?? null, error: settled?.error?.code ?? null, wait: null, unwanted: settled === undefined };
+          const { commits, row, known } = await openItem(job, input, prepared, handler, () => stop.abort());
+          if (known) return known;
           let error: string | null = null;
           const wait = await runRows([row], {
             handler: prepared, limits: deps.limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`,
@@ -93,65 +92,39 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, c
             },
           });
           await commits.close();
-          const answer = answerOf(commits);
-          return { ...answer, error, wait: answer.outcome === null ? wait : null };
+          const outcome = outcomeOf(commits);
+          return { outcome, error, wait: outcome === null ? wait : null, unwanted: outcome === null && !wanted };
         });
       } finally {
         clearInterval(pulse);
+        clearInterval(look);
       }
     },
 
-    async failItem(input: FailItemInput) {
+    async failItem(input) {
       const job = await loadSheetJob(deps, input);
       if (!isWanted(job, input)) return UNWANTED;
       return handlers.with(job, columnNames(manifestOf(job)), async (prepared, handler) => {
-        const { commits, row, settled } = await openItem(job, input, prepared, handler, () => {});
-        if (!row) return { outcome: settled?.state ?? null, error: settled?.error?.code ?? null, wait: null, unwanted: settled === undefined };
+        const { commits, row, known } = await openItem(job, input, prepared, handler, () => {});
+        if (known) return known;
         const { code, message } = input.error;
         await commits.add([{ row, outcome: { error: { code, message, retryable: true } }, tries: 0, latencyMs: 0 }]);
         await commits.close();
-        return { ...answerOf(commits), error: code };
+        return { outcome: outcomeOf(commits), error: code, wait: null, unwanted: false };
       });
-    },
-
-    settleItems: (input) => withHandler(input, async (job, prepared, handler): Promise<ProcessPageAnswer> => {
-      const at = tryOf(input);
-      const { rows, plan, handlerHash: hash } = await readPlan(deps, job, manifestOf(job), at, prepared, handler);
-      const results = [...plan.settled.values()];
-      const counts = countOutcomes(results);
-      const tally = { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) };
-      const complete = results.length === rows.length;
-      if (complete) {
-        const lines = new Map(results.map((result) => [result.row, resultLine(result)]));
-        await writeResult(deps, job, at, rows, { lines, counts, handlerHash: hash, tally });
-      } else {
-        const { page, attempt, fence } = at;
-        const before = await deps.store.getPage(job.tenant, job.id, page);
-        await deps.store.writePage(job.tenant, job.id, { page, attempt, fence, counts, ...tally, complete, result: before?.result ?? null });
-      }
-      const totals = await deps.store.jobTotals(job.tenant, job.id, job.attempt);
-      const { breaker } = job.request;
-      return {
-        counts: await countsOf(deps, job), complete, wait: null,
-        stopped: breaker && breakerTripped(breaker, totals) ? breakerError(breaker, totals) : null,
-      };
-    }),
-
-    async itemsGone({ jobId, attempt, rows }) {
-      const gone: number[] = [];
-      for (const row of rows) {
-        if (!(await isRunning(client, itemWorkflowId(jobId, attempt, row)))) gone.push(row);
-      }
-      return gone;
     },
   };
 }
 
-async function isRunning(client: Client, workflowId: string): Promise<boolean> {
-  try {
-    return (await client.workflow.getHandle(workflowId).describe()).status.name === 'RUNNING';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
+/** Pages never change, so that the rows of one need not read it each for itself. */
+function keptPages(blobs: Blobs): (key: string) => Promise<Map<number, PageRow>> {
+  const kept = new Map<string, Promise<Map<number, PageRow>>>();
+  return (key) => {
+    const page = kept.get(key) ?? readPageFile(blobs, key).then((rows) => new Map(rows.map((row) => [row.row, row])));
+    kept.delete(key);
+    kept.set(key, page);
+    page.catch(() => kept.delete(key));
+    if (kept.size > PAGES_KEPT) kept.delete(kept.keys().next().value!);
+    return page;
+  };
 }

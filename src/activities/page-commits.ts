@@ -21,6 +21,8 @@ export interface PageIdentity {
   attempt: number;
   fence: bigint;
   handlerHash: string;
+  /** The rows may be on the list of failed rows by this very attempt: somebody has asked to try them again. */
+  again?: boolean;
 }
 
 /** A costly row is committed at the latest so long after its answer. */
@@ -80,6 +82,11 @@ export class PageCommits {
     this.#counts = countOutcomes(given.plan.settled.values());
   }
 
+  /** Rows that are done now may be on the list of failed rows. */
+  get #mayBeListed(): boolean {
+    return this.#page.attempt > 1 || this.#page.again === true;
+  }
+
   get tally(): { tried: number; faults: number; spent?: Spent } {
     return { tried: this.#tried, faults: this.#faults, ...ifKnown(this.#spent) };
   }
@@ -97,7 +104,7 @@ export class PageCommits {
     const failed = newFailures.map((row) => ({
       row: row.row, key: row.key, error: settled.get(row.row)!.error!, input: input(row),
     }));
-    const cleared = this.#page.attempt > 1
+    const cleared = this.#mayBeListed
       ? [...settled.values()].filter(({ state }) => state !== 'failed').map(({ row }) => row)
       : [];
     if (failed.length > 0 || cleared.length > 0) await this.#writeRows([], failed, cleared);
@@ -152,7 +159,7 @@ export class PageCommits {
       const error = 'error' in outcome ? outcome.error : null;
       items.push(this.#item(finished));
       if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
-      else if (this.#page.attempt > 1) cleared.push(row.row);
+      else if (this.#mayBeListed) cleared.push(row.row);
       results.push({
         row: row.row, error, spent: { tokens: outcome.tokens ?? null, cost: outcome.cost ?? null },
         line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output } : failedResult(row.row, outcome.error)),

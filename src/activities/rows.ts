@@ -130,22 +130,22 @@ function nullIfGone(error: unknown): null {
   throw error;
 }
 
-/** Reads the page, its earlier result and the ledger, and decides what is to be handled. `only`: of this row; `ending`: the job ends. */
+/** Reads the page, its earlier result and the ledger, and decides what is to be handled. `ending`: the job ends; `again`: rows that a failure in the earlier result says nothing of. */
 export async function readPlan(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
-  { ending = false, only }: { ending?: boolean; only?: number } = {},
+  { ending = false, again = [] }: { ending?: boolean; again?: readonly number[] } = {},
 ): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHashes: Map<number, string>; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
-  const [page, record, duplicates] = await Promise.all([
+  const [rows, record, duplicates] = await Promise.all([
     readPageFile(blobs, blobKeys.page(job.tenant, job.id, at.page)),
     store.getPage(job.tenant, job.id, at.page),
     manifest.duplicates > 0 ? readDuplicates(deps, job, at.page) : new Map<number, number>(),
   ]);
-  const rows = only === undefined ? page : page.filter(({ row }) => row === only);
+  const earlier = record?.result ? await readResultFile(blobs, record.result) : null;
   const plan = planPage(rows, {
     jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey,
-    earlier: record?.result ? await readResultFile(blobs, record.result) : null,
+    earlier: earlier && { ...earlier, rows: earlier.rows.filter(({ row }) => !again.includes(row)) },
   });
   const hashOfHandler = handlerHash(handler, prepared.identity);
   const base = record === null ? await baseOf(deps, job, manifest, at, hashOfHandler) : null;

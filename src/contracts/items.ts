@@ -1,5 +1,5 @@
 /** Rows with a life of their own (`fanOut: workflow`): what passes between a job, its item jobs and their activities. */
-import type { Priority } from './job.ts';
+import type { Cause, Priority } from './job.ts';
 import type { ErrorBody } from './errors.ts';
 import type { JobRef, LimitWait, PageSpan, ProcessPageAnswer } from './messages.ts';
 import type { Outcome } from './row.ts';
@@ -9,10 +9,22 @@ export const ITEM_WORKFLOW = 'itemJob';
 export const ITEM_STATUSES = ['queued', 'rate_limited', 'dispatched', 'in_progress', 'retried', 'paused', 'completed', 'failed', 'cancelled'] as const;
 export type ItemStatus = (typeof ITEM_STATUSES)[number];
 
+export const ITEM_CONTROLS = ['pause', 'resume', 'cancel', 'retry'] as const;
+export type ItemControl = (typeof ITEM_CONTROLS)[number];
+
 /** A Signal of the job to a running item: let go of the row, within the job's time to drain. */
 export const RELEASE_SIGNAL = 'release';
 /** A Signal of an item to its job. */
-export const ITEM_ENDED_SIGNAL = 'itemEnded';
+export const ITEM_NEWS_SIGNAL = 'itemNews';
+/** An Update of the job: what a row that has no workflow now is to do. */
+export const STEER_ITEM = 'steerItem';
+
+/** What was asked of a single row, as opposed to its job. */
+export interface ItemWish {
+  wanted: 'running' | 'paused' | 'cancelled';
+  /** Null: its job's. */
+  priority: Priority | null;
+}
 
 export interface ItemJobInput extends JobRef {
   attempt: number;
@@ -20,17 +32,24 @@ export interface ItemJobInput extends JobRef {
   page: number;
   generation: number;
   dispatch: number;
+  /** The job's. */
   priority: Priority;
   concurrency: number | null;
-  /** Somebody paused this row, before its job let go of it. */
-  held: boolean;
+  wish: ItemWish;
+  /** It has failed before in this attempt of the job, and is to be tried again. */
+  again: boolean;
 }
 
-export interface ItemEnded {
-  row: number;
-  /** `released`: it has no outcome, and is to be started again; `held`: as a paused one. */
-  how: 'ended' | 'released' | 'held';
-}
+/**
+ * What an item tells its job. `released`: it has no outcome, and is to be started again with the wish. `broken`: nothing can be done
+ * about the row, for a reason that is not the row's. `paused` and `rate_limited` hold nothing and go on by themselves.
+ */
+export type ItemNews = { row: number } & (
+  | { is: 'ended' | 'paused' | 'going_on' }
+  | { is: 'released'; wish: ItemWish }
+  | { is: 'rate_limited'; until: string; reason: string }
+  | { is: 'broken'; error: ErrorBody }
+);
 
 export interface ItemEvent {
   /** ISO 8601. */
@@ -54,9 +73,18 @@ export interface FannedPage {
   page: number;
   /** Rows not started, as runs. */
   open: PageSpan[];
+  /** Rows that failed, and that somebody asked to try again since the page was last counted. */
+  again: number[];
 }
 
 export interface RunningItem {
+  row: number;
+  page: number;
+  /** `until` is null while it is paused. */
+  rests: { until: string | null; reason: string | null } | null;
+}
+
+export interface AskedItem extends ItemWish {
   row: number;
   page: number;
 }
@@ -65,10 +93,24 @@ export interface RunningItem {
 export interface FanOutState {
   pages: FannedPage[];
   running: RunningItem[];
-  /** Rows that were paused by themselves. */
-  held: number[];
+  /** Rows that have no workflow, and of which something was asked. */
+  asked: AskedItem[];
   /** Item jobs at once; null until a page was planned. */
   window: number | null;
+}
+
+/** What a job does while none of its items can: it waits, for a limit or for somebody. */
+export interface ItemsRest {
+  cause: Cause;
+  until: string | null;
+  reason: string;
+}
+
+export interface SteerItemInput {
+  row: number;
+  page: number;
+  control: ItemControl | null;
+  priority: Priority | null;
 }
 
 export interface PageRef extends JobRef {
@@ -89,6 +131,7 @@ export interface ProcessItemInput extends PageRef {
   row: number;
   concurrency: number | null;
   lastTry: boolean;
+  again: boolean;
 }
 
 export interface ProcessItemAnswer {
@@ -103,18 +146,33 @@ export interface ProcessItemAnswer {
 export interface FailItemInput extends PageRef {
   row: number;
   error: ErrorBody;
+  again: boolean;
 }
 
-/** What item jobs and their job call on the queue of rows. */
+export interface SettleItemsInput extends PageRef {
+  /** The page's result is written as well: its rows have ended, or are let go. */
+  final: boolean;
+  /** Rows whose failure in the page's earlier result is not their last word. */
+  again: number[];
+}
+
+/** What item jobs call, on a queue of their own: rows that take minutes must not take the places of pages. */
 export interface ItemActivities {
-  /** Settles what needs no handler, and answers the rest. */
-  planItems(input: PageRef): Promise<PlanItemsAnswer>;
   /** Looks into the ledger, and where the row has no outcome handles it and commits it. */
   processItem(input: ProcessItemInput): Promise<ProcessItemAnswer>;
   /** Commits a failure, unless the row has an outcome. */
   failItem(input: FailItemInput): Promise<ProcessItemAnswer>;
-  /** Counts a page from the ledger, and writes its result when every row has an outcome. */
-  settleItems(input: PageRef): Promise<ProcessPageAnswer>;
+}
+
+/** What a job calls about its items, on the queue of pages. */
+export interface FanOutActivities {
+  /** Settles what needs no handler, and answers the rest. */
+  planItems(input: PageRef): Promise<PlanItemsAnswer>;
+  /** Counts a page from the ledger. */
+  settleItems(input: SettleItemsInput): Promise<ProcessPageAnswer>;
+  /** Tells items to let go of their rows. */
+  releaseItems(input: JobRef & { attempt: number; rows: number[] }): Promise<void>;
   /** Which of these items have no workflow that runs. */
   itemsGone(input: JobRef & { attempt: number; rows: number[] }): Promise<number[]>;
 }
+

@@ -2,11 +2,12 @@
 import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
 import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
-import type { FanOutState } from './items.ts';
+import type { AskedItem, FanOutState, RunningItem } from './items.ts';
 
 export const TASK_QUEUES = {
   jobs: 'sheaf-jobs',
   rows: 'sheaf-rows',
+  items: 'sheaf-items',
   documents: 'sheaf-documents',
   maintenance: 'sheaf-maintenance',
 } as const;
@@ -106,8 +107,8 @@ export interface JobStatus {
   counts: Counts;
   pagesInFlight: number[];
   pagesPending: number;
-  /** Rows that run as workflows of their own. */
-  itemsInFlight?: number[];
+  /** Only where rows are workflows of their own: those that run, and what was asked of those that do not. */
+  items?: { running: RunningItem[]; asked: AskedItem[] };
 }
 
 /** The answer to a control Update. */

@@ -74,7 +74,8 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
 }
 
 const wasAskedFor = (result: RowResult, retry: RetryFilter | null): boolean =>
-  result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? ''));
+  result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? '')) &&
+  (retry.rows === undefined || retry.rows.includes(result.row));
 
 /** What became of a page's rows in the job before, on the same sheet with the same handler, nobody having worked on the lane since. */
 export type BaseRows = ReadonlyMap<number, { state: Outcome; line: string }>;

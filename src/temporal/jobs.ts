@@ -310,7 +310,8 @@ async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilte
   });
 }
 
-function whatIsRetried({ kind }: JobRecord, { codes, reprocess }: RetryFilter): string {
+function whatIsRetried({ kind }: JobRecord, { codes, rows, reprocess }: RetryFilter): string {
+  if (rows) return `row ${rows.join(', ')}`;
   if (kind === 'document') return reprocess?.from ? `from ${reprocess.from} on` : 'from the stage on that it stopped at';
   return `${codes ? `failed rows with ${codes.join(', ')}` : 'all failed rows'}, and rows that were not reached`;
 }

@@ -59,6 +59,8 @@ export const LIMIT_LEAD_MS = 500;
 export const MOST_REFUSALS = 10;
 /** How often somebody who is told of a change looks by himself. */
 export const LOOK_AGAIN_MS = 15 * 60_000;
+/** How often a row that somebody paused looks whether its job is still there. */
+export const PAUSED_ROW_LOOK_MS = 24 * 3_600_000;
 /** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
 export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
 

@@ -1,12 +1,29 @@
 /** Rows as workflows of their own: a window of item jobs over the planned pages, which outlives a run of the job. */
-import { condition, getExternalWorkflowHandle, setHandler, startChild } from '@temporalio/workflow';
-import { ITEM_WORKFLOW, type FanOutState, type ItemActivities, type ItemEnded, type ItemJobInput, type PageRef, type RunningItem } from '../contracts/items.ts';
+import { ApplicationFailure, condition, setHandler, sleep, startChild } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import {
+  ITEM_WORKFLOW,
+  type AskedItem, type FannedPage, type FanOutActivities, type FanOutState, type ItemControl, type ItemJobInput, type ItemNews, type ItemsRest, type ItemWish, type PageRef,
+  type RunningItem, type SteerItemInput,
+} from '../contracts/items.ts';
+import type { ErrorBody } from '../contracts/errors.ts';
+import { PRIORITY_KEYS } from '../contracts/job.ts';
 import type { ProcessPageAnswer } from '../contracts/messages.ts';
-import { returnPage, takePage } from '../domain/paging.ts';
-import { itemEndedSignal, releaseSignal } from './item-job.ts';
+import { holdsPage, returnPage, withoutPage } from '../domain/paging.ts';
+import { itemNewsSignal, steerItemUpdate } from './item-messages.ts';
 
 /** How often somebody looks whether items that do not answer are gone (terminated, for one). */
-const LOOK_MS = 60_000;
+const LOOK_MS = 30_000;
+/** An item that let go of its row and has not quite ended is given so long. */
+const ENDING_MS = 1_000;
+/** Items started before the history is looked at again. */
+const STARTS_AT_ONCE = 50;
+/** Pages are counted no more often, when a window of rows has ended since; and no later. */
+const COUNT_MS = { least: 1_000, most: 10_000 } as const;
+/** Rows of which something is asked while they have no workflow. */
+const MOST_ASKED = 1_000;
+
+const NOTHING_ASKED: ItemWish = { wanted: 'running', priority: null };
 
 /** What the job gives. */
 export interface FanOutJob {
@@ -14,96 +31,147 @@ export interface FanOutJob {
   /** The next page with something to do. */
   takePage(): number | undefined;
   returnPage(page: number): void;
-  activities(summary: string): ItemActivities;
+  /** Whether the page has not been taken. */
+  holdsPage(page: number): boolean;
+  activities(summary: string): FanOutActivities;
   /** Of an item about to start. */
   asked(): Pick<ItemJobInput, 'priority' | 'concurrency'>;
   counted(answer: ProcessPageAnswer): void;
+  /** Rows cannot be handled, for a reason that is not theirs. */
+  broken(error: ErrorBody): void;
+  /** What the job shows: it runs, or none of its items can and it waits with them. */
+  shows(rest: ItemsRest | null): Promise<void>;
   mayGoOn(): boolean;
+  /** Nothing can be asked of rows any more. */
+  isEnding(): boolean;
 }
 
 export class FanOut {
   readonly #job: FanOutJob;
-  readonly #state: FanOutState;
+  #pages: FannedPage[];
+  #window: number | null;
   readonly #running: Map<number, RunningItem>;
-  readonly #held: Set<number>;
-  /** Rows that have ended since their page was counted. */
+  readonly #asked: Map<number, AskedItem>;
+  /** Rows that have ended since pages were counted, and when that was. */
   #ended = 0;
-  /** Rows that have ended in this run. */
+  #countedAt = 0;
+  /** What items and people have said in this run. */
   #news = 0;
 
   constructor(job: FanOutJob, state: FanOutState | undefined) {
     this.#job = job;
-    this.#state = state ?? { pages: [], running: [], held: [], window: null };
-    this.#running = new Map(this.#state.running.map((item) => [item.row, item]));
-    this.#held = new Set(this.#state.held);
-    setHandler(itemEndedSignal, (ended) => this.#itemEnded(ended));
+    this.#pages = state?.pages ?? [];
+    this.#window = state?.window ?? null;
+    this.#running = new Map(state?.running.map((item) => [item.row, item]));
+    this.#asked = new Map(state?.asked.map((item) => [item.row, item]));
+    setHandler(itemNewsSignal, (news) => this.#heed(news));
+    setHandler(steerItemUpdate, (asked) => this.#steer(asked), { validator: (asked) => this.#maySteer(asked) });
   }
 
   carried(): FanOutState {
-    return { ...this.#state, running: [...this.#running.values()], held: [...this.#held] };
+    return { pages: this.#pages, running: [...this.#running.values()], asked: [...this.#asked.values()], window: this.#window };
   }
 
   get empty(): boolean {
-    return this.#state.pages.length === 0;
+    return this.#pages.length === 0;
   }
 
-  get inFlight(): number[] {
-    return [...this.#running.keys()];
+  shown(): Pick<FanOutState, 'running' | 'asked'> {
+    return { running: [...this.#running.values()], asked: [...this.#asked.values()] };
   }
 
   /** Until no row is left, or the job may not go on; items that run go on by themselves. */
   async run(): Promise<void> {
     while (this.#job.mayGoOn()) {
       const seen = this.#news;
-      const window = this.#job.asked().concurrency ?? this.#state.window ?? 1;
-      await this.#startItems(window);
-      if (this.#running.size < window && this.#job.mayGoOn() && (await this.#planNext())) continue;
-      await this.#settle(window);
-      if (this.#running.size === 0 && !this.#state.pages.some(({ open }) => open.length > 0)) {
-        if (this.empty) return;
-        continue;
-      }
-      const news = await condition(() => this.#news > seen || !this.#job.mayGoOn(), LOOK_MS);
-      if (!news) await this.#look();
+      if (await this.#fill()) continue;
+      if (this.empty) return;
+      await this.#count();
+      if (this.empty || this.#news > seen || !this.#job.mayGoOn()) continue;
+      const rest = this.#rest();
+      await this.#job.shows(rest);
+      const alarms = [LOOK_MS, this.#countIn(), ...(rest?.until ? [Date.parse(rest.until) - Date.now()] : [])];
+      const patience = Math.max(1, Math.min(...alarms));
+      const woken = await condition(() => this.#news > seen || !this.#job.mayGoOn(), patience);
+      if (!woken && patience === LOOK_MS) await this.#look();
     }
   }
 
-  async #startItems(window: number): Promise<void> {
-    const starts: Promise<unknown>[] = [];
-    for (const { page, open } of this.#state.pages) {
-      while (this.#running.size < window && this.#job.mayGoOn()) {
-        const row = takePage(open);
-        if (row === undefined) break;
-        starts.push(this.#start(page, row));
-      }
+  // ── starting ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** How many further rows may be started. A paused one holds no place. */
+  get #room(): number {
+    const window = this.#job.asked().concurrency ?? this.#window ?? 1;
+    return window - [...this.#running.values()].filter(({ rests }) => rests?.until !== null).length;
+  }
+
+  /** Starts what there is room for. True: there may be more to start. */
+  async #fill(): Promise<boolean> {
+    const starts: Promise<void>[] = [];
+    while (starts.length < Math.min(STARTS_AT_ONCE, this.#room + starts.length) && this.#job.mayGoOn()) {
+      const next = this.#takeRow();
+      if (!next) break;
+      starts.push(this.#start(next.page, next.row));
     }
     await Promise.all(starts);
+    if (this.#room <= 0 || !this.#job.mayGoOn()) return false;
+    return starts.length > 0 || (await this.#planNext());
   }
 
-  async #start(page: number, row: number): Promise<void> {
-    const ref = { ...this.#job.ref(), page };
-    this.#running.set(row, { row, page });
-    const input: ItemJobInput = { ...ref, row, ...this.#job.asked(), held: this.#held.delete(row) };
+  /** Of the planned pages: what was asked to end, then what was asked to be sooner than others, then the first. */
+  #takeRow(): { page: FannedPage; row: number } | undefined {
+    const asked = this.#asked.values().filter(({ row, page }) => this.#pages.some((one) => one.page === page && holdsPage(one.open, row)));
+    const [first] = [...asked].sort((a, b) => this.#rank(a) - this.#rank(b));
+    const jobs = PRIORITY_KEYS[this.#job.asked().priority];
+    if (first && this.#rank(first) < jobs) return this.#takeOut(first);
+    const later = new Set([...this.#asked.values()].filter((one) => this.#rank(one) > jobs).map(({ row }) => row));
+    for (const { page, open } of this.#pages) {
+      const free = [...later].reduce(withoutPage, open);
+      if (free[0]) return this.#takeOut({ page, row: free[0][0] });
+    }
+    return first && this.#takeOut(first);
+  }
+
+  /** Lower is sooner. */
+  #rank({ wanted, priority }: ItemWish): number {
+    return wanted === 'cancelled' ? 0 : PRIORITY_KEYS[priority ?? this.#job.asked().priority];
+  }
+
+  #takeOut({ page: number, row }: { page: number; row: number }): { page: FannedPage; row: number } {
+    const page = this.#pages.find((one) => one.page === number)!;
+    page.open = withoutPage(page.open, row);
+    return { page, row };
+  }
+
+  async #start(page: FannedPage, row: number): Promise<void> {
+    const ref = { ...this.#job.ref(), page: page.page };
+    const { wanted, priority } = this.#asked.get(row) ?? NOTHING_ASKED;
+    this.#asked.delete(row);
+    this.#running.set(row, { row, page: page.page, rests: null });
+    const input: ItemJobInput = { ...ref, row, ...this.#job.asked(), wish: { wanted, priority }, again: page.again.includes(row) };
     try {
       await startChild(ITEM_WORKFLOW, {
         workflowId: `${ref.jobId}/${ref.attempt}/row/${row}`, args: [input], parentClosePolicy: 'ABANDON',
         workflowIdReusePolicy: 'ALLOW_DUPLICATE', staticSummary: `row ${row}`,
       });
-    } catch {
-      // One from before runs still: it is asked to let go, and the row comes again.
-      await this.#release(row);
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      // The one before has told that it let go, and is about to end.
+      await sleep(ENDING_MS);
+      this.#heed({ row, is: 'released', wish: { wanted, priority } });
     }
   }
 
+  /** Only when the pages that are planned have no row left to start. */
   async #planNext(): Promise<boolean> {
-    if (this.#state.pages.some(({ open }) => open.length > 0)) return false;
+    if (this.#pages.some(({ open }) => open.length > 0)) return false;
     const page = this.#job.takePage();
     if (page === undefined) return false;
     try {
       const answer = await this.#job.activities(`plan page ${page}`).planItems({ ...this.#job.ref(), page });
-      this.#state.window = answer.concurrency;
+      this.#window = answer.concurrency;
       this.#job.counted(answer);
-      if (!answer.complete) this.#state.pages.push({ page, open: answer.open });
+      if (!answer.complete) this.#pages.push({ page, open: answer.open, again: [] });
     } catch (error) {
       this.#job.returnPage(page);
       throw error;
@@ -111,66 +179,113 @@ export class FanOut {
     return true;
   }
 
-  /** Counts pages whose rows have ended, and the others every so many rows. */
-  async #settle(every: number): Promise<void> {
-    const due = this.#ended >= every;
-    for (const { page, open } of this.#state.pages) {
-      const over = open.length === 0 && !this.#runs(page);
-      if (!over && !due) continue;
-      this.#ended = 0;
-      await this.#count(page, over);
+  // ── counting ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Counts pages whose rows have ended, and the others from time to time. */
+  async #count(): Promise<void> {
+    const over = this.#pages.filter(({ page, open }) => open.length === 0 && ![...this.#running.values()].some((item) => item.page === page));
+    const due = this.#countIn() <= 0;
+    for (const page of due ? this.#pages : over) await this.#settle(page, over.includes(page));
+    if (!due) return;
+    this.#ended = 0;
+    this.#countedAt = Date.now();
+  }
+
+  /** Milliseconds until rows that have ended are counted; infinite while there are none. */
+  #countIn(): number {
+    if (this.#ended === 0) return Infinity;
+    const many = this.#ended >= (this.#job.asked().concurrency ?? this.#window ?? 1);
+    return this.#countedAt + (many ? COUNT_MS.least : COUNT_MS.most) - Date.now();
+  }
+
+  async #settle(page: FannedPage, over: boolean, final = over): Promise<void> {
+    const number = page.page;
+    const answer = await this.#job.activities(`count page ${number}`).settleItems({ ...this.#job.ref(), page: number, final, again: page.again });
+    this.#job.counted(answer);
+    // Somebody may have asked to try one of its rows again meanwhile.
+    if (!over || page.open.length > 0) return;
+    this.#pages = this.#pages.filter((one) => one !== page);
+    for (const { row, page: of } of this.#asked.values()) if (of === number) this.#asked.delete(row);
+    if (!answer.complete) this.#job.returnPage(number);
+  }
+
+  // ── what items say ─────────────────────────────────────────────────────────────────────────────────────────
+
+  #heed(news: ItemNews): void {
+    const item = this.#running.get(news.row);
+    if (!item) return;
+    this.#news++;
+    if (news.is === 'paused') item.rests = { until: null, reason: null };
+    else if (news.is === 'rate_limited') item.rests = { until: news.until, reason: news.reason };
+    else if (news.is === 'going_on') item.rests = null;
+    else {
+      this.#running.delete(news.row);
+      this.#ended++;
+      if (news.is === 'broken') this.#job.broken(news.error);
+      if (news.is !== 'released') return;
+      if (news.wish.wanted !== 'running' || news.wish.priority !== null) this.#asked.set(news.row, { row: news.row, page: item.page, ...news.wish });
+      const page = this.#pages.find((one) => one.page === item.page);
+      if (page) page.open = returnPage(page.open, news.row);
     }
   }
 
-  async #count(page: number, over: boolean): Promise<void> {
-    const answer = await this.#job.activities(`count page ${page}`).settleItems({ ...this.#job.ref(), page });
-    this.#job.counted(answer);
-    if (!over) return;
-    this.#state.pages = this.#state.pages.filter((one) => one.page !== page);
-    if (!answer.complete) this.#job.returnPage(page);
-  }
-
-  #runs(page: number): boolean {
-    return this.#running.values().some((item) => item.page === page);
-  }
-
-  #itemEnded({ row, how }: ItemEnded): void {
-    const item = this.#running.get(row);
-    if (!item) return;
-    this.#running.delete(row);
-    this.#ended++;
-    this.#news++;
-    if (how === 'held') this.#held.add(row);
-    if (how === 'ended') return;
-    const page = this.#state.pages.find((one) => one.page === item.page);
-    if (page) page.open = returnPage(page.open, row);
+  /** Not null: every row that could be handled waits for a limit, or for whoever paused it. */
+  #rest(): ItemsRest | null {
+    const now = Date.now();
+    const items = [...this.#running.values()];
+    if (items.length === 0 || !items.every(({ rests }) => rests && (rests.until === null || Date.parse(rests.until) > now))) return null;
+    const [next] = items.flatMap(({ rests }) => (rests?.until ? [{ until: rests.until, reason: rests.reason ?? '' }] : [])).sort((a, b) => Date.parse(a.until) - Date.parse(b.until));
+    return next ? { cause: 'rate_limit', ...next } : { cause: 'approval', until: null, reason: 'All rows that are left have been paused by themselves.' };
   }
 
   async #look(): Promise<void> {
     const { tenant, jobId, attempt } = this.#job.ref();
-    const gone = await this.#job.activities('look for items').itemsGone({ tenant, jobId, attempt, rows: this.inFlight });
+    const gone = await this.#job.activities('look for items').itemsGone({ tenant, jobId, attempt, rows: [...this.#running.keys()] });
     for (const row of gone) {
       const item = this.#running.get(row);
       if (!item) continue;
-      await this.#job.activities(`row ${row}`).failItem({
-        ...this.#job.ref(), page: item.page, row,
-        error: { code: 'row_cancelled', message: "The row's workflow was ended from outside. A retry of the job takes the row up again." },
-      });
-      this.#itemEnded({ row, how: 'ended' });
+      // It was terminated, for one. Started once more it finds its outcome in the ledger, or fails as a row that was cancelled.
+      this.#heed({ row, is: 'released', wish: { wanted: 'cancelled', priority: null } });
     }
   }
 
   /** Until every item has let go of its row, at the latest when the job's time to drain is over. */
   async stop(): Promise<void> {
     while (this.#running.size > 0) {
-      await Promise.all(this.inFlight.map((row) => this.#release(row)));
+      const { tenant, jobId, attempt } = this.#job.ref();
+      await this.#job.activities('let go of rows').releaseItems({ tenant, jobId, attempt, rows: [...this.#running.keys()] });
       if (!(await condition(() => this.#running.size === 0, LOOK_MS))) await this.#look();
     }
-    for (const { page } of this.#state.pages) await this.#count(page, false);
+    if (this.#ended === 0) return;
+    for (const page of this.#pages) await this.#settle(page, false, true);
+    this.#ended = 0;
   }
 
-  async #release(row: number): Promise<void> {
-    const { jobId, attempt } = this.#job.ref();
-    await getExternalWorkflowHandle(`${jobId}/${attempt}/row/${row}`).signal(releaseSignal).catch(() => {});
+  // ── what people ask of single rows ─────────────────────────────────────────────────────────────────────────
+
+  #maySteer({ row, page, control }: SteerItemInput): void {
+    const refuse = (message: string): never => { throw ApplicationFailure.nonRetryable(message, 'wrong_state'); };
+    if (this.#job.isEnding()) refuse('The job is ending.');
+    const planned = this.#pages.find((one) => one.page === page);
+    const waits = planned ? holdsPage(planned.open, row) : this.#job.holdsPage(page);
+    const runs = this.#running.has(row);
+    if (control === 'retry' ? waits || runs : !waits) refuse(runs ? `Row ${row} runs.` : waits ? `Row ${row} has not been tried yet.` : `Row ${row} has ended.`);
+    if (this.#asked.size >= MOST_ASKED && !this.#asked.has(row)) refuse('Something is asked of a thousand rows already.');
+  }
+
+  #steer({ row, page: number, control, priority }: SteerItemInput): void {
+    this.#news++;
+    if (control === 'retry') {
+      let page = this.#pages.find((one) => one.page === number);
+      if (!page) this.#pages.push((page = { page: number, open: [], again: [] }));
+      page.open = returnPage(page.open, row);
+      if (!page.again.includes(row)) page.again.push(row);
+    }
+    const before = this.#asked.get(row) ?? NOTHING_ASKED;
+    const wish: ItemWish = { wanted: control === null ? before.wanted : wantedBy(control), priority: priority ?? before.priority };
+    this.#asked.delete(row);
+    if (wish.wanted !== 'running' || wish.priority !== null) this.#asked.set(row, { row, page: number, ...wish });
   }
 }
+
+const wantedBy = (control: ItemControl): ItemWish['wanted'] => (control === 'pause' ? 'paused' : control === 'cancel' ? 'cancelled' : 'running');

@@ -1,179 +1,198 @@
 /** A row of a job with a life of its own: handled until it has an outcome, with a status and controls that are only its own. */
 import {
-  ActivityFailure, allHandlersFinished, ApplicationFailure, CancellationScope, condition, defineQuery, defineSignal, defineUpdate,
-  getExternalWorkflowHandle, isCancellation, proxyActivities, setHandler, sleep, TimeoutFailure,
+  ActivityFailure, allHandlersFinished, ApplicationFailure, CancellationScope, condition, defineSignal, defineUpdate,
+  getExternalWorkflowHandle, isCancellation, proxyActivities, setHandler, TimeoutFailure, workflowInfo,
 } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
-import {
-  ITEM_ENDED_SIGNAL, RELEASE_SIGNAL,
-  type ItemActivities, type ItemEnded, type ItemEvent, type ItemJobInput, type ItemJobStatus, type ItemStatus, type ProcessItemAnswer,
-} from '../contracts/items.ts';
+import type { ItemActivities, ItemEvent, ItemJobInput, ItemJobStatus, ItemNews, ItemStatus, ItemWish, ProcessItemAnswer } from '../contracts/items.ts';
 import { PRIORITY_KEYS, type Priority } from '../contracts/job.ts';
-import { SET_PRIORITY, STATUS_QUERY, TASK_QUEUES, type Control, type RowActivities } from '../contracts/messages.ts';
-import { CAPACITY_WAIT_MS, LOOK_AGAIN_MS, PAGE, RECORD, STORES } from './activity-options.ts';
+import { CONTROLS, TASK_QUEUES, type Control, type RowActivities } from '../contracts/messages.ts';
+import { CAPACITY_WAIT_MS, MAX_HISTORY_EVENTS, PAGE, PAUSED_ROW_LOOK_MS, RECORD, REFUSALS, STORES } from './activity-options.ts';
+import { itemNewsSignal, itemPrioritySignal, itemPriorityUpdate, itemStatusQuery, releaseSignal } from './item-messages.ts';
 import { LimitPause } from './limit-pause.ts';
 
 const MOST_EVENTS = 50;
-const CANCELLED: ErrorBody = { code: 'row_cancelled', message: 'The row was cancelled by itself. A retry of the job takes it up again.' };
+const CANCELLED: ErrorBody = { code: 'row_cancelled', message: 'The row was cancelled by itself, or its workflow was ended from outside. A retry takes it up again.' };
 
-export const releaseSignal = defineSignal(RELEASE_SIGNAL);
-export const itemEndedSignal = defineSignal<[ItemEnded]>(ITEM_ENDED_SIGNAL);
-const statusQuery = defineQuery<ItemJobStatus>(STATUS_QUERY);
-const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
+type Ended = { status: ItemStatus; news: ItemNews };
 
 export async function itemJob(input: ItemJobInput): Promise<{ status: ItemStatus }> {
   const item = new ItemJob(input);
-  for (const control of ['pause', 'resume', 'cancel'] as const) {
+  for (const control of CONTROLS) {
     setHandler(defineSignal(control), () => item.heed(control));
-    setHandler(defineUpdate<{ status: ItemStatus }>(control), () => {
-      item.heed(control);
-      return { status: item.status };
-    }, { validator: () => item.mayControl(control) });
+    setHandler(defineUpdate(control), () => item.heed(control), { validator: () => item.mayControl(control) });
   }
   setHandler(releaseSignal, () => item.release());
-  setHandler(prioritySignal, (priority) => item.setPriority(priority));
-  setHandler(statusQuery, () => item.shown());
+  setHandler(itemPrioritySignal, (priority) => item.setPriority(priority));
+  setHandler(itemPriorityUpdate, (priority) => item.setPriority(priority), { validator: (priority) => item.maySetPriority(priority) });
+  setHandler(itemStatusQuery, () => item.shown());
   CancellationScope.current().cancelRequested.catch(() => item.heed('cancel'));
   return CancellationScope.nonCancellable(() => item.run());
 }
 
 class ItemJob {
-  status: ItemStatus = 'queued';
-  #wanted: 'running' | 'paused' | 'cancelled';
+  #status: ItemStatus = 'queued';
+  #wish: ItemWish;
   #released = false;
+  #ending = false;
   #until: string | null = null;
-  #tries = 0;
   #capacityMs: number = CAPACITY_WAIT_MS.first;
-  #priority: Priority;
-  #scope: CancellationScope | null = null;
+  /** Interrupts the activity that is under way. */
+  #step: CancellationScope | null = null;
   readonly #events: ItemEvent[] = [];
   readonly #limit = new LimitPause();
   readonly #input: ItemJobInput;
 
   constructor(input: ItemJobInput) {
     this.#input = input;
-    this.#wanted = input.held ? 'paused' : 'running';
-    this.#priority = input.priority;
+    this.#wish = { ...input.wish };
   }
 
   async run(): Promise<{ status: ItemStatus }> {
-    for (;;) {
-      if (this.#wanted === 'cancelled') {
-        const { error } = await this.#fail(CANCELLED);
-        return this.#end(error === CANCELLED.code ? 'cancelled' : 'completed', 'ended');
-      }
-      if (this.#released) return this.#end('queued', this.#wanted === 'paused' ? 'held' : 'released');
-      if (this.#wanted === 'paused') {
-        this.#enter('paused');
-        await condition(() => this.#wanted !== 'paused' || this.#released, LOOK_AGAIN_MS);
-        continue;
-      }
-      const ended = await this.#handle();
-      if (ended) return this.#end(ended, 'ended');
+    this.#enter('queued');
+    let ended: Ended | null = null;
+    while (!ended) {
+      if (this.#wish.wanted === 'cancelled') ended = await this.#fail(CANCELLED);
+      else if (this.#released || workflowInfo().historyLength >= MAX_HISTORY_EVENTS) ended = this.#letGo();
+      else if (this.#wish.wanted === 'paused') ended = await this.#pause();
+      else ended = await this.#handle();
     }
+    this.#ending = true;
+    this.#enter(ended.status);
+    await this.#tell(ended.news);
+    await condition(allHandlersFinished);
+    return { status: ended.status };
   }
 
-  /** The status that it ends with; null: it goes on. */
-  async #handle(): Promise<ItemStatus | null> {
-    this.#enter(this.#tries > 0 || this.#input.attempt > 1 ? 'retried' : 'dispatched');
-    this.#tries++;
-    this.#scope = new CancellationScope();
+  #letGo(): Ended {
+    return { status: 'queued', news: { row: this.#input.row, is: 'released', wish: this.#wish } };
+  }
+
+  #over(status: ItemStatus): Ended {
+    return { status, news: { row: this.#input.row, is: 'ended' } };
+  }
+
+  /** It holds nothing meanwhile. Ends where its job is gone. */
+  async #pause(): Promise<Ended | null> {
+    this.#enter('paused');
+    if (!(await this.#tell({ row: this.#input.row, is: 'paused' }))) return this.#over('cancelled');
+    const changed = await condition(() => this.#released || this.#wish.wanted !== 'paused', PAUSED_ROW_LOOK_MS);
+    if (changed && !this.#released && this.#wish.wanted === 'running') await this.#tell({ row: this.#input.row, is: 'going_on' });
+    return null;
+  }
+
+  /** Null: it goes on. */
+  async #handle(): Promise<Ended | null> {
+    const { row, concurrency, again, attempt } = this.#input;
+    this.#enter(again || attempt > 1 ? 'retried' : 'dispatched');
     try {
-      const answer = await this.#scope.run(() => this.#activities<ItemActivities>(PAGE).processItem({
-        ...this.#ref(), row: this.#input.row, concurrency: this.#input.concurrency, lastTry: this.#limit.lastTry,
-      }));
-      return await this.#ended(answer);
+      const answer = await this.#interruptible(() => this.#activities<ItemActivities>(PAGE, TASK_QUEUES.items)
+        .processItem({ ...this.#ref(), row, concurrency, again, lastTry: this.#limit.lastTry }));
+      return answer.wait && !this.#changed() ? await this.#waitForLimit(answer.wait) : endOf(answer, (status) => this.#over(status));
     } catch (error) {
-      return await this.#failed(error);
-    } finally {
-      this.#scope = null;
+      return this.#failed(error);
     }
   }
 
-  async #ended({ outcome, error, wait, unwanted }: ProcessItemAnswer): Promise<ItemStatus | null> {
-    if (unwanted) return 'cancelled';
-    if (outcome !== null) return outcome !== 'failed' ? 'completed' : error === CANCELLED.code ? 'cancelled' : 'failed';
-    if (!wait || this.#changed()) return null;
+  async #waitForLimit(wait: NonNullable<ProcessItemAnswer['wait']>): Promise<null> {
     this.#limit.add(wait);
     const { until, reason } = this.#limit.begin();
     this.#until = new Date(until).toISOString();
     this.#enter('rate_limited', reason);
+    await this.#tell({ row: this.#input.row, is: 'rate_limited', until: this.#until, reason });
     await condition(() => this.#changed(), Math.max(1, until - Date.now()));
     this.#until = null;
     return null;
   }
 
-  /** As `JobLife.fail` sorts them; but what would end a job ends only this row. */
-  async #failed(error: unknown): Promise<ItemStatus | null> {
+  /** As `JobLife.fail` sorts them; but what would end a job because it happened to a page ends only this row. */
+  async #failed(error: unknown): Promise<Ended | null> {
     if (isCancellation(error)) return null;
     if (!(error instanceof ActivityFailure)) throw error;
     if (error.retryState === 'CANCEL_REQUESTED') return null;
     const { cause } = error;
-    if (cause instanceof TimeoutFailure) {
-      await this.#fail({ code: 'worker_lost', message: 'Workers were lost, again and again, while they handled the row.' });
-      return 'failed';
-    }
-    const details = cause instanceof ApplicationFailure ? cause.details?.[0] as ErrorBody | undefined : undefined;
-    const body = details ?? { code: cause instanceof ApplicationFailure ? (cause.type ?? 'internal') : 'internal', message: cause?.message ?? 'The row failed.' };
+    if (cause instanceof TimeoutFailure) return this.#fail({ code: 'worker_lost', message: 'Workers were lost, again and again, while they handled the row.' });
+    const body = bodyOf(cause);
     if (body.code === 'worker_stopped') return null;
-    if (body.code === 'job_not_found') return 'cancelled';
-    if (body.code === 'store_unavailable' || body.code === 'blobs_unavailable') {
-      this.#enter('queued', body.message);
-      await sleep(this.#capacityMs);
-      this.#capacityMs = Math.min(this.#capacityMs * CAPACITY_WAIT_MS.factor, CAPACITY_WAIT_MS.most);
-      if (!this.#changed()) await this.#activities<RowActivities>(STORES).checkStores();
-      return null;
+    if (body.code === 'job_not_found') return this.#over('cancelled');
+    if (!REFUSALS.includes(body.code)) return { status: 'queued', news: { row: this.#input.row, is: 'broken', error: body } };
+    this.#enter('queued', body.message);
+    await condition(() => this.#changed(), this.#capacityMs);
+    this.#capacityMs = Math.min(this.#capacityMs * CAPACITY_WAIT_MS.factor, CAPACITY_WAIT_MS.most);
+    if (this.#changed()) return null;
+    await this.#interruptible(() => this.#activities<RowActivities>(STORES, TASK_QUEUES.rows).checkStores()).catch((stopped: unknown) => {
+      if (!isCancellation(stopped)) throw stopped;
+    });
+    return null;
+  }
+
+  /** The row has failed with the error, unless the ledger has an outcome for it. */
+  async #fail(error: ErrorBody): Promise<Ended> {
+    try {
+      const { row, again } = this.#input;
+      return endOf(await this.#activities<ItemActivities>(RECORD, TASK_QUEUES.items).failItem({ ...this.#ref(), row, again, error }), (status) => this.#over(status))!;
+    } catch (failure) {
+      if (!(failure instanceof ActivityFailure)) throw failure;
+      const body = bodyOf(failure.cause);
+      return body.code === 'job_not_found' ? this.#over('cancelled') : { status: 'queued', news: { row: this.#input.row, is: 'broken', error: body } };
     }
-    await this.#fail(body);
-    return 'failed';
   }
 
-  #fail(error: ErrorBody): Promise<ProcessItemAnswer> {
-    return this.#activities<ItemActivities>(RECORD).failItem({ ...this.#ref(), row: this.#input.row, error });
+  async #interruptible<T>(step: () => Promise<T>): Promise<T> {
+    this.#step = new CancellationScope();
+    try {
+      return await this.#step.run(step);
+    } finally {
+      this.#step = null;
+    }
   }
 
-  async #end(status: ItemStatus, how: ItemEnded['how']): Promise<{ status: ItemStatus }> {
-    this.#enter(status);
-    const { jobId, attempt, row } = this.#input;
-    // The job may be gone: nobody waits for the row then.
-    await getExternalWorkflowHandle(`${jobId}/${attempt}`).signal(itemEndedSignal, { row, how }).catch(() => {});
-    await condition(allHandlersFinished);
-    return { status };
+  /** False: the job is gone, and nobody waits for the row. */
+  async #tell(news: ItemNews): Promise<boolean> {
+    const { jobId, attempt } = this.#input;
+    return getExternalWorkflowHandle(`${jobId}/${attempt}`).signal(itemNewsSignal, news).then(() => true, () => false);
   }
 
   #changed(): boolean {
-    return this.#released || this.#wanted !== 'running';
+    return this.#released || this.#wish.wanted !== 'running';
   }
 
   mayControl(control: Control): void {
-    const over = this.status === 'completed' || this.status === 'failed' || this.status === 'cancelled';
-    if (over || (this.#wanted === 'cancelled' && control !== 'cancel')) {
-      throw ApplicationFailure.nonRetryable(`The row is ${over ? this.status : 'being cancelled'}; it cannot ${control}.`, 'wrong_state');
-    }
+    if (!this.#ending && (this.#wish.wanted !== 'cancelled' || control === 'cancel')) return;
+    throw ApplicationFailure.nonRetryable(`The row is ${this.#ending ? this.#status : 'being cancelled'}; it cannot ${control}.`, 'wrong_state');
   }
 
   heed(control: Control): void {
-    if (this.#wanted === 'cancelled') return;
-    this.#wanted = control === 'pause' ? 'paused' : control === 'resume' ? 'running' : 'cancelled';
-    if (this.#wanted !== 'running') this.#scope?.cancel();
+    if (this.#wish.wanted === 'cancelled') return;
+    this.#wish.wanted = control === 'pause' ? 'paused' : control === 'resume' ? 'running' : 'cancelled';
+    if (this.#wish.wanted !== 'running') this.#step?.cancel();
   }
 
   release(): void {
     this.#released = true;
-    this.#scope?.cancel();
+    this.#step?.cancel();
+  }
+
+  maySetPriority(priority: Priority): void {
+    this.mayControl('resume');
+    if (!(priority in PRIORITY_KEYS)) throw ApplicationFailure.nonRetryable(`There is no priority ${priority}.`, 'invalid_request');
   }
 
   setPriority(priority: Priority): void {
-    if (priority in PRIORITY_KEYS) this.#priority = priority;
+    if (priority in PRIORITY_KEYS) this.#wish.priority = priority;
   }
 
   shown(): ItemJobStatus {
-    return { status: this.status, priority: this.#priority, until: this.#until, events: this.#events };
+    return { status: this.#status, priority: this.#priority, until: this.#until, events: this.#events };
+  }
+
+  get #priority(): Priority {
+    return this.#wish.priority ?? this.#input.priority;
   }
 
   #enter(status: ItemStatus, reason: string | null = null): void {
-    if (this.status === status && this.#events.length > 0) return;
-    this.status = status;
+    if (this.#status === status && this.#events.length > 0) return;
+    this.#status = status;
     this.#events.push({ at: new Date().toISOString(), status, reason });
     if (this.#events.length > MOST_EVENTS) this.#events.shift();
   }
@@ -183,10 +202,22 @@ class ItemJob {
     return { tenant, jobId, attempt, page, generation, dispatch };
   }
 
-  #activities<A extends object>(options: typeof PAGE) {
+  #activities<A extends object>(options: typeof PAGE, taskQueue: string) {
     return proxyActivities<A>({
-      ...options, taskQueue: TASK_QUEUES.rows, summary: `row ${this.#input.row}`,
+      ...options, taskQueue, summary: `row ${this.#input.row}`,
       priority: { priorityKey: PRIORITY_KEYS[this.#priority], fairnessKey: this.#input.tenant },
     });
   }
+}
+
+/** Null: the row has no outcome yet. */
+function endOf({ outcome, error, unwanted }: ProcessItemAnswer, over: (status: ItemStatus) => Ended): Ended | null {
+  if (unwanted) return over('cancelled');
+  if (outcome === null) return null;
+  return over(outcome !== 'failed' ? 'completed' : error === CANCELLED.code ? 'cancelled' : 'failed');
+}
+
+function bodyOf(cause: Error | undefined): ErrorBody {
+  if (!(cause instanceof ApplicationFailure)) return { code: 'internal', message: cause?.message ?? 'The row failed.' };
+  return (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
 }

@@ -5,12 +5,12 @@
 import { CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
-import type { ItemActivities } from '../contracts/items.ts';
+import type { FanOutActivities } from '../contracts/items.ts';
 import {
   STATUS_QUERY, TASK_QUEUES,
   type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState,
 } from '../contracts/messages.ts';
-import { countPages, returnPage, takePage } from '../domain/paging.ts';
+import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT } from './activity-options.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
 import { JobLife } from './job-life.ts';
@@ -30,6 +30,7 @@ class SheetJob extends JobLife {
   #pending: PageSpan[] = [];
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
+  #ending = false;
   /** Where rows are workflows of their own. */
   readonly #items: FanOut | null;
   readonly #input: SheetJobInput;
@@ -66,7 +67,7 @@ class SheetJob extends JobLife {
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
-        await this.enter('running');
+        if (!this.#items) await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
         else if (this.#items) await this.#runItems(this.#items);
         else await this.#runPages(this.#sheet.window);
@@ -118,14 +119,18 @@ class SheetJob extends JobLife {
       ref: () => ({ ...this.ref(), page: 0, generation: this.generation, dispatch: ++this.#dispatches }),
       takePage: () => takePage(this.#pending),
       returnPage: (page) => { this.#pending = returnPage(this.#pending, page); },
-      activities: (summary) => this.activities<ItemActivities>({ ...PAGE, summary }, TASK_QUEUES.rows),
+      holdsPage: (page) => holdsPage(this.#pending, page),
+      activities: (summary) => this.activities<FanOutActivities>({ ...PAGE, summary }, TASK_QUEUES.rows),
       asked: () => ({ priority: this.priority, concurrency: this.concurrency }),
       counted: ({ counts, stopped }) => {
         this.#counts = counts;
         if (stopped) this.error ??= stopped;
         this.capacityWaitMs = CAPACITY_WAIT_MS.first;
       },
+      broken: (error) => { this.error ??= error; },
+      shows: (rest) => (rest ? this.enter('waiting', rest) : this.enter('running')),
       mayGoOn: () => this.mayGoOn(),
+      isEnding: () => this.#ending || this.wanted === 'cancelled' || this.error !== null,
     };
   }
 
@@ -149,6 +154,7 @@ class SheetJob extends JobLife {
   }
 
   async #end(state: EndedState, error: ErrorBody | null): Promise<SheetJobResult> {
+    this.#ending = true;
     this.#counts = await this.finish(state, error);
     const total = this.#sheet?.total ?? null;
     return { state, total, counts: this.#counts, remaining: Math.max(0, (total ?? 0) - finished(this.#counts)) };
@@ -166,7 +172,7 @@ class SheetJob extends JobLife {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason,
       attempt: this.#input.attempt, priority: this.priority, concurrency: this.concurrency,
       total: this.#sheet?.total ?? null, counts: this.#counts,
-      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending), ...(this.#items && { itemsInFlight: this.#items.inFlight }),
+      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
     };
   }
 }
