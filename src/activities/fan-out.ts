@@ -66,28 +66,28 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
       };
     }),
 
-    releaseItems: ({ jobId, attempt, rows }) => each(rows, async (row) => {
-      await client.workflow.getHandle(itemWorkflowId(jobId, attempt, row)).signal(RELEASE_SIGNAL).catch(unlessGone);
+    releaseItems: ({ jobId, attempt, rows }) => without(rows, async (row) => {
+      await client.workflow.getHandle(itemWorkflowId(jobId, attempt, row)).signal(RELEASE_SIGNAL);
+      return true;
     }),
 
-    async itemsGone({ jobId, attempt, rows }) {
-      const gone: number[] = [];
-      await each(rows, async (row) => {
-        const found = await client.workflow.getHandle(itemWorkflowId(jobId, attempt, row)).describe().catch(unlessGone);
-        if (found?.status.name !== 'RUNNING') gone.push(row);
-      });
-      return gone;
-    },
+    itemsGone: ({ jobId, attempt, rows }) => without(rows, async (row) =>
+      (await client.workflow.getHandle(itemWorkflowId(jobId, attempt, row)).describe()).status.name === 'RUNNING'),
   };
 }
 
-async function each(rows: readonly number[], work: (row: number) => Promise<void>): Promise<void> {
+/** The rows whose workflow is not there. */
+async function without(rows: readonly number[], isThere: (row: number) => Promise<boolean>): Promise<number[]> {
+  const gone: number[] = [];
   for (let start = 0; start < rows.length; start += ASKED_AT_ONCE) {
     heartbeat();
-    await Promise.all(rows.slice(start, start + ASKED_AT_ONCE).map(work));
+    await Promise.all(rows.slice(start, start + ASKED_AT_ONCE).map(async (row) => {
+      const there = await isThere(row).catch((error: unknown) => {
+        if (error instanceof WorkflowNotFoundError) return false;
+        throw error;
+      });
+      if (!there) gone.push(row);
+    }));
   }
-}
-
-function unlessGone(error: unknown): void {
-  if (!(error instanceof WorkflowNotFoundError)) throw error;
+  return gone;
 }

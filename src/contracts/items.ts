@@ -170,8 +170,8 @@ export interface FanOutActivities {
   planItems(input: PageRef): Promise<PlanItemsAnswer>;
   /** Counts a page from the ledger. */
   settleItems(input: SettleItemsInput): Promise<ProcessPageAnswer>;
-  /** Tells items to let go of their rows. */
-  releaseItems(input: JobRef & { attempt: number; rows: number[] }): Promise<void>;
+  /** Tells items to let go of their rows. Answers which have no workflow that runs. */
+  releaseItems(input: JobRef & { attempt: number; rows: number[] }): Promise<number[]>;
   /** Which of these items have no workflow that runs. */
   itemsGone(input: JobRef & { attempt: number; rows: number[] }): Promise<number[]>;
 }

@@ -151,6 +151,8 @@ export interface RecordStateInput extends JobRef {
   cause: Cause | null;
   until: string | null;
   reason: string | null;
+  /** The place among the running jobs is given back meanwhile. */
+  freesPlace?: true;
 }
 
 export interface OpenSheetInput extends JobRef {

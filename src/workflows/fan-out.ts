@@ -10,6 +10,7 @@ import type { ErrorBody } from '../contracts/errors.ts';
 import { PRIORITY_KEYS } from '../contracts/job.ts';
 import type { ProcessPageAnswer } from '../contracts/messages.ts';
 import { holdsPage, returnPage, withoutPage } from '../domain/paging.ts';
+import { LONG_WAIT_MS } from './activity-options.ts';
 import { itemNewsSignal, steerItemUpdate } from './item-messages.ts';
 
 /** How often somebody looks whether items that do not answer are gone (terminated, for one). */
@@ -41,6 +42,8 @@ export interface FanOutJob {
   broken(error: ErrorBody): void;
   /** What the job shows: it runs, or none of its items can and it waits with them. */
   shows(rest: ItemsRest | null): Promise<void>;
+  /** The same for long: the job lets go of its rows, and of its place. */
+  rests(rest: ItemsRest): void;
   mayGoOn(): boolean;
   /** Nothing can be asked of rows any more. */
   isEnding(): boolean;
@@ -72,6 +75,11 @@ export class FanOut {
     return { pages: this.#pages, running: [...this.#running.values()], asked: [...this.#asked.values()], window: this.#window };
   }
 
+  /** Grows with whatever items and people say. */
+  get news(): number {
+    return this.#news;
+  }
+
   get empty(): boolean {
     return this.#pages.length === 0;
   }
@@ -89,11 +97,14 @@ export class FanOut {
       await this.#count();
       if (this.empty || this.#news > seen || !this.#job.mayGoOn()) continue;
       const rest = this.#rest();
+      if (rest?.until && Date.parse(rest.until) - Date.now() > LONG_WAIT_MS) return this.#job.rests(rest);
       await this.#job.shows(rest);
       const alarms = [LOOK_MS, this.#countIn(), ...(rest?.until ? [Date.parse(rest.until) - Date.now()] : [])];
       const patience = Math.max(1, Math.min(...alarms));
       const woken = await condition(() => this.#news > seen || !this.#job.mayGoOn(), patience);
-      if (!woken && patience === LOOK_MS) await this.#look();
+      if (woken || patience < LOOK_MS) continue;
+      if (rest?.until === null) return this.#job.rests(rest);
+      await this.#look();
     }
   }
 
@@ -118,18 +129,24 @@ export class FanOut {
     return starts.length > 0 || (await this.#planNext());
   }
 
-  /** Of the planned pages: what was asked to end, then what was asked to be sooner than others, then the first. */
+  /** Of the planned pages: what was asked to end, then what was asked to be sooner than others, then the first. Rows that are to pause are not begun. */
   #takeRow(): { page: FannedPage; row: number } | undefined {
-    const asked = this.#asked.values().filter(({ row, page }) => this.#pages.some((one) => one.page === page && holdsPage(one.open, row)));
+    const asked = this.#asked.values().filter(({ row, page, wanted }) => wanted !== 'paused' && this.#pages.some((one) => one.page === page && holdsPage(one.open, row)));
     const [first] = [...asked].sort((a, b) => this.#rank(a) - this.#rank(b));
-    const jobs = PRIORITY_KEYS[this.#job.asked().priority];
-    if (first && this.#rank(first) < jobs) return this.#takeOut(first);
-    const later = new Set([...this.#asked.values()].filter((one) => this.#rank(one) > jobs).map(({ row }) => row));
+    const usual = PRIORITY_KEYS[this.#job.asked().priority];
+    if (first && this.#rank(first) < usual) return this.#takeOut(first);
+    const later = [...this.#asked.values()].filter((one) => one.wanted === 'paused' || this.#rank(one) > usual).map(({ row }) => row);
     for (const { page, open } of this.#pages) {
-      const free = [...later].reduce(withoutPage, open);
-      if (free[0]) return this.#takeOut({ page, row: free[0][0] });
+      const free = later.reduce(withoutPage, open)[0];
+      if (free) return this.#takeOut({ page, row: free[0] });
     }
     return first && this.#takeOut(first);
+  }
+
+  /** Whether a planned page has a row that may be started. */
+  get #hasRow(): boolean {
+    const paused = [...this.#asked.values()].filter(({ wanted }) => wanted === 'paused').map(({ row }) => row);
+    return this.#pages.some(({ open }) => paused.reduce(withoutPage, open).length > 0);
   }
 
   /** Lower is sooner. */
@@ -164,7 +181,7 @@ export class FanOut {
 
   /** Only when the pages that are planned have no row left to start. */
   async #planNext(): Promise<boolean> {
-    if (this.#pages.some(({ open }) => open.length > 0)) return false;
+    if (this.#hasRow) return false;
     const page = this.#job.takePage();
     if (page === undefined) return false;
     try {
@@ -233,28 +250,28 @@ export class FanOut {
   #rest(): ItemsRest | null {
     const now = Date.now();
     const items = [...this.#running.values()];
-    if (items.length === 0 || !items.every(({ rests }) => rests && (rests.until === null || Date.parse(rests.until) > now))) return null;
+    if (items.length === 0 && this.#hasRow) return null;
+    if (!items.every(({ rests }) => rests && (rests.until === null || Date.parse(rests.until) > now))) return null;
     const [next] = items.flatMap(({ rests }) => (rests?.until ? [{ until: rests.until, reason: rests.reason ?? '' }] : [])).sort((a, b) => Date.parse(a.until) - Date.parse(b.until));
     return next ? { cause: 'rate_limit', ...next } : { cause: 'approval', until: null, reason: 'All rows that are left have been paused by themselves.' };
   }
 
   async #look(): Promise<void> {
     const { tenant, jobId, attempt } = this.#job.ref();
-    const gone = await this.#job.activities('look for items').itemsGone({ tenant, jobId, attempt, rows: [...this.#running.keys()] });
-    for (const row of gone) {
-      const item = this.#running.get(row);
-      if (!item) continue;
-      // It was terminated, for one. Started once more it finds its outcome in the ledger, or fails as a row that was cancelled.
-      this.#heed({ row, is: 'released', wish: { wanted: 'cancelled', priority: null } });
-    }
+    this.#lost(await this.#job.activities('look for items').itemsGone({ tenant, jobId, attempt, rows: [...this.#running.keys()] }));
+  }
+
+  /** Terminated, for one. Started once more they find their outcome in the ledger, or fail as rows that were cancelled. */
+  #lost(rows: number[]): void {
+    for (const row of rows) this.#heed({ row, is: 'released', wish: { wanted: 'cancelled', priority: null } });
   }
 
   /** Until every item has let go of its row, at the latest when the job's time to drain is over. */
   async stop(): Promise<void> {
     while (this.#running.size > 0) {
       const { tenant, jobId, attempt } = this.#job.ref();
-      await this.#job.activities('let go of rows').releaseItems({ tenant, jobId, attempt, rows: [...this.#running.keys()] });
-      if (!(await condition(() => this.#running.size === 0, LOOK_MS))) await this.#look();
+      this.#lost(await this.#job.activities('let go of rows').releaseItems({ tenant, jobId, attempt, rows: [...this.#running.keys()] }));
+      await condition(() => this.#running.size === 0, LOOK_MS);
     }
     if (this.#ended === 0) return;
     for (const page of this.#pages) await this.#settle(page, false, true);

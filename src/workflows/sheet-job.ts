@@ -5,7 +5,7 @@
 import { CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
-import type { FanOutActivities } from '../contracts/items.ts';
+import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
 import {
   STATUS_QUERY, TASK_QUEUES,
   type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState,
@@ -31,6 +31,8 @@ class SheetJob extends JobLife {
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
   #ending = false;
+  /** None of its rows can go on for long. */
+  #rest: ItemsRest | null = null;
   /** Where rows are workflows of their own. */
   readonly #items: FanOut | null;
   readonly #input: SheetJobInput;
@@ -49,7 +51,7 @@ class SheetJob extends JobLife {
 
   async run(): Promise<SheetJobResult> {
     for (;;) {
-      if (this.#items && (this.wanted !== 'running' || this.error || this.refused)) await this.#stopItems(this.#items);
+      if (this.#items && (this.wanted !== 'running' || this.error || this.refused || this.#rest)) await this.#stopItems(this.#items);
       if (this.wanted === 'cancelled') return this.#end('cancelled', this.cancelledFor);
       if (this.wanted === 'paused') {
         await this.pause();
@@ -57,6 +59,8 @@ class SheetJob extends JobLife {
         return this.#end('failed', this.error);
       } else if (this.refused) {
         await this.waitForCapacity(this.refused);
+      } else if (this.#items && this.#rest) {
+        await this.#restWithItems(this.#items, this.#rest);
       } else if (!this.placed) {
         await this.admit();
       } else if (!this.#sheet) {
@@ -114,6 +118,13 @@ class SheetJob extends JobLife {
     }
   }
 
+  async #restWithItems(items: FanOut, rest: ItemsRest): Promise<void> {
+    this.#rest = null;
+    const before = items.news;
+    await this.restWithoutPlace(rest, rest.until === null ? null : Math.max(1, Date.parse(rest.until) - Date.now()), () => items.news > before);
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
   #fanOut(): FanOutJob {
     return {
       ref: () => ({ ...this.ref(), page: 0, generation: this.generation, dispatch: ++this.#dispatches }),
@@ -129,6 +140,7 @@ class SheetJob extends JobLife {
       },
       broken: (error) => { this.error ??= error; },
       shows: (rest) => (rest ? this.enter('waiting', rest) : this.enter('running')),
+      rests: (rest) => { this.#rest = rest; },
       mayGoOn: () => this.mayGoOn(),
       isEnding: () => this.#ending || this.wanted === 'cancelled' || this.error !== null,
     };
