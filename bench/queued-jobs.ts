@@ -90,7 +90,7 @@ export async function queuedJobs({ folder, scale, say }: Setting): Promise<Measu
     }
     const asBegun = due.toSorted((a, b) => (started.get(a)! < started.get(b)! ? -1 : 1));
     const ordered = asBegun.every((id, place) => id === due[place]);
-    say(`the first ${IN_ORDER} began ${ordered ? 'in order' : 'out of order'}`);
+    say(`the first ${IN_ORDER} began ${ordered ? 'in order' : `out of order: ${asBegun.map((id) => due.indexOf(id)).join(' ')}`}`);
     const p99 = percentile(status, 99);
     return {
       title: `${jobs.toLocaleString('en')} queued jobs of one tenant`,

@@ -58,6 +58,8 @@ export class FanOut {
   /** Rows that have ended since pages were counted, and when that was. */
   #ended = 0;
   #countedAt = 0;
+  /** The results of pages that are not over may lack rows that have ended. */
+  #unwritten: boolean;
   /** What items and people have said in this run. */
   #news = 0;
 
@@ -65,6 +67,7 @@ export class FanOut {
     this.#job = job;
     this.#pages = state?.pages ?? [];
     this.#window = state?.window ?? null;
+    this.#unwritten = state !== undefined;
     this.#running = new Map(state?.running.map((item) => [item.row, item]));
     this.#asked = new Map(state?.asked.map((item) => [item.row, item]));
     setHandler(itemNewsSignal, (news) => this.#heed(news));
@@ -188,7 +191,8 @@ export class FanOut {
       const answer = await this.#job.activities(`plan page ${page}`).planItems({ ...this.#job.ref(), page });
       this.#window = answer.concurrency;
       this.#job.counted(answer);
-      if (!answer.complete) this.#pages.push({ page, open: answer.open, again: [] });
+      if (answer.complete) this.#forget(page);
+      else this.#pages.push({ page, open: answer.open, again: [] });
     } catch (error) {
       this.#job.returnPage(page);
       throw error;
@@ -222,8 +226,13 @@ export class FanOut {
     // Somebody may have asked to try one of its rows again meanwhile.
     if (!over || page.open.length > 0) return;
     this.#pages = this.#pages.filter((one) => one !== page);
-    for (const { row, page: of } of this.#asked.values()) if (of === number) this.#asked.delete(row);
+    this.#forget(number);
     if (!answer.complete) this.#job.returnPage(number);
+  }
+
+  /** What was asked of rows of a page that is over. */
+  #forget(page: number): void {
+    for (const asked of this.#asked.values()) if (asked.page === page) this.#asked.delete(asked.row);
   }
 
   // ── what items say ─────────────────────────────────────────────────────────────────────────────────────────
@@ -238,6 +247,7 @@ export class FanOut {
     else {
       this.#running.delete(news.row);
       this.#ended++;
+      this.#unwritten = true;
       if (news.is === 'broken') this.#job.broken(news.error);
       if (news.is !== 'released') return;
       if (news.wish.wanted !== 'running' || news.wish.priority !== null) this.#asked.set(news.row, { row: news.row, page: item.page, ...news.wish });
@@ -273,9 +283,10 @@ export class FanOut {
       this.#lost(await this.#job.activities('let go of rows').releaseItems({ tenant, jobId, attempt, rows: [...this.#running.keys()] }));
       await condition(() => this.#running.size === 0, LOOK_MS);
     }
-    if (this.#ended === 0) return;
+    if (!this.#unwritten) return;
     for (const page of this.#pages) await this.#settle(page, false, true);
     this.#ended = 0;
+    this.#unwritten = false;
   }
 
   // ── what people ask of single rows ─────────────────────────────────────────────────────────────────────────
