@@ -58,6 +58,7 @@ async function sheetJobAnswerOf(store: Store, job: SheetJobRecord): Promise<JobA
     force: request.force,
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
+    ...(request.fanOut && { fanOut: request.fanOut }),
     progress: progressOf(job, totals, Date.now()),
     ...(job.manifest !== null && { manifest: manifestOf(job.manifest) }),
     links: {

@@ -96,6 +96,7 @@ export const jobBody = z
     onFailure: z.enum(ON_FAILURE).default('cancel').meta({
       description: 'When one of them fails, is cancelled or deleted: `cancel` this one too, `run` it all the same once all have ended, or `wait` for a retry',
     }),
+    fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
   })
   .meta({ id: 'JobRequest' });
@@ -209,6 +210,7 @@ export const jobAnswer = z
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
     breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]).optional(),
     drainSeconds: z.number(),
+    fanOut: z.enum(['workflow']).optional(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),
     onFailure: z.enum(ON_FAILURE),
