@@ -54,18 +54,6 @@ describe('jobs that depend on others', () => {
 describe('schedules', () => {
   const body = async (more: object = {}) => ({ cron: '0 6 * * 1-5', timeZone: 'Europe/Berlin', job: { source: await sheet('by-clock.csv'), tags: ['x'] }, ...more });
 
-  it('run at other times when they are changed, and stay paused', async () => {
-    await api.call('POST', '/schedules', { body: await body({ id: 'changed' }) });
-    const { body: now } = await api.call<ScheduleAnswer>('PATCH', '/schedules/changed', { body: { cron: '30 7 * * *', timeZone: 'UTC' } });
-    expect(now).toMatchObject({ state: 'active', cron: '30 7 * * *', timeZone: 'UTC', overlap: 'skip', next: expect.arrayContaining([expect.stringMatching(/T07:30:00/)]) });
-    await api.call('POST', '/schedules/changed/pause', { body: {} });
-    expect((await api.call<ScheduleAnswer>('PATCH', '/schedules/changed', { body: { overlap: 'allow_all' } })).body).toMatchObject({ state: 'paused', cron: '30 7 * * *', overlap: 'allow_all' });
-    expect(await api.refused('PATCH', '/schedules/changed', { body: { timeZone: 'Nowhere/Land' } })).toMatchObject({ status: 422, code: 'invalid_schedule' });
-    expect((await api.call<ScheduleAnswer>('GET', '/schedules/changed')).body).toMatchObject({ timeZone: 'UTC' });
-    expect(await api.refused('PATCH', '/schedules/changed', { body: {} })).toMatchObject({ status: 400 });
-    expect(await api.refused('PATCH', '/schedules/none', { body: { overlap: 'skip' } })).toMatchObject({ status: 404, code: 'schedule_not_found' });
-  });
-
   it('are made, listed, shown, paused, resumed, run and deleted', async () => {
     const { status, headers, body: made } = await api.call<ScheduleAnswer>('POST', '/schedules', { body: await body({ id: 'morning' }), headers: { 'x-sheaf-owner': 'ada' } });
     expect([status, headers.get('location')]).toEqual([201, '/api/v1/schedules/morning']);
@@ -103,6 +91,19 @@ describe('schedules', () => {
     await api.call('POST', '/schedules', { body: await body({ id: 'late' }) });
     expect(await api.refused('POST', '/schedules/late/backfill', { body: { from: '2026-01-01T00:00:00Z', to: '2999-01-01T00:00:00Z' } })).toMatchObject({ status: 400, place: { field: 'to' } });
     expect(await api.refused('POST', '/schedules/late/backfill', { body: { from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' } })).toMatchObject({ status: 400, place: { field: 'to' } });
+  });
+
+  it('run at other times when they are changed, and stay paused', async () => {
+    await api.call('POST', '/schedules', { body: await body({ id: 'changed' }) });
+    const { body: now } = await api.call<ScheduleAnswer>('PATCH', '/schedules/changed', { body: { cron: '30 7 * * *', timeZone: 'UTC' } });
+    expect(now).toMatchObject({ state: 'active', cron: '30 7 * * *', timeZone: 'UTC', overlap: 'skip', next: expect.arrayContaining([expect.stringMatching(/T07:30:00/)]) });
+    await api.call('POST', '/schedules/changed/pause', { body: {} });
+    expect((await api.call<ScheduleAnswer>('PATCH', '/schedules/changed', { body: { overlap: 'allow_all' } })).body).toMatchObject({ state: 'paused', cron: '30 7 * * *', overlap: 'allow_all' });
+    expect(await api.refused('PATCH', '/schedules/changed', { body: { timeZone: 'Nowhere/Land' } })).toMatchObject({ status: 422, code: 'invalid_schedule' });
+    expect((await api.call<ScheduleAnswer>('GET', '/schedules/changed')).body).toMatchObject({ timeZone: 'UTC' });
+    expect(await api.refused('PATCH', '/schedules/changed', { body: {} })).toMatchObject({ status: 400 });
+    await api.call('DELETE', '/schedules/changed');
+    expect(await api.refused('PATCH', '/schedules/none', { body: { overlap: 'skip' } })).toMatchObject({ status: 404, code: 'schedule_not_found' });
   });
 });
 

@@ -8,7 +8,7 @@ import { startRowCounter, writeCountedHandler, type RowCounter } from '../server
 import { startTestStack, type TestStack } from '../servers/stack.ts';
 import { disagreements, ended, rowKey, startCountedJob, until } from './kill-round.ts';
 
-const ROWS = 400;
+const ROWS = 240;
 const CONCURRENCY = 20;
 const ANSWER_MS = 20;
 const TIMEOUT = { timeout: 180_000 };
@@ -39,7 +39,7 @@ const terminate = (workflow: string) => promisify(execFile)(stack.temporalCli, [
 
 test('a job ends by itself after kill -9 of the worker, and of Temporal; no row is lost, only rows in flight run twice', TIMEOUT, async () => {
   const { id } = await startCountedJob(stack, counter.url, ROWS, FANNED);
-  for (const [victim, afterRows] of [['worker', 100], ['temporal', 250]] as const) {
+  for (const [victim, afterRows] of [['worker', 60], ['temporal', 150]] as const) {
     await counter.answered(afterRows);
     await stack.kill(victim);
     await stack.start(victim);
@@ -53,7 +53,7 @@ test('a job ends by itself after kill -9 of the worker, and of Temporal; no row 
 
 test('terminated by an operator, the job is failed, its rows let go, and a retry does the rest', TIMEOUT, async () => {
   const { id } = await startCountedJob(stack, counter.url, ROWS, { ...FANNED, drainSeconds: 0 });
-  await counter.answered(100);
+  await counter.answered(60);
   counter.hold();
   const asked = counter.calls.length;
   await terminate(jobWorkflowId(id, 1));
