@@ -10,9 +10,9 @@ import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
 import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
 import { findHandler } from '../handlers/index.ts';
-import { localFile, uploadedFile } from '../sources/files.ts';
 import { openSheet } from '../sources/index.ts';
-import type { OpenSheet, SheetFile } from '../sources/source.ts';
+import { locateSheet } from '../sources/locate.ts';
+import type { OpenSheet } from '../sources/source.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, loadSheetJob } from './rows.ts';
@@ -57,13 +57,8 @@ async function pagesToRetry(deps: ActivityDeps, job: SheetJobRecord): Promise<nu
   }
 }
 
-const locate = (deps: ActivityDeps, job: SheetJobRecord): Promise<SheetFile> =>
-  'path' in job.request.location
-    ? localFile(job.request.location.path, deps.inputDirs)
-    : uploadedFile(deps.blobs, job.tenant, job.request.location.upload);
-
 async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, generation: number): Promise<Manifest> {
-  const file = await locate(deps, job);
+  const file = await locateSheet(deps, job.tenant, job.request.location);
   const reading = readingOf(job);
   const copied = await copySnapshot(deps, job, file.fingerprint, reading, generation);
   if (copied) {
@@ -73,7 +68,7 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
   const sheet = await openSheet(file, job.request, deps.sheetLimits);
   try {
     const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint, reading, generation, base: null };
-    if ((await locate(deps, job)).fingerprint !== file.fingerprint) {
+    if ((await locateSheet(deps, job.tenant, job.request.location)).fingerprint !== file.fingerprint) {
       throw new SheafError('source_changed', `${file.name} changed while it was read.`, { remedy: 'It is read again; keep it still for a moment.' });
     }
     // Before any row is touched: the handler takes these options and these columns.

@@ -7,11 +7,10 @@ import type { NewJob } from '../contracts/plans.ts';
 import type { Json } from '../contracts/row.ts';
 import { inOrder } from '../domain/dependencies.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
-import { localFile, uploadedFile } from '../sources/files.ts';
 import { listSheets } from '../sources/index.ts';
 import { memberId } from '../temporal/workflow-ids.ts';
 import type { ApiContext } from './app.ts';
-import { newJob, requestHash } from './new-job.ts';
+import { findSheet, newJob, requestHash } from './new-job.ts';
 import { invalid, InvalidRequest } from './problem.ts';
 
 type JobBody = z.output<typeof jobBody>;
@@ -81,8 +80,7 @@ function placed(error: unknown, name: string): unknown {
 async function tabsOf(deps: ApiContext, tenant: string, { defaults, tabs }: BatchBody): Promise<{ [field: string]: Json }[]> {
   const parsed = jobBody.safeParse(defaults);
   if (!parsed.success) throw invalid('Body, defaults', jobBody, parsed.error);
-  const { source } = parsed.data;
-  const file = 'upload' in source ? await uploadedFile(deps.blobs, tenant, source.upload) : await localFile(source.path, deps.config.SHEAF_INPUT_DIRS);
+  const file = await findSheet(deps, tenant, parsed.data);
   const sheets = await listSheets(file, deps.sheetLimits);
   if (sheets.length === 0) throw new SheafError('sheet_not_found', `${file.name} is no workbook: it has no tabs.`, { remedy: 'Make a job of it.' });
   const names = tabs === 'all' ? sheets : (tabs ?? []);

@@ -284,7 +284,9 @@ export function isUnavailable(error: unknown): boolean {
 
 /** A source for a sheet that was given by its place alone; an upload's ends with its job. */
 function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
-  return 'path' in location ? `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}` : `job:${id}`;
+  if ('path' in location) return `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}`;
+  if ('spreadsheet' in location) return `google:${digest(JSON.stringify([location.spreadsheet, location.gid ?? null, sheet ?? null, range ?? null]))}`;
+  return `job:${id}`;
 }
 
 /** The handler's name; a module's own file's, so that two modules on one sheet never overwrite each other. */
