@@ -8,9 +8,10 @@ import type { SheetOptions, SourceLocation, SpreadsheetLocation } from '../contr
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { parseSpreadsheetAddress } from '../domain/spreadsheet-address.ts';
 import { findHandler, parseOptions, resolveHandler } from '../handlers/index.ts';
+import { LimitReached } from '../limits/limits.ts';
 import { localFile } from '../sources/files.ts';
 import { locateSheet } from '../sources/locate.ts';
-import type { SheetFile } from '../sources/source.ts';
+import type { FoundSheet } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 import type { ApiContext } from './app.ts';
 import { InvalidRequest } from './problem.ts';
@@ -70,9 +71,21 @@ async function located(
 }
 
 /** For a look at it before there is a job. */
-export function findSheet({ blobs, config }: ApiContext, tenant: string, { source, ...options }: Pick<JobBody, 'source'> & SheetOptions): Promise<SheetFile> {
+export async function findSheet(
+  { blobs, config, google }: ApiContext, tenant: string, owner: string, { source, ...options }: Pick<JobBody, 'source'> & SheetOptions,
+): Promise<FoundSheet> {
   const location = 'spreadsheet' in source ? spreadsheetLocation(source, options) : source;
-  return locateSheet({ blobs, inputDirs: config.SHEAF_INPUT_DIRS }, tenant, location);
+  return underLimits(locateSheet({ blobs, inputDirs: config.SHEAF_INPUT_DIRS, google }, location, { tenant, user: `${tenant}/${owner}` }));
+}
+
+/** For a call that has to wait there is nobody here who would. Rejects with `rate_limited`. */
+export async function underLimits<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!(error instanceof LimitReached)) throw error;
+    throw new SheafError('rate_limited', error.message, { remedy: `Try again in ${Math.ceil(error.waitMs / 1000)} s`, cause: error });
+  }
 }
 
 /** The sheet that the request names counts, and the one in the address where it names none. */

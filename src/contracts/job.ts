@@ -154,7 +154,7 @@ export interface Manifest {
   pages: number;
   bytes: number;
   columns: { name: string; header: string | null; letter: string }[];
-  /** Cheap identity of what was read. */
+  /** Cheap identity of what was read; empty where nobody could tell it. */
   fingerprint: string;
   /** Hash of how it was read: range, header, key columns, size of pages. */
   reading: string;

@@ -151,7 +151,10 @@ export interface OpenSheetInput extends JobRef {
   generation: number;
 }
 
-export interface OpenSheetAnswer {
+/** The sheet, or how long to wait: a limit left nothing to ask for it with. */
+export type OpenSheetAnswer = OpenedSheet | { wait: LimitWait };
+
+export interface OpenedSheet {
   total: number;
   /** Pages in flight at once. */
   window: number;

@@ -5,7 +5,7 @@ import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
 const RETRY: RetryPolicy = { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '60s', maximumAttempts: 6 };
 
 /** What a job waits for (`capacity`) instead of failing. */
-export const REFUSALS: readonly string[] = ['store_unavailable', 'blobs_unavailable', 'scanner_unavailable'];
+export const REFUSALS: readonly string[] = ['store_unavailable', 'blobs_unavailable', 'scanner_unavailable', 'source_unavailable'];
 
 /** The adapters have tried again by themselves: from here on the job waits, and shows it, instead of an activity that seems to run. */
 const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: [...REFUSALS] };

@@ -52,6 +52,8 @@ class SheetJob extends JobLife {
         await this.waitForCapacity(this.refused);
       } else if (!this.placed) {
         await this.admit();
+      } else if (!this.#sheet && this.limit.reached) {
+        await this.waitForLimit();
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
@@ -71,6 +73,8 @@ class SheetJob extends JobLife {
     await this.interruptible(async () => {
       const rows = this.work({ ...SNAPSHOT, summary: 'read the sheet into pages' });
       const answer = await rows.openSheet({ ...this.ref(), sequence: ++this.sequence, generation: this.generation });
+      if ('wait' in answer) return this.limit.add(answer.wait);
+      this.limit.eased();
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
       this.#counts = answer.counts;
