@@ -18,6 +18,7 @@ import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
 import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
+import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
   jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
@@ -35,7 +36,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...storesActivities(deps) },
+    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...writeBackActivities(deps), ...storesActivities(deps) },
     documents: documentActivities(deps),
     maintenance: {
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),

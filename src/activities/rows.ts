@@ -198,7 +198,7 @@ async function readDuplicates(deps: ActivityDeps, job: SheetJobRecord, page: num
   return new Map(JSON.parse((await deps.blobs.get(key)).toString()) as [number, number][]);
 }
 
-function manifestOf(job: SheetJobRecord): Manifest {
+export function manifestOf(job: SheetJobRecord): Manifest {
   if (!job.manifest) throw new SheafError('not_ready', `The sheet of job ${job.id} has not been read yet.`);
   return job.manifest;
 }

@@ -46,6 +46,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
           : toSpans(await pagesToRetry(deps, job)),
         counts: { done, unchanged, failed, skipped },
+        ...(job.request.writeBack && { writeBack: true }),
       };
     },
   };

@@ -78,7 +78,7 @@ async function openSpreadsheet(
   const { range, headerRow, firstRow, lastRow } = windowOf(options);
   const columns = [range.firstColumn, Math.min(range.lastColumn ?? Infinity, tab.columnCount - 1)] as const;
   const spans = columns[0] > columns[1] ? [] : rowSpans(tab, headerRow, firstRow, lastRow);
-  const parts = partsOf({ client, title: tab.title, spans, columns, warnings, fetched, twice });
+  const parts = partsOf({ client, title: tab.title, spans, columns: [columns], warnings, fetched, twice });
   return openTable(
     {
       sheet: tab.title, sheets: titles(workbook), format: 'Google Sheet', fingerprint: '',

@@ -32,6 +32,11 @@ export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
+/** Some seconds of writing into somebody's sheet; between two calls of theirs it beats. */
+export const WRITE_BACK: ActivityOptions = {
+  startToCloseTimeout: '1h', heartbeatTimeout: '30s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
 /** A document: all of its stages, an hour of work at most, which the activity counts itself. Beats twice a second. */
 export const DOCUMENT: ActivityOptions = {
   startToCloseTimeout: '2h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',

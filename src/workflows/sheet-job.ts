@@ -7,10 +7,10 @@ import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import {
   STATUS_QUERY,
-  type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState,
+  type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type WriteBackProgress,
 } from '../contracts/messages.ts';
 import { countPages, returnPage, takePage } from '../domain/paging.ts';
-import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { JobLife } from './job-life.ts';
 import { live } from './job-messages.ts';
 
@@ -25,6 +25,7 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
 class SheetJob extends JobLife {
   #dispatches = 0;
   #sheet: SheetJobState['sheet'] = null;
+  #writeBack: WriteBackProgress | null = null;
   #pending: PageSpan[] = [];
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
@@ -37,6 +38,7 @@ class SheetJob extends JobLife {
     if (!carried) return;
     this.#dispatches = carried.dispatches;
     this.#sheet = carried.sheet;
+    this.#writeBack = carried.writeBack ?? null;
     this.#pending = carried.pending;
     this.#counts = carried.counts;
   }
@@ -57,14 +59,15 @@ class SheetJob extends JobLife {
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0) {
+      } else if (this.#pending.length === 0 && (this.#writeBack?.done ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
         await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
-        else await this.#runPages(this.#sheet.window);
+        else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
+        else await this.#writeSome();
       }
     }
   }
@@ -78,6 +81,7 @@ class SheetJob extends JobLife {
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
       this.#counts = answer.counts;
+      if (answer.writeBack) this.#writeBack = { cursor: null, done: false };
     });
   }
 
@@ -116,6 +120,17 @@ class SheetJob extends JobLife {
     }
   }
 
+  /** A pause or cancel interrupts it; what was written meanwhile is found when it is written again. */
+  async #writeSome(): Promise<void> {
+    await this.interruptible(async () => {
+      const rows = this.work({ ...WRITE_BACK, summary: 'write results into the sheet' });
+      const { cursor, wait } = await rows.writeBack({ ...this.ref(), sequence: ++this.sequence, cursor: this.#writeBack?.cursor ?? null });
+      if (wait) this.limit.add(wait);
+      else this.limit.eased();
+      this.#writeBack = { cursor, done: cursor === null };
+    });
+  }
+
   async #end(state: EndedState, error: ErrorBody | null): Promise<SheetJobResult> {
     this.#counts = await this.finish(state, error);
     const total = this.#sheet?.total ?? null;
@@ -125,7 +140,7 @@ class SheetJob extends JobLife {
   protected continued(): Promise<never> {
     return continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
-      carried: { ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, pending: this.#pending, counts: this.#counts },
+      carried: { ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#writeBack && { writeBack: this.#writeBack }), pending: this.#pending, counts: this.#counts },
     });
   }
 

@@ -17,6 +17,8 @@ export interface Block {
   firstRow: number;
   lastRow: number;
   columns: readonly ColumnSpan[];
+  /** A row of which all cells are read along, in the same moment. */
+  headerRow?: { row: number; lastColumn: number };
 }
 
 /** What Google shows in cells of which the formula came to nothing. */
@@ -25,6 +27,8 @@ const ERRORS = new Set(['#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?', '#NUM
 export interface BlockCells {
   /** As many as have cells: index 0 is `firstRow`. Cells by their column in the sheet, those of no span null; rows end early. */
   rows: Cell[][];
+  /** Of the header row, where that was asked for. */
+  header: Cell[];
   /** Cells with errors, and where the first of them stands. */
   errors: { cells: number; row: number; column: string } | null;
   /** Characters that came for it. */
@@ -32,13 +36,15 @@ export interface BlockCells {
 }
 
 export async function readBlock(client: GoogleClient, block: Block): Promise<BlockCells> {
-  const { title, firstRow, lastRow, columns } = block;
+  const { title, firstRow, lastRow, columns, headerRow } = block;
   const range = ([first, last]: ColumnSpan): string => a1(title, first, firstRow, last, lastRow);
-  const answer = await client.values(columns.map(range), false);
+  const answer = await client.values([...columns.map(range), ...(headerRow ? [a1(title, 0, headerRow.row, headerRow.lastColumn, headerRow.row)] : [])], false);
+  const ranges = answered.parse(answer.value).valueRanges;
+  const header = (headerRow && ranges.pop()?.values[0])?.map((cell) => (cell === '' ? null : cell)) ?? [];
   const rows: Cell[][] = [];
   const numbers = new Set<number>();
   let errors: BlockCells['errors'] = null as BlockCells['errors'];
-  answered.parse(answer.value).valueRanges.forEach(({ values }, span) => {
+  ranges.forEach(({ values }, span) => {
     const left = columns[span]![0];
     values.forEach((line, down) => {
       const cells = (rows[down] ??= []);
@@ -58,7 +64,7 @@ export async function readBlock(client: GoogleClient, block: Block): Promise<Blo
   });
   for (let down = 0; down < rows.length; down++) rows[down] ??= [];
   const size = answer.size + (numbers.size > 0 ? await dateCells(client, block, rows, spansOf(numbers)) : 0);
-  return { rows, errors, size };
+  return { rows, header, errors, size };
 }
 
 /** Asks again for the columns that hold numbers: those that come as text this time are dates. */

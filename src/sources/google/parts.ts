@@ -35,7 +35,7 @@ export interface PartsOptions {
   title: string;
   /** Rows to be read, 1-based, both ends included, ascending. */
   spans: readonly (readonly [first: number, last: number])[];
-  columns: ColumnSpan;
+  columns: readonly ColumnSpan[];
   warnings: Warnings;
   fetched: FetchedParts | null;
   /** Nobody can say whether the sheet was changed meanwhile: all parts are read twice, and must be the same. */
@@ -54,7 +54,7 @@ export function partsOf(options: PartsOptions): Parts {
   const fetch = async (number: number, firstRow: number, lastRow: number): Promise<Part> => {
     const kept = await fetched?.get(number);
     if (kept) return JSON.parse(kept) as Part;
-    const part = { firstRow, lastRow, ...(await readBlock(client, { title, firstRow, lastRow, columns: [columns] })) };
+    const part = { firstRow, lastRow, ...(await readBlock(client, { title, firstRow, lastRow, columns })) };
     await fetched?.put(number, JSON.stringify(part));
     return part;
   };
@@ -63,7 +63,7 @@ export function partsOf(options: PartsOptions): Parts {
     async *rows(signal) {
       const seen: { firstRow: number; lastRow: number; hash: string }[] = [];
       let number = 0;
-      let height = Math.max(1, Math.min(FIRST.rows, Math.floor(FIRST.cells / (columns[1] - columns[0] + 1))));
+      let height = Math.max(1, Math.min(FIRST.rows, Math.floor(FIRST.cells / columns.reduce((width, [first, last]) => width + last - first + 1, 0))));
       for (const [from, to] of spans) {
         for (let next = from; next <= to;) {
           signal?.throwIfAborted();
@@ -81,7 +81,7 @@ export function partsOf(options: PartsOptions): Parts {
       // One answer is of one moment.
       if (seen.length < 2) return;
       for (const { firstRow, lastRow, hash } of seen) {
-        const again = await readBlock(client, { title, firstRow, lastRow, columns: [columns] });
+        const again = await readBlock(client, { title, firstRow, lastRow, columns });
         if (digest(JSON.stringify(again.rows)) !== hash) {
           throw new SheafError('source_changed', 'The sheet was changed while it was read', { remedy: 'It is read again; keep it still for a moment' });
         }
