@@ -40,11 +40,13 @@ export function readNamedCredentials(given: string | undefined): NamedCredential
   }
   const parsed = entries.safeParse(content);
   if (!parsed.success) {
-    throw new Error(`${where}${parsed.error.issues.map(({ path: at, message }) => `${at.join('.')}: ${message}`).join('; ')}`, { cause: parsed.error });
+    throw new Error(`${where}${parsed.error.issues.map(readable).join('; ')}`, { cause: parsed.error });
   }
   const folder = inline ? process.cwd() : path.dirname(path.resolve(given));
   return new Map(Object.entries(parsed.data).map(([name, one]) => [name, 'file' in one ? { ...one, file: path.resolve(folder, one.file) } : one]));
 }
+
+const readable = (issue: z.core.$ZodIssue): string => `${issue.path.join('.')}: ${issue.code === 'invalid_key' ? issue.issues.map(({ message }) => message).join(', ') : issue.message}`;
 
 /** What a location asks for. `name` is for people. Throws `credentials_unknown`. */
 export function chooseCredentials(known: NamedCredentials, { credentials, useAdc }: SpreadsheetLocation): { name: string; credentials: Credentials } {
