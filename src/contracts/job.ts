@@ -156,6 +156,8 @@ export interface Manifest {
   columns: { name: string; header: string | null; letter: string }[];
   /** Cheap identity of what was read; empty where nobody could tell it. */
   fingerprint: string;
+  /** Which sheet was read, where whoever holds it may put another first. */
+  sheet?: string;
   /** Hash of how it was read: range, header, key columns, size of pages. */
   reading: string;
   /** The lane's, when the sheet was read. */

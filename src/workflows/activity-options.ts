@@ -32,9 +32,9 @@ export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
-/** Some seconds of writing into somebody's sheet; between two calls of theirs it beats. */
+/** Some seconds of writing into somebody's sheet. Beats twice a second, as a page does. */
 export const WRITE_BACK: ActivityOptions = {
-  startToCloseTimeout: '1h', heartbeatTimeout: '30s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  startToCloseTimeout: '1h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
 /** A document: all of its stages, an hour of work at most, which the activity counts itself. Beats twice a second. */
