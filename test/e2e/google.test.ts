@@ -73,7 +73,7 @@ test('the quota: never over in any window, at least 95 % used while there is wor
   google.quotas = { windowMs: WINDOW_MS, project: QUOTA, user: QUOTA };
   // Two rows in a grid of five million: as many parts as a full one has, and nothing to do for them.
   const { shared } = google.book('Whose', [['id']]);
-  const ids = Array.from({ length: 8 }, (_, n) => `quota-spreadsheet-${n}`);
+  const ids = Array.from({ length: 6 }, (_, n) => `quota-spreadsheet-${n}`);
   for (const id of ids) google.make(id, id, [['id', 'text'], ['a', 'x'], ['b', 'y']], { rowCount: 5_000_000 }).shared = shared;
   const jobs = await Promise.all(ids.map((spreadsheet) => create({ source: { spreadsheet, credentials: 'bot' }, handler: 'store' })));
   await until('a job to wait', async () => (await Promise.all(jobs.map(({ id }) => stack.job(id)))).some(({ state, cause, until: end }) => state === 'waiting' && cause === 'rate_limit' && end !== undefined));
@@ -81,5 +81,5 @@ test('the quota: never over in any window, at least 95 % used while there is wor
   const reads = google.arrivals.filter(({ kind }) => kind === 'read');
   expect(reads.filter(({ status }) => status === 429)).toEqual([]);
   expect(mostInWindow(reads, WINDOW_MS)).toBeLessThanOrEqual(QUOTA);
-  expect(inWindows(reads, WINDOW_MS, 5)).toBeGreaterThanOrEqual(0.95 * 5 * QUOTA);
+  expect(inWindows(reads, WINDOW_MS, 4)).toBeGreaterThanOrEqual(0.95 * 4 * QUOTA);
 });
