@@ -139,11 +139,15 @@ export interface JobRequest extends SheetOptions {
   drainSeconds: number;
   /** Left out: nothing is written into the sheet. */
   writeBack?: WriteBack;
+  /** Every row is a workflow of its own; left out: rows are handled in pages. */
+  fanOut?: 'workflow';
 }
 
 export interface RetryFilter {
   /** Only failed rows with these codes; null: all failed rows and those remaining. */
   codes: string[] | null;
+  /** Only failed rows with these numbers; left out: whatever their number. */
+  rows?: number[];
   /** Of a document: what is done again. Left out: the stage that it stopped at, as before. */
   reprocess?: Reprocess;
 }

@@ -58,12 +58,16 @@ export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as con
 
 /** How long a job waits at least for a limit: longer each time, as long as no row gets through. */
 export const LIMIT_WAIT_MS = { first: 250, factor: 2, most: 15_000 } as const;
+/** A job that waits for longer lets another have its place: longer than the windows of most limits. */
+export const LONG_WAIT_MS = 90_000;
 /** A page is there so long before a limit has calls again: it takes a moment until its rows ask. */
 export const LIMIT_LEAD_MS = 500;
 /** How often in a row a server may refuse (`Retry-After`), without a row getting through, before rows that it refuses fail. */
 export const MOST_REFUSALS = 10;
 /** How often somebody who is told of a change looks by himself. */
 export const LOOK_AGAIN_MS = 15 * 60_000;
+/** How often a row that somebody paused looks whether its job is still there. */
+export const PAUSED_ROW_LOOK_MS = 24 * 3_600_000;
 /** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
 export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
 
