@@ -14,7 +14,7 @@ import Database from 'better-sqlite3';
 import { z } from 'zod';
 import { type Config, readConfig } from './config.ts';
 import { elasticsearchOptions, openBlobs } from './container.ts';
-import { tryLock } from './embedded/process-lock.ts';
+import { tryLock } from './process-lock.ts';
 import type { Cluster } from './store/elasticsearch/connection.ts';
 
 /** Not part of what is kept: who runs, and what was said. */

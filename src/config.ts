@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { readLimitRules } from './limits/rules.ts';
+import { readNamedCredentials } from './sources/google/credentials.ts';
 
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
@@ -14,6 +15,14 @@ const age = z.string().regex(/^[1-9]\d{0,4}[mhd]$/, 'is no age: a number and m, 
 const amount = z.coerce.number().int().min(1);
 const share = z.coerce.number().gt(0).max(1);
 const webAddress = z.url({ protocol: /^https?$/, error: 'is no http or https address' });
+/** What a setting names, or holds, is read by whoever needs it; here it is only tried. */
+const readableBy = (read: (given: string) => unknown) => (given: string, { addIssue }: z.RefinementCtx): void => {
+  try {
+    read(given);
+  } catch (error) {
+    addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+};
 /** Where Elasticsearch answers. A password in an address would be shown wherever the address is. */
 const nodes = z.string()
   .transform((text) => text.split(',').map((node) => node.trim()).filter(Boolean))
@@ -36,13 +45,10 @@ export const environmentSchema = z.object({
   SHEAF_BLOBS: z.enum(['filesystem', 's3']).default('filesystem').describe('Where files live'),
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
-  SHEAF_LIMITS: z.string().superRefine((given, { addIssue }) => {
-    try {
-      readLimitRules(given);
-    } catch (error) {
-      addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-    }
-  }).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
+  SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
+  SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
+    .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),
+  SHEAF_GOOGLE_URL: webAddress.optional().describe('Where the APIs of Google and its token endpoint are, for demos and tests; unset: at Google'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
   SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
   SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),

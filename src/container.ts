@@ -7,10 +7,14 @@ import type { Blobs } from './blobs/blobs.ts';
 import type { S3BlobsOptions } from './blobs/s3.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
+import { brokeredLimits } from './limits/brokered.ts';
+import type { Limits } from './limits/limits.ts';
 import { readLimitRules, type LimitRules } from './limits/rules.ts';
 import type { DocumentLimits, DocumentReader } from './documents/document.ts';
 import { clamdAddress, scanFile } from './documents/scan.ts';
 import { createLog, type Log } from './log.ts';
+import { readNamedCredentials } from './sources/google/credentials.ts';
+import { createGoogleSheets, type GoogleSheets } from './sources/google-sheets.ts';
 import type { SheetLimits } from './sources/source.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
@@ -23,6 +27,7 @@ import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.
 import { createDocuments, type Documents } from './temporal/documents.ts';
 import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
+import { lease } from './temporal/limit-brokers.ts';
 
 export interface Container {
   config: Config;
@@ -41,6 +46,11 @@ export interface Container {
   sheetLimits: SheetLimits;
   limitRules: LimitRules;
   close(): Promise<void>;
+}
+
+export interface Services {
+  limits: Limits & { close(): Promise<void> };
+  google: GoogleSheets;
 }
 
 /** Between two tries to open a store that is away. */
@@ -70,6 +80,13 @@ export async function createContainer(config: Config, name: string): Promise<Con
       await store.close();
     },
   };
+}
+
+/** The limits of named services, shared by all processes, and Google Sheets under them. Closed by whoever opens them. */
+export function openServices({ config, temporal, limitRules }: Pick<Container, 'config' | 'temporal' | 'limitRules'>): Services {
+  const limits = brokeredLimits({ rules: limitRules, brokers: { lease: (key, request) => lease(temporal, key, request) } });
+  const google = createGoogleSheets({ credentials: readNamedCredentials(config.SHEAF_CREDENTIALS), url: config.SHEAF_GOOGLE_URL ?? null, limits });
+  return { limits, google };
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;

@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './api/app.ts';
 import { readConfig } from './config.ts';
-import { createContainer } from './container.ts';
+import { createContainer, openServices } from './container.ts';
 import { diagnose } from './diagnosis.ts';
 import { cleanupStarter } from './temporal/cleanup.ts';
 import { temporalHealth } from './temporal/health.ts';
@@ -20,8 +20,10 @@ const config = readConfig();
 const container = await createContainer(config, 'api');
 const { log } = container;
 
+const services = openServices(container);
+
 const app = createApp({
-  ...container,
+  ...container, google: services.google,
   temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
   taskQueues: taskQueueStats(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
   startCleanup: cleanupStarter(container.store, container.temporal),
@@ -43,6 +45,7 @@ async function stop(why: string): Promise<void> {
   const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
   await new Promise((resolve) => server.close(resolve));
   clearTimeout(cut);
+  await services.limits.close();
   await container.close();
   process.exit(0);
 }

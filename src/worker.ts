@@ -6,14 +6,12 @@ import { sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, documentDeps, documentLimits, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, openServices, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
-import { brokeredLimits } from './limits/brokered.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
-import { lease } from './temporal/limit-brokers.ts';
 import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
@@ -44,13 +42,13 @@ Runtime.install({
 
 const connection = await connect(container);
 await keepSchedules({ client: container.temporal, log, storage: container.storage }).catch(refusedNamespace);
-const limits = brokeredLimits({ rules: container.limitRules, brokers: { lease: (key, request) => lease(container.temporal, key, request) } });
+const { limits, google } = openServices(container);
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 await sweepDocumentFolders();
 const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(config) });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
-  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, handlerDirs: config.SHEAF_HANDLER_DIRS,
+  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS,
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
   documents: documentDeps(config, reader),
 }, container.temporal, queue);

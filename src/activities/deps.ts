@@ -5,6 +5,7 @@ import type { DocumentReader } from '../documents/document.ts';
 import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Log } from '../log.ts';
+import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 
@@ -17,6 +18,7 @@ export interface ActivityDeps {
   sheetLimits: SheetLimits;
   /** Folders that sheets may be read from by path, and handler modules loaded from. */
   inputDirs: string[];
+  google: GoogleSheets;
   handlerDirs: string[];
   keep: Retention;
   documents: DocumentDeps;

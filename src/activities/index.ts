@@ -21,6 +21,7 @@ import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
 import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
+import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
   jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
@@ -39,7 +40,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...storesActivities(deps) },
+    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps) },
     items: itemActivities(deps, handlers),
     documents: documentActivities(deps),
     maintenance: {

@@ -10,10 +10,11 @@ import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
 import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
 import { findHandler } from '../handlers/index.ts';
-import { localFile, uploadedFile } from '../sources/files.ts';
 import { openSheet } from '../sources/index.ts';
-import type { OpenSheet, SheetFile } from '../sources/source.ts';
+import type { OpenSheet } from '../sources/source.ts';
+import { withoutColumns } from '../sources/without-columns.ts';
 import type { ActivityDeps } from './deps.ts';
+import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, loadSheetJob } from './rows.ts';
 
@@ -22,8 +23,11 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
     /** Makes the manifest unless an earlier try or attempt did, and answers which pages have something to do. */
     async openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer> {
       let job = await loadSheetJob(deps, input);
+      const remote = 'spreadsheet' in job.request.location;
       if (!job.manifest) {
-        const manifest = await takeSnapshot(deps, handlers, job, input.generation);
+        const taking = (): Promise<Manifest> => takeSnapshot(deps, handlers, job, input.generation);
+        const manifest = await (remote ? askingGoogle(taking) : taking());
+        if ('wait' in manifest) return manifest;
         await deps.store.advanceJob(job.tenant, job.id, input, { manifest });
         job = await loadSheetJob(deps, input);
         if (!job.manifest) throw new SheafError('conflict', `The manifest of job ${job.id} was refused: a newer run has taken it over.`);
@@ -33,6 +37,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
           data: { rows: manifest.rows, pages: manifest.pages, duplicates: manifest.duplicates },
         });
       }
+      if (remote) await deps.blobs.deleteUnder(blobKeys.fetchedFolder(job.tenant, job.id));
       const { done, unchanged, failed, skipped } = await deps.store.jobTotals(job.tenant, job.id, input.attempt);
       return {
         total: job.manifest!.rows,
@@ -41,6 +46,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
           : toSpans(await pagesToRetry(deps, job)),
         counts: { done, unchanged, failed, skipped },
+        ...(job.request.writeBack && { writeBack: true }),
       };
     },
   };
@@ -57,23 +63,20 @@ async function pagesToRetry(deps: ActivityDeps, job: SheetJobRecord): Promise<nu
   }
 }
 
-const locate = (deps: ActivityDeps, job: SheetJobRecord): Promise<SheetFile> =>
-  'path' in job.request.location
-    ? localFile(job.request.location.path, deps.inputDirs)
-    : uploadedFile(deps.blobs, job.tenant, job.request.location.upload);
-
 async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, generation: number): Promise<Manifest> {
-  const file = await locate(deps, job);
+  const file = await findSheet(deps, job);
   const reading = readingOf(job);
-  const copied = await copySnapshot(deps, job, file.fingerprint, reading, generation);
+  // A sheet elsewhere may hold formulas that come to something else without a change.
+  const mayCopy = file.fingerprint !== null && !('open' in file && job.request.force);
+  const copied = mayCopy ? await copySnapshot(deps, job, file.fingerprint!, reading, generation) : null;
   if (copied) {
     await handlers.with(job, columnNames(copied), () => Promise.resolve());
     return copied;
   }
-  const sheet = await openSheet(file, job.request, deps.sheetLimits);
+  const sheet = withoutColumns(await openSheet(file, job.request, deps.sheetLimits), writtenColumns(job.request));
   try {
-    const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint, reading, generation, base: null };
-    if ((await locate(deps, job)).fingerprint !== file.fingerprint) {
+    const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint ?? '', ...('open' in file && sheet.sheet !== null && { sheet: sheet.sheet }), reading, generation, base: null };
+    if (file.fingerprint !== null && (await findSheet(deps, job)).fingerprint !== file.fingerprint) {
       throw new SheafError('source_changed', `${file.name} changed while it was read.`, { remedy: 'It is read again; keep it still for a moment.' });
     }
     // Before any row is touched: the handler takes these options and these columns.
@@ -92,8 +95,12 @@ function readingOf({ request }: SheetJobRecord): string {
   const { sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey } = request;
   return digest(JSON.stringify([
     SNAPSHOT_FORMAT, sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey, PAGE_SIZES[findHandler(request.handler).work],
+    ...writtenColumns(request).toSorted(),
   ]));
 }
+
+/** Columns of the sheet that the job writes its results into. */
+export const writtenColumns = ({ writeBack }: SheetJobRecord['request']): string[] => (writeBack && writeBack.tab === undefined ? Object.values(writeBack.columns) : []);
 
 const COPIES_AT_ONCE = 4;
 const WRITES_AT_ONCE = 2;

@@ -9,6 +9,7 @@ import type { SystemCheck } from '../contracts/api.ts';
 import type { CleanupReport, TaskQueueStats } from '../contracts/system.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';
+import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 import type { Batches } from '../temporal/batches.ts';
@@ -50,6 +51,7 @@ export interface ApiDeps {
   /** What the brokers of named limits say; those that nobody has used are among them where they are configured. Rejects with `temporal_unavailable`. */
   limits(): Promise<KnownLimit[]>;
   sheetLimits: SheetLimits;
+  google: GoogleSheets;
   log: Log;
 }
 

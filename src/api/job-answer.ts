@@ -2,7 +2,7 @@
 import { API_PREFIX } from '../contracts/api.ts';
 import type { JobAnswer } from '../contracts/api.ts';
 import { documentPercent, type DocumentRecord } from '../contracts/document.ts';
-import { isEnded } from '../contracts/job.ts';
+import { isEnded, NOTHING_WRITTEN } from '../contracts/job.ts';
 import type { DocumentJobRecord, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
@@ -58,6 +58,7 @@ async function sheetJobAnswerOf(store: Store, job: SheetJobRecord): Promise<JobA
     force: request.force,
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
+    ...(request.writeBack && { writeBack: { ...request.writeBack, ...(job.writeBack ?? NOTHING_WRITTEN) } }),
     ...(request.fanOut && { fanOut: request.fanOut }),
     progress: progressOf(job, totals, Date.now()),
     ...(job.manifest !== null && { manifest: manifestOf(job.manifest) }),

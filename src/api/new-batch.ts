@@ -7,11 +7,10 @@ import type { NewJob } from '../contracts/plans.ts';
 import type { Json } from '../contracts/row.ts';
 import { inOrder } from '../domain/dependencies.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
-import { localFile, uploadedFile } from '../sources/files.ts';
 import { listSheets } from '../sources/index.ts';
 import { memberId } from '../temporal/workflow-ids.ts';
 import type { ApiContext } from './app.ts';
-import { newJob, requestHash } from './new-job.ts';
+import { findSheet, newJob, requestHash, underLimits } from './new-job.ts';
 import { invalid, InvalidRequest } from './problem.ts';
 
 type JobBody = z.output<typeof jobBody>;
@@ -28,7 +27,7 @@ const AT_ONCE = 20;
 /** What others depend on comes first. Rejects with what is wrong, and where; with `batch_too_large`, `dependency_cycle`. */
 export async function membersOf(deps: ApiContext, tenant: string, owner: string, batch: string, body: BatchBody): Promise<{ jobs: NewJob[]; requestHash: string }> {
   const most = deps.config.SHEAF_MAX_BATCH_JOBS;
-  const given = body.jobs ?? (await tabsOf(deps, tenant, body));
+  const given = body.jobs ?? (await tabsOf(deps, tenant, owner, body));
   if (given.length > most) {
     throw new SheafError('batch_too_large', `The batch has ${given.length} jobs; ${most} are allowed.`, { remedy: 'Split it, or raise SHEAF_MAX_BATCH_JOBS.' });
   }
@@ -78,12 +77,11 @@ function placed(error: unknown, name: string): unknown {
   return new SheafError(error.code, `${name}: ${error.message}`, { ...(error.remedy !== undefined && { remedy: error.remedy }), place: { ...error.place, field: name }, cause: error });
 }
 
-async function tabsOf(deps: ApiContext, tenant: string, { defaults, tabs }: BatchBody): Promise<{ [field: string]: Json }[]> {
+async function tabsOf(deps: ApiContext, tenant: string, owner: string, { defaults, tabs }: BatchBody): Promise<{ [field: string]: Json }[]> {
   const parsed = jobBody.safeParse(defaults);
   if (!parsed.success) throw invalid('Body, defaults', jobBody, parsed.error);
-  const { source } = parsed.data;
-  const file = 'upload' in source ? await uploadedFile(deps.blobs, tenant, source.upload) : await localFile(source.path, deps.config.SHEAF_INPUT_DIRS);
-  const sheets = await listSheets(file, deps.sheetLimits);
+  const file = await findSheet(deps, tenant, owner, parsed.data);
+  const sheets = await underLimits(listSheets(file, deps.sheetLimits));
   if (sheets.length === 0) throw new SheafError('sheet_not_found', `${file.name} is no workbook: it has no tabs.`, { remedy: 'Make a job of it.' });
   const names = tabs === 'all' ? sheets : (tabs ?? []);
   const missing = names.find((name) => !sheets.includes(name));

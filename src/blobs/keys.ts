@@ -18,6 +18,9 @@ export const blobKeys = {
   bulkResults: (tenant: string, bulk: string, chunk: number) => `${tenant}/bulk/${bulk}/${number(chunk)}.ndjson`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,
   page: (tenant: string, job: string, page: number) => `${tenant}/jobs/${job}/pages/${number(page)}.ndjson.zst`,
+  /** What came from the service that holds the sheet, of one state of it; gone when the pages are written. */
+  fetched: (tenant: string, job: string, fingerprint: string, part: number) => `${tenant}/jobs/${job}/fetched/${fingerprint}/${number(part)}.json.zst`,
+  fetchedFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/fetched/`,
   /** Rows whose key another row has too: {row: first row with the key}; only where a page has some. */
   duplicates: (tenant: string, job: string, page: number) => `${tenant}/jobs/${job}/duplicates/${number(page)}.json`,
   /** One try's result of a page. The page's record in the store says which try counts. */

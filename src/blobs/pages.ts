@@ -14,11 +14,13 @@ const decompress = promisify(zstdDecompress);
 const FASTEST = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: 1 << 18 };
 const UNPACKED = { chunkSize: 1 << 20 };
 
-async function writeLines(blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> {
-  await blobs.put(key, await compress(lines, FASTEST));
+/** Text under zstd. */
+export async function writeText(blobs: Blobs, key: string, text: string | Uint8Array): Promise<void> {
+  await blobs.put(key, await compress(text, FASTEST));
 }
 
-async function readText(blobs: Blobs, key: string): Promise<string> {
+/** Rejects with `blob_not_found`. */
+export async function readText(blobs: Blobs, key: string): Promise<string> {
   const packed = await blobs.get(key);
   try {
     return (await decompress(packed, UNPACKED)).toString();
@@ -44,7 +46,7 @@ export const pageLine = ({ row, key, rowHash, cells }: PageRow): string =>
   `${JSON.stringify([row, key, rowHash] satisfies PageHead)}\t${JSON.stringify(cells)}\n`;
 
 /** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
-export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeLines(blobs, key, lines);
+export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeText(blobs, key, lines);
 
 /** What `digest` makes, with the quotes and the bracket that end a head. */
 const HASH_CHARS = 22;
@@ -103,7 +105,7 @@ export function resultLine({ row, state, output, error, line: known }: RowResult
 
 /** `lines`: of `resultLine`, in the sheet's order. */
 export const writeResultFile = (blobs: Blobs, key: string, head: ResultHead, lines: readonly string[]): Promise<void> =>
-  writeLines(blobs, key, `${JSON.stringify(head)}\n${lines.join('')}`);
+  writeText(blobs, key, `${JSON.stringify(head)}\n${lines.join('')}`);
 
 export async function readResultFile(blobs: Blobs, key: string): Promise<PageResult> {
   const text = await readText(blobs, key);
@@ -147,6 +149,6 @@ export async function copyUnchanged(blobs: Blobs, from: string, to: string, head
   const text = await readText(blobs, from);
   const end = text.indexOf('\n') + 1;
   if ((JSON.parse(text.slice(0, end)) as ResultHead).handlerHash !== head.handlerHash) return false;
-  await writeLines(blobs, to, `${JSON.stringify(head)}\n${text.slice(end).replaceAll(/^(\[\d+,)"done"/gm, '$1"unchanged"')}`);
+  await writeText(blobs, to, `${JSON.stringify(head)}\n${text.slice(end).replaceAll(/^(\[\d+,)"done"/gm, '$1"unchanged"')}`);
   return true;
 }

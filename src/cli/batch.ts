@@ -93,11 +93,11 @@ async function createBatch(context: Context, files: string[], options: BatchOpti
   if (tabs === true || tab !== undefined) {
     const [file, ...more] = files;
     if (file === undefined || more.length > 0) throw wrongUsage('Tabs are those of one workbook: give one file.');
-    return withSheetFile(context, file, (source) => ask({ defaults: { ...defaults, source }, tabs: tab ?? 'all' }));
+    return withSheetFile(context, file, options, (source) => ask({ defaults: { ...defaults, source }, tabs: tab ?? 'all' }));
   }
   if (files.length === 0) throw wrongUsage('There is nothing to make jobs of.', 'Give sheet files, or --list FILE.');
   if (sourceId !== undefined && files.length > 1) throw wrongUsage('Several files cannot have one --source.');
-  return withSheetFiles(context, files, (sources) => ask({ defaults, jobs: sources.map((source) => ({ source })) }));
+  return withSheetFiles(context, files, options, (sources) => ask({ defaults, jobs: sources.map((source) => ({ source })) }));
 }
 
 async function readList(file: string): Promise<object[]> {

@@ -6,11 +6,12 @@ import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { type Context, contextOf } from './context.ts';
+import { wrongUsage } from './failure.ts';
 import { printPreview } from './preview.ts';
-import { forgetUpload, withSheetFile } from './sheet-file.ts';
+import { forgetUpload, type GoogleOptions, withSheetFile } from './sheet-file.ts';
 import { watchToEnd } from './watch.ts';
 
-interface SheetOptions {
+interface SheetOptions extends GoogleOptions {
   sheet?: string;
   range?: string;
   headerRow?: number;
@@ -37,6 +38,8 @@ export interface CreateOptions extends SheetOptions {
   runAt?: string;
   after?: string[];
   onFailure?: string;
+  writeBack?: Record<string, Json>;
+  writeBackTab?: string;
   wait?: boolean;
 }
 
@@ -62,6 +65,12 @@ export function collectOption(text: string, before: Record<string, Json> = {}): 
   return { ...before, [text.slice(0, at)]: parsed };
 }
 
+function collectColumn(text: string, before: Record<string, Json> = {}): Record<string, Json> {
+  const [, field, column] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+  if (field === undefined || column === undefined) throw new InvalidArgumentError('It must be field=column.');
+  return { ...before, [field]: column };
+}
+
 export function fraction(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value > 0 && value <= 1)) throw new InvalidArgumentError('It must be a fraction above 0, up to 1, such as 0.3.');
@@ -83,13 +92,15 @@ function delimiter(text: string): string {
 
 function sheetOptions(command: Command): Command {
   return command
-    .option('--sheet <sheet>', 'XLSX: name or number of the sheet (default: the first visible one)')
+    .option('--sheet <sheet>', 'XLSX and Google Sheets: name or number of the sheet (default: the first visible one)')
     .option('--range <a1>', 'only this part, in A1 notation, such as B2:F100')
     .option('--header-row <n>', 'row that holds the column names; 0: there is none (default: the first)', wholeFrom(0))
     .option('--start-row <n>', 'first row of data (default: the one after the header)', atLeastOne)
     .option('--num-rows <n>', 'at most so many rows', atLeastOne)
     .option('--delimiter <d>', 'CSV: one of , ; | tab (default: found out)', delimiter)
-    .addOption(new Option('--encoding <e>', 'CSV: its encoding (default: found out)').choices(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252']));
+    .addOption(new Option('--encoding <e>', 'CSV: its encoding (default: found out)').choices(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252']))
+    .option('--credentials <name>', 'Google Sheets: who reads it, by the name in SHEAF_CREDENTIALS (default: default, else ADC)')
+    .option('--use-adc', 'Google Sheets: Application Default Credentials read it');
 }
 
 /** A number names a sheet by position, anything else by name. */
@@ -103,7 +114,8 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure } = options;
+  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
+  if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
     options: option,
@@ -119,6 +131,7 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     runAt,
     dependsOn: after,
     onFailure,
+    writeBack: writeBack && { columns: writeBack, ...(writeBackTab !== undefined && { tab: writeBackTab }) },
     breaker: breaker === false ? false : typeof breaker === 'number' ? { ...DEFAULT_BREAKER, maxFailedFraction: breaker } : undefined,
   };
   const set = Object.entries(given).filter((entry): entry is [string, Json] => entry[1] !== undefined);
@@ -141,20 +154,22 @@ export function jobOptions(command: Command): Command {
     .addOption(new Option('--fan-out <how>', 'every row a workflow of its own: for long, expensive rows').choices(['workflow']))
     .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
     .option('--no-breaker', 'never stop because of failed rows')
+    .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)
+    .option('--write-back-tab <tab>', 'write it into a tab of its own instead')
     .option('--idempotency-key <key>', 'repeating the command with this key gives the same job');
 }
 
-/** Starts the job; the file goes by path or upload, whichever the API takes. */
+/** Starts the job; a file goes by path or upload, whichever the API takes. */
 export function createJob(context: Context, file: string, options: CreateOptions): Promise<JobAnswer> {
   const { client, signal } = context;
   const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
-  return withSheetFile(context, file, (source) =>
+  return withSheetFile(context, file, options, (source) =>
     client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
 }
 
 export function addJobCreate(job: Command): void {
-  jobOptions(job.command('create <file>'))
-    .description('start a job on a sheet file: CSV, TSV or XLSX')
+  jobOptions(job.command('create <sheet>'))
+    .description('start a job on a sheet: a CSV, TSV or XLSX file, or the address of a Google Sheet')
     .option('--run-at <time>', 'not before this time (ISO 8601; without a zone: local)', timeOf)
     .option('--after <job>', 'only when this job has completed (repeatable)', collect)
     .addOption(new Option('--on-failure <what>', 'when one of those fails, is cancelled or deleted (default: cancel)').choices([...ON_FAILURE]))
@@ -162,7 +177,8 @@ export function addJobCreate(job: Command): void {
     .addHelpText('after', `
 Examples:
   npx sheaf job create orders.csv --key order_id --wait
-  npx sheaf job create tickets.xlsx --sheet Open --handler categorize --option 'categories={"billing":["invoice"],"bug":["crash"]}'`)
+  npx sheaf job create tickets.xlsx --sheet Open --handler categorize --option 'categories={"billing":["invoice"],"bug":["crash"]}'
+  npx sheaf job create 'https://docs.google.com/spreadsheets/d/…/edit#gid=0' --credentials team-bot --key id --handler categorize … --write-back category=Category`)
     .action(async (file: string, options: CreateOptions, command: Command) => {
       const context = contextOf(command);
       const { terminal } = context;
@@ -173,17 +189,17 @@ Examples:
         terminal.note(`The job is ${created.state}. Follow it: npx sheaf job watch ${created.id}`);
         return;
       }
-      await watchToEnd(context, created.id, `${path.basename(file)}  ${created.handler}  ${created.id}`);
+      await watchToEnd(context, created.id, `${created.file?.name ?? path.basename(file)}  ${created.handler}  ${created.id}`);
     });
 }
 
 export function addJobPreview(job: Command): void {
-  sheetOptions(job.command('preview <file>'))
-    .description('show how a sheet file is read, without a job: columns, types, first rows, warnings')
+  sheetOptions(job.command('preview <sheet>'))
+    .description('show how a sheet is read, without a job: columns, types, first rows, warnings')
     .action(async (file: string, options: SheetOptions, command: Command) => {
       const context = contextOf(command);
       const { client, terminal, signal } = context;
-      const preview = await withSheetFile(context, file, async (source) => {
+      const preview = await withSheetFile(context, file, options, async (source) => {
         try {
           return await client.call<PreviewAnswer>('POST', '/sources/preview', { body: { source, ...sheetRequest(options) }, signal });
         } finally {

@@ -86,6 +86,7 @@ function printJob(terminal: Terminal, job: JobAnswer): void {
   printFacts(terminal, [
     ['job', job.id],
     ['file', [file.name, file.sheet === undefined ? '' : `sheet ${file.sheet}`, file.range ?? ''].filter(Boolean).join(', ')],
+    ['read by', file.useAdc === true ? 'Application Default Credentials' : file.credentials],
     ['source', job.source],
     ['handler', job.handler],
     ['options', Object.keys(job.options).length === 0 ? null : JSON.stringify(job.options)],

@@ -99,7 +99,7 @@ Example:
       const { cron, timeZone, id, overlap, paused, idempotencyKey } = options;
       const headers = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
       let uploaded = false;
-      const made = await withSheetFile(context, file, (source) => {
+      const made = await withSheetFile(context, file, options, (source) => {
         uploaded = 'upload' in source;
         const body = { cron, timeZone, ...(id !== undefined && { id }), ...(overlap !== undefined && { overlap }), ...(paused && { paused }), job: { source, ...jobRequest(options) } };
         return client.call<ScheduleAnswer>('POST', '/schedules', { body, headers, signal });

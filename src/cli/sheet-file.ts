@@ -1,8 +1,9 @@
-/** A sheet file on the command line becomes a job's source: by its path where the API may read it, else uploaded. */
+/** A sheet on the command line becomes a job's source: a file by its path where the API may read it, else uploaded; a Google Sheet by its address. */
 import { createReadStream, constants, promises as fs } from 'node:fs';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 import type { SourceLocation } from '../contracts/job.ts';
+import { isSpreadsheetAddress } from '../domain/spreadsheet-address.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure, wrongUsage } from './failure.ts';
@@ -15,15 +16,28 @@ const NOT_BY_PATH = new Set(['path_not_allowed', 'source_not_found']);
 /** Below this an upload is over before a bar says anything. */
 const BAR_FROM_BYTES = 8 * 2 ** 20;
 
+/** Who asks Google, where the sheet is there. */
+export interface GoogleOptions {
+  credentials?: string;
+  useAdc?: true;
+}
+
 /**
  * Calls `ask` with the file's path where the API runs here, and where that is refused with an upload of it.
  * Rejects with wrong usage where the file is missing, a directory or not readable.
  */
-export const withSheetFile = <Answer>(context: Context, file: string, ask: (source: SourceLocation) => Promise<Answer>): Promise<Answer> =>
-  withSheetFiles(context, [file], ([source]) => ask(source!));
+export const withSheetFile = <Answer>(context: Context, file: string, google: GoogleOptions, ask: (source: SourceLocation) => Promise<Answer>): Promise<Answer> =>
+  withSheetFiles(context, [file], google, ([source]) => ask(source!));
 
 /** The same for several at once: all go by path, or all are uploaded. */
-export async function withSheetFiles<Answer>(context: Context, files: string[], ask: (sources: SourceLocation[]) => Promise<Answer>): Promise<Answer> {
+export async function withSheetFiles<Answer>(
+  context: Context, files: string[], { credentials, useAdc }: GoogleOptions, ask: (sources: SourceLocation[]) => Promise<Answer>,
+): Promise<Answer> {
+  const addresses = files.filter(isSpreadsheetAddress);
+  if (addresses.length > 0) {
+    if (addresses.length < files.length) throw wrongUsage('Some of these are Google Sheets and others are files.', 'Give the one in one command and the others in another.');
+    return ask(addresses.map((spreadsheet) => ({ spreadsheet, ...(credentials !== undefined && { credentials }), ...(useAdc && { useAdc }) })));
+  }
   const found: { absolute: string; size: number | null }[] = [];
   for (const file of files) {
     const absolute = path.resolve(file);

@@ -41,15 +41,23 @@ export const listOf = <T extends z.ZodType>(item: T) =>
 
 // ── Requests about sheets and jobs ──────────────────────────────────────────────────────────────────────────────
 
+const spreadsheetBody = z.strictObject({
+  spreadsheet: z.string().min(1).max(2048).meta({ description: 'Address of a Google Sheet, as the browser shows it, or its id. A `gid` in the address says which sheet, unless `gid` or `sheet` do' }),
+  gid: z.int().min(0).exactOptional().meta({ description: "Google's number of a sheet in it" }),
+  credentials: z.string().regex(NAME_PATTERN).exactOptional()
+    .meta({ description: 'Name of credentials in SHEAF_CREDENTIALS. Default: those called `default`, else Application Default Credentials' }),
+  useAdc: z.boolean().exactOptional().meta({ description: 'Application Default Credentials' }),
+});
+
 export const sourceBody = z
-  .union([z.strictObject({ upload: z.string().regex(ID_PATTERN) }), z.strictObject({ path: z.string().min(1).max(4096) })], {
-    error: 'expected {"upload": id} or {"path": file}',
+  .union([z.strictObject({ upload: z.string().regex(ID_PATTERN) }), z.strictObject({ path: z.string().min(1).max(4096) }), spreadsheetBody], {
+    error: 'expected {"upload": id}, {"path": file} or {"spreadsheet": address or id}',
   })
-  .meta({ description: 'An uploaded file by its id, or a file inside the folders that the configuration allows' });
+  .meta({ description: 'An uploaded file by its id, a file inside the folders that the configuration allows, or a Google Sheet' });
 
 const sheetFields = {
   sheet: z.union([z.string().min(1).max(255), z.int().min(1)], { error: "expected a sheet's name or its number from 1" })
-    .exactOptional().meta({ description: "XLSX: a sheet's name, or its number from 1. Default: the first visible sheet" }),
+    .exactOptional().meta({ description: "XLSX and Google Sheets: a sheet's name, or its number from 1. Default: the first visible sheet" }),
   range: z.string().min(1).max(50).exactOptional().meta({ description: 'A1 notation: `B2:F100`, `A:D`, `2:50`' }),
   headerRow: z.int().min(0).exactOptional().meta({ description: 'Row of the column names; 0: there is none, columns are called A, B, … Default: the first row' }),
   startRow: z.int().min(1).exactOptional().meta({ description: 'First data row. Default: the one after the header' }),
@@ -65,11 +73,21 @@ const lane = z.string().min(1).max(128);
 const concurrency = z.int().min(1).max(1000);
 export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
+const columnName = z.string().min(1).max(200);
+
+export const writeBackBody = z.strictObject({
+  columns: z.record(z.string().min(1).max(200), columnName)
+    .refine((columns) => Object.keys(columns).length > 0 && Object.keys(columns).length <= 100, 'expected 1 to 100 columns')
+    .refine((columns) => new Set(Object.values(columns)).size === Object.keys(columns).length, 'two fields go into the same column')
+    .meta({ description: "Field of the output (`category`, `address.city`) → name of the sheet's column, made at the right edge where it is missing" }),
+  tab: z.string().min(1).max(100).exactOptional()
+    .meta({ description: 'Into this tab instead, beside the columns that name the rows; made where it is missing' }),
+});
 
 export const jobBody = z
   .strictObject({
     source: sourceBody,
-    sourceId: sourceId.exactOptional().meta({ description: 'Name of the source whose ledger the rows belong to. Default: made of path, sheet and range; an upload has its own' }),
+    sourceId: sourceId.exactOptional().meta({ description: 'Name of the source whose ledger the rows belong to. Default: made of path or spreadsheet, sheet and range; an upload has its own' }),
     lane: lane.exactOptional().meta({ description: "Default: the handler's name" }),
     ...sheetFields,
     handler: z
@@ -98,6 +116,9 @@ export const jobBody = z
     }),
     fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
+    writeBack: writeBackBody.exactOptional().meta({
+      description: 'What of the results is written into the Google Sheet that the rows came from, as values, never as formulas. Columns written so are no part of the rows',
+    }),
   })
   .meta({ id: 'JobRequest' });
 /** What a client sends; what it leaves out has a default. */
@@ -149,7 +170,7 @@ export const previewAnswer = z
 export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
 const progressAnswer = z.strictObject({
-  stage: z.enum(['queued', 'snapshot', 'rows', ...DOCUMENT_STAGES, 'ended']),
+  stage: z.enum(['queued', 'snapshot', 'rows', 'write_back', ...DOCUMENT_STAGES, 'ended']),
   total: count.nullable().meta({ description: 'Rows, null until the sheet has been read; passages, null until the document has been cut' }),
   done: count,
   unchanged: count,
@@ -192,6 +213,10 @@ export const jobAnswer = z
       name: z.string(),
       upload: z.string().optional(),
       path: z.string().optional(),
+      spreadsheet: z.string().optional().meta({ description: 'Id of the Google Sheet' }),
+      gid: z.int().optional(),
+      credentials: z.string().optional(),
+      useAdc: z.boolean().optional(),
       sheet: z.union([z.string(), z.int()]).optional(),
       range: z.string().optional(),
       headerRow: z.int().optional(),
@@ -210,6 +235,19 @@ export const jobAnswer = z
     concurrency: z.int().nullable().meta({ description: "Null: the handler's own" }),
     breaker: z.union([z.literal(false), z.strictObject({ minRows: z.int(), maxFailedFraction: z.number() })]).optional(),
     drainSeconds: z.number(),
+    writeBack: z
+      .strictObject({
+        columns: z.record(z.string(), z.string()),
+        tab: z.string().optional(),
+        current: count.meta({ description: 'Rows whose cells hold the results' }),
+        written: count.meta({ description: 'Those of them that had to be changed for it' }),
+        moved: count.meta({ description: 'Those of them that stood elsewhere than when the sheet was read, and were found by their key' }),
+        missing: count.meta({ description: 'Rows that are not in the sheet any more, or not for certain: nothing was written for them' }),
+        cut: count.meta({ description: 'Values that a cell cannot hold as a whole' }),
+        completedAt: time.nullable(),
+      })
+      .optional()
+      .meta({ description: 'What was written into the sheet, where that was asked for' }),
     fanOut: z.enum(['workflow']).optional(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),

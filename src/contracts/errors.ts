@@ -45,6 +45,16 @@ export const ERRORS = {
   header_not_found: { status: 422, retryable: false, title: 'The header row does not exist' },
   too_many_columns: { status: 422, retryable: false, title: 'The sheet has more columns than is allowed' },
   key_column_missing: { status: 422, retryable: false, title: 'A key column is not in the sheet' },
+  // A sheet at somebody's service
+  source_unavailable: { status: 503, retryable: true, title: 'The service that holds the sheet cannot be reached' },
+  source_forbidden: { status: 422, retryable: false, title: 'The account may not do this with the sheet' },
+  rate_limited: { status: 429, retryable: true, title: 'There have been too many calls for now' },
+  credentials_unknown: { status: 422, retryable: false, title: 'There are no credentials of this name' },
+  credentials_invalid: { status: 422, retryable: false, title: 'The credentials cannot be used' },
+  credentials_rejected: { status: 422, retryable: false, title: 'The credentials have expired or were revoked' },
+  scope_missing: { status: 422, retryable: false, title: 'The credentials do not cover this' },
+  service_disabled: { status: 422, retryable: false, title: 'The API is switched off in the project of the credentials' },
+  write_back_conflict: { status: 409, retryable: false, title: 'The sheet has no place for the results any more' },
   // The document
   document_not_found: { status: 404, retryable: false, title: 'There is no such document' },
   quota_exceeded: { status: 413, retryable: false, title: 'The tenant has no room for this' },

@@ -48,7 +48,7 @@ export interface Counts {
 export const NO_COUNTS: Readonly<Counts> = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
 
 export interface Progress extends Counts {
-  stage: 'queued' | 'snapshot' | 'rows' | DocumentStage | 'ended';
+  stage: 'queued' | 'snapshot' | 'rows' | 'write_back' | DocumentStage | 'ended';
   /** Null until the sheet has been read: a total is never guessed. */
   total: number | null;
   remaining: number | null;
@@ -58,8 +58,43 @@ export interface Progress extends Counts {
   etaSeconds: number | null;
 }
 
-/** Where the rows come from: an uploaded file, or a file that the worker can read. */
-export type SourceLocation = { upload: string } | { path: string };
+/** Where the rows come from: an uploaded file, a file that the worker can read, or a spreadsheet at Google. */
+export type SourceLocation = { upload: string } | { path: string } | SpreadsheetLocation;
+
+export interface SpreadsheetLocation {
+  /** Its id at Google. */
+  spreadsheet: string;
+  /** Google's number of a sheet in it; left out where `sheet` names one, or the first visible sheet is meant. */
+  gid?: number;
+  /** The name of credentials that the workers are configured with, never a secret. Left out: those called `default`, else ADC. */
+  credentials?: string;
+  /** Application Default Credentials, whatever is called `default`. */
+  useAdc?: true;
+}
+
+/** What of the results is written into the sheet that the rows came from. */
+export interface WriteBack {
+  /** Field of the output (`category`, `address.city`) → name of a column, made at the right edge where it is missing. */
+  columns: { [field: string]: string };
+  /** Into this tab instead, beside the columns that name the rows; made where it is missing. */
+  tab?: string;
+}
+
+/** How far a job's write-back is; counts are rows. */
+export interface WriteBackReport {
+  /** Cells of the row hold the results; `written` of them had to be changed for it. */
+  current: number;
+  written: number;
+  /** Stood somewhere else than when the sheet was read, and were found by their key. Also in `current`. */
+  moved: number;
+  /** Are not in the sheet any more, or not for certain: nothing was written for them. */
+  missing: number;
+  /** Values that a cell cannot hold as a whole, and that were cut. */
+  cut: number;
+  /** ISO 8601; null: not finished yet. */
+  completedAt: string | null;
+}
+export const NOTHING_WRITTEN: Readonly<WriteBackReport> = { current: 0, written: 0, moved: 0, missing: 0, cut: 0, completedAt: null };
 
 export interface SheetOptions {
   /** XLSX: a sheet's name, or its 1-based number. Default: the first visible sheet. */
@@ -102,6 +137,8 @@ export interface JobRequest extends SheetOptions {
   breaker: BreakerOptions | null;
   /** How long rows in flight may take to finish after a pause or cancel. */
   drainSeconds: number;
+  /** Left out: nothing is written into the sheet. */
+  writeBack?: WriteBack;
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
 }
@@ -121,8 +158,10 @@ export interface Manifest {
   pages: number;
   bytes: number;
   columns: { name: string; header: string | null; letter: string }[];
-  /** Cheap identity of what was read. */
+  /** Cheap identity of what was read; empty where nobody could tell it. */
   fingerprint: string;
+  /** Which sheet was read, where whoever holds it may put another first. */
+  sheet?: string;
   /** Hash of how it was read: range, header, key columns, size of pages. */
   reading: string;
   /** The lane's, when the sheet was read. */
@@ -164,6 +203,8 @@ interface AnyJobRecord {
   revision: number;
   retry: RetryFilter | null;
   manifest: Manifest | null;
+  /** Left out until the write-back begins, and where there is none. */
+  writeBack?: WriteBackReport;
   /** ISO 8601: not before; null: at once. */
   runAt: string | null;
   /** Jobs that have to end first, and what becomes of this one where one of them does not complete. */
@@ -198,7 +239,7 @@ export type JobKind = JobRecord['kind'];
 
 /** What activities and the reconciler may write of a job. The rest is the API's or fixed. */
 export type JobPatch = Partial<Pick<JobRecord,
-  'state' | 'cause' | 'until' | 'reason' | 'error' | 'manifest' | 'startedAt' | 'completedAt' | 'runningSince' | 'finishedBefore'>>;
+  'state' | 'cause' | 'until' | 'reason' | 'error' | 'manifest' | 'writeBack' | 'startedAt' | 'completedAt' | 'runningSince' | 'finishedBefore'>>;
 
 /** Counts of one page of one job, the newest attempt's. */
 export interface PageRecord {

@@ -1,5 +1,5 @@
 /** Names and shapes of everything that passes through Temporal. Types only, so that workflows may import it. */
-import type { Cause, Counts, EndedState, JobState, Priority } from './job.ts';
+import type { Cause, Counts, EndedState, JobState, Priority, WriteBackReport } from './job.ts';
 import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 import type { AskedItem, FanOutState, RunningItem } from './items.ts';
@@ -81,11 +81,15 @@ export interface SheetJobInput extends JobInput {
   carried?: SheetJobState;
 }
 
+export type WriteBackProgress = { cursor: WriteBackCursor | null; done: boolean };
+
 export interface SheetJobState extends JobLifeState {
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
   /** Null until the sheet has been read. */
   sheet: { total: number; window: number } | null;
+  /** How far results are written into the sheet; left out where they are not to be. */
+  writeBack?: WriteBackProgress;
   /** Pages not started, and those started and left unfinished. */
   pending: PageSpan[];
   counts: Counts;
@@ -161,13 +165,39 @@ export interface OpenSheetInput extends JobRef {
   generation: number;
 }
 
-export interface OpenSheetAnswer {
+/** The sheet, or how long to wait: a limit left nothing to ask for it with. */
+export type OpenSheetAnswer = OpenedSheet | { wait: LimitWait };
+
+export interface OpenedSheet {
   total: number;
   /** Pages in flight at once. */
   window: number;
   /** Pages with something to do in this attempt. */
   pending: PageSpan[];
   counts: Counts;
+  /** Set where results are to be written into the sheet, when all pages are through. */
+  writeBack?: true;
+}
+
+/** Where writing goes on: the page, the first free line of the tab that is written to, and what came of it so far. */
+export interface WriteBackCursor {
+  page: number;
+  line: number;
+  report: WriteBackReport;
+}
+
+export interface WriteBackInput extends JobRef {
+  attempt: number;
+  sequence: number;
+  /** Null: from the beginning. */
+  cursor: WriteBackCursor | null;
+}
+
+export interface WriteBackAnswer {
+  /** Null: all is written. */
+  cursor: WriteBackCursor | null;
+  /** Set when a limit left it without calls. */
+  wait: LimitWait | null;
 }
 
 export interface ProcessPageInput extends JobRef {
@@ -249,6 +279,8 @@ export interface JobActivities {
 export interface RowActivities {
   openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer>;
   processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
+  /** Some seconds of writing results into the sheet. */
+  writeBack(input: WriteBackInput): Promise<WriteBackAnswer>;
   /** Resolves when the store and the blobs can be written and read. */
   checkStores(): Promise<void>;
 }

@@ -9,7 +9,7 @@ export interface NewJob {
   tenant: string;
   owner: string;
   request: JobRequest;
-  /** Null: the implicit source (path + sheet + range; `job:<id>` for an upload). */
+  /** Null: the implicit source (path or spreadsheet + sheet + range; `job:<id>` for an upload). */
   source: string | null;
   /** Null: the handler's name. */
   lane: string | null;

@@ -2,7 +2,7 @@
 import { isEnded } from '../contracts/job.ts';
 import type { Counts, JobRecord, Progress } from '../contracts/job.ts';
 
-type Of = Pick<JobRecord, 'state' | 'manifest' | 'startedAt' | 'runningSince' | 'finishedBefore'>;
+type Of = Pick<JobRecord, 'state' | 'manifest' | 'startedAt' | 'runningSince' | 'finishedBefore'> & { request?: JobRecord['request'] };
 
 /** `now` in milliseconds since the epoch. With a total, the four counts and `remaining` add up to it. */
 export function progressOf(job: Of, counts: Counts, now: number): Progress {
@@ -12,7 +12,7 @@ export function progressOf(job: Of, counts: Counts, now: number): Progress {
   const remaining = total === null ? null : Math.max(0, total - finished);
   const itemsPerSecond = rateOf(job, finished, now);
   return {
-    stage: stageOf(job),
+    stage: stageOf(job, remaining),
     total, done, unchanged, failed, skipped, remaining,
     percent: total === null ? null : percentOf(finished, total),
     itemsPerSecond,
@@ -20,8 +20,9 @@ export function progressOf(job: Of, counts: Counts, now: number): Progress {
   };
 }
 
-function stageOf(job: Of): Progress['stage'] {
+function stageOf(job: Of, remaining: number | null): Progress['stage'] {
   if (isEnded(job.state)) return 'ended';
+  if (remaining === 0 && job.request && 'writeBack' in job.request) return 'write_back';
   if (job.manifest) return 'rows';
   return job.startedAt === null ? 'queued' : 'snapshot';
 }

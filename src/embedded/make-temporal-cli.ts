@@ -4,7 +4,7 @@ import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder } from './cache-folder.ts';
 import { secondsSince, withElapsed } from './elapsed.ts';
-import { lock } from './process-lock.ts';
+import { lock } from '../process-lock.ts';
 import { downloadWithSdk } from './sdk-download.ts';
 import { CLI_VERSION, cachedCli, executableName, findTemporalCli, type TemporalCli, wrongWith } from './temporal-cli.ts';
 

@@ -10,7 +10,7 @@ import { freePort } from './free-port.ts';
 import { COMPILED, LEAN_ENVIRONMENT, LEAN_NODE_FLAGS } from './lean.ts';
 import { temporalCli } from './make-temporal-cli.ts';
 import { endProcess, identify } from './process-identity.ts';
-import { tryLock, type Unlock } from './process-lock.ts';
+import { tryLock, type Unlock } from '../process-lock.ts';
 import { readStackFile, removeStackFile, type StackFile, writeStackFile } from './stack-file.ts';
 import { type ChildSpec, SupervisedChild } from './supervised-child.ts';
 import { temporalReady, temporalServerArguments } from './temporal-server.ts';

@@ -28,11 +28,14 @@ export class LimitReached extends Error {
   override readonly name = 'LimitReached';
   readonly limit: string;
   readonly waitMs: number;
+  /** It is the server that said so, whatever the limit allows. */
+  readonly refused: boolean;
 
-  constructor(limit: string, waitMs: number, reason: string) {
+  constructor(limit: string, waitMs: number, reason: string, refused = false) {
     super(reason);
     this.limit = limit;
     this.waitMs = waitMs;
+    this.refused = refused;
   }
 }
 

@@ -3,7 +3,7 @@ import type { SheetOptions } from '../contracts/job.ts';
 import { csvSource } from './csv.ts';
 import { foreignFormat, refuse } from './foreign.ts';
 import { readBytes } from './read-bytes.ts';
-import type { OpenSheet, SheetFile, SheetLimits, SheetSource } from './source.ts';
+import type { FoundSheet, OpenSheet, SheetFile, SheetLimits, SheetSource } from './source.ts';
 import { openTable } from './table.ts';
 import { Warnings } from './warnings.ts';
 import { xlsxSource } from './xlsx.ts';
@@ -15,10 +15,11 @@ const SOURCES: readonly SheetSource[] = [xlsxSource, csvSource];
 const HEAD_BYTES = 4096;
 
 /**
- * Opens a sheet file by its content, whatever its name says. Rejects with a `SheafError` that says what is wrong with
- * the file and what to do. The caller closes the sheet.
+ * Opens a sheet: a file by its content, whatever its name says. Rejects with a `SheafError` that says what is wrong with
+ * it and what to do. The caller closes the sheet.
  */
-export async function openSheet(file: SheetFile, options: SheetOptions, limits: SheetLimits): Promise<OpenSheet> {
+export async function openSheet(file: FoundSheet, options: SheetOptions, limits: SheetLimits): Promise<OpenSheet> {
+  if ('open' in file) return file.open(options, limits);
   if (file.size === 0) return openEmpty(file, options, limits);
   const head = await readBytes(file, 0, HEAD_BYTES);
   const source = SOURCES.find((candidate) => candidate.recognises(file, head));
@@ -27,7 +28,8 @@ export async function openSheet(file: SheetFile, options: SheetOptions, limits: 
 }
 
 /** Names of the visible sheets with cells, in order; none where the format has no sheets. Rejects as `openSheet` does. */
-export async function listSheets(file: SheetFile, limits: SheetLimits): Promise<string[]> {
+export async function listSheets(file: FoundSheet, limits: SheetLimits): Promise<string[]> {
+  if ('open' in file) return file.sheets();
   if (file.size === 0) return [];
   const head = await readBytes(file, 0, HEAD_BYTES);
   return SOURCES.find((candidate) => candidate.recognises(file, head))?.sheets?.(file, limits) ?? [];

@@ -6,7 +6,7 @@ import { renameReason, type RenameReason } from '../domain/header.ts';
 import { typeOfCell, typeOfColumn, type CellType, type ColumnType } from '../domain/infer.ts';
 import { parseRange } from '../domain/range.ts';
 import { openSheet } from './index.ts';
-import type { SheetFile, SheetLimits, SourceRow } from './source.ts';
+import type { FoundSheet, SheetLimits, SourceRow } from './source.ts';
 
 const ROWS_SHOWN = 20;
 /** Rows whose cells the types are told from. */
@@ -37,7 +37,7 @@ export interface Preview {
 
 /** Rejects as `openSheet` does, and with what is wrong in any row that it reads. */
 export async function previewSheet(
-  file: SheetFile, options: SheetOptions, limits: SheetLimits, countMilliseconds = COUNT_MILLISECONDS,
+  file: FoundSheet, options: SheetOptions, limits: SheetLimits, countMilliseconds = COUNT_MILLISECONDS,
 ): Promise<Preview> {
   const sheet = await openSheet(file, options, limits);
   try {
@@ -50,7 +50,8 @@ export async function previewSheet(
       if (rows.length < ROWS_SHOWN) rows.push(...batch.slice(0, ROWS_SHOWN - rows.length));
       if (count < ROWS_TYPED) noteTypes(batch, types);
       count += batch.length;
-      if (Date.now() > end) {
+      // What somebody else has to send is not asked for to be counted.
+      if (Date.now() > end || ('open' in file && count >= ROWS_TYPED)) {
         counted = false;
         break;
       }

@@ -18,6 +18,21 @@ export interface SheetFile {
   stream(range?: { start?: number; end?: number }): Promise<Readable>;
 }
 
+/** A sheet that is no file: whoever holds it answers for it. */
+export interface RemoteSheet {
+  /** As people know it. */
+  name: string;
+  /** Changes when the content changes, and is known without reading it; null: nobody can say. */
+  fingerprint: string | null;
+  /** Names of the visible sheets with cells, in order. Rejects as `open` does. */
+  sheets(): Promise<string[]>;
+  /** Rejects with a `SheafError`. The caller closes what it opened. */
+  open(options: SheetOptions, limits: SheetLimits): Promise<OpenSheet>;
+}
+
+/** Where rows come from, once it is known to be there. */
+export type FoundSheet = SheetFile | RemoteSheet;
+
 export interface SourceRow {
   /** 1-based, as a spreadsheet program numbers it. */
   row: number;

@@ -28,7 +28,7 @@ export interface RawSheet {
 }
 
 /** The part of a sheet that is read. Rows are 1-based, both ends included. */
-interface Window {
+export interface Window {
   range: SheetRange;
   headerRow: number;
   firstRow: number;
@@ -37,7 +37,7 @@ interface Window {
 
 const WHOLE: SheetRange = { sheet: null, firstRow: 1, lastRow: null, firstColumn: 0, lastColumn: null };
 
-function windowOf(options: SheetOptions): Window {
+export function windowOf(options: SheetOptions): Window {
   const range = options.range === undefined ? WHOLE : parseRange(options.range);
   const headerRow = options.headerRow ?? range.firstRow;
   if (options.startRow !== undefined && options.startRow <= headerRow) {

@@ -23,14 +23,14 @@ export class Warnings {
   }
 
   /** One warning for all places of one code; it names the first and counts the rest. */
-  tally(code: string, place: { row: number; column?: string }, message: (count: number) => string): void {
+  tally(code: string, place: { row: number; column?: string }, message: (count: number) => string, places = 1): void {
     let tally = this.#tallies.get(code);
     if (!tally) {
       tally = { warning: { code, message: '', ...place }, count: 0 };
       this.#tallies.set(code, tally);
       this.add(tally.warning);
     }
-    tally.count += 1;
+    tally.count += places;
     tally.warning.message = message(tally.count);
   }
 

@@ -4,7 +4,7 @@ import { SheafError } from '../contracts/errors.ts';
 import { columnIndex, columnLetter, LAST_COLUMN, LAST_ROW } from '../domain/range.ts';
 import type { SheetLimits, SourceRow } from './source.ts';
 import type { Warnings } from './warnings.ts';
-import { isoOf, type DateKind } from './xlsx-dates.ts';
+import { isoOf, type DateKind } from './serial-dates.ts';
 import { StringItem, unescapeText, type SharedStrings } from './xlsx-strings.ts';
 import { parseXml, type Attributes, type XmlHandler } from './xlsx-xml.ts';
 import { corrupt } from './xlsx-zip.ts';
@@ -191,7 +191,7 @@ class CellReader implements XmlHandler {
     const value = Number(text);
     if (!Number.isFinite(value)) return text;
     const kind = this.#frame.dateKinds[this.#style];
-    if (kind) return isoOf(value, kind, this.#frame.date1904) ?? value;
+    if (kind) return isoOf(value, kind, this.#frame.date1904 ? '1904' : '1900') ?? value;
     return value === 0 ? 0 : value;
   }
 

@@ -1,7 +1,8 @@
 /** The frame of a workbook: its sheets in order, where their parts are, its date system and its number formats. */
 import path from 'node:path/posix';
 import { refuse } from './foreign.ts';
-import { builtInKind, formatKind, type DateKind } from './xlsx-dates.ts';
+import type { DateKind } from './serial-dates.ts';
+import { builtInKind, formatKind } from './xlsx-dates.ts';
 import { parseXml, type Attributes, type XmlHandler } from './xlsx-xml.ts';
 import { corrupt, type ZipParts } from './xlsx-zip.ts';
 

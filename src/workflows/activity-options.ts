@@ -5,7 +5,7 @@ import type { ActivityOptions, RetryPolicy } from '@temporalio/common';
 const RETRY: RetryPolicy = { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '60s', maximumAttempts: 6 };
 
 /** What a job waits for (`capacity`) instead of failing. */
-export const REFUSALS: readonly string[] = ['store_unavailable', 'blobs_unavailable', 'scanner_unavailable'];
+export const REFUSALS: readonly string[] = ['store_unavailable', 'blobs_unavailable', 'scanner_unavailable', 'source_unavailable'];
 
 /** The adapters have tried again by themselves: from here on the job waits, and shows it, instead of an activity that seems to run. */
 const RETRY_UNLESS_REFUSED: RetryPolicy = { ...RETRY, nonRetryableErrorTypes: [...REFUSALS] };
@@ -30,6 +30,11 @@ export const SNAPSHOT: ActivityOptions = {
 /** A page: some ten seconds of work, or its slow rows' time. Beats twice a second, so silence means that its worker is gone. */
 export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+};
+
+/** Some seconds of writing into somebody's sheet. Beats twice a second, as a page does. */
+export const WRITE_BACK: ActivityOptions = {
+  startToCloseTimeout: '1h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
 /** A document: all of its stages, an hour of work at most, which the activity counts itself. Beats twice a second. */

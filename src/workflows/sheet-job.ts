@@ -8,10 +8,10 @@ import type { Counts, EndedState } from '../contracts/job.ts';
 import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
 import {
   STATUS_QUERY, TASK_QUEUES,
-  type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState,
+  type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type WriteBackProgress,
 } from '../contracts/messages.ts';
 import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
-import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
 import { JobLife } from './job-life.ts';
 import { live } from './job-messages.ts';
@@ -27,6 +27,7 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
 class SheetJob extends JobLife {
   #dispatches = 0;
   #sheet: SheetJobState['sheet'] = null;
+  #writeBack: WriteBackProgress | null = null;
   #pending: PageSpan[] = [];
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
@@ -45,6 +46,7 @@ class SheetJob extends JobLife {
     if (!carried) return;
     this.#dispatches = carried.dispatches;
     this.#sheet = carried.sheet;
+    this.#writeBack = carried.writeBack ?? null;
     this.#pending = carried.pending;
     this.#counts = carried.counts;
   }
@@ -63,18 +65,23 @@ class SheetJob extends JobLife {
         await this.#restWithItems(this.#items, this.#rest);
       } else if (!this.placed) {
         await this.admit();
+      } else if (!this.#sheet && this.limit.reached) {
+        await this.waitForLimit();
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true)) {
+      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true) && (this.#writeBack?.done ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
-        if (!this.#items) await this.enter('running');
+        // Those whose items have all ended write as others do.
+        const items = this.#pending.length > 0 || !this.#items?.empty ? this.#items : null;
+        if (!items) await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
-        else if (this.#items) await this.#runItems(this.#items);
-        else await this.#runPages(this.#sheet.window);
+        else if (items) await this.#runItems(items);
+        else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
+        else await this.#writeSome();
       }
     }
   }
@@ -83,9 +90,12 @@ class SheetJob extends JobLife {
     await this.interruptible(async () => {
       const rows = this.work({ ...SNAPSHOT, summary: 'read the sheet into pages' });
       const answer = await rows.openSheet({ ...this.ref(), sequence: ++this.sequence, generation: this.generation });
+      if ('wait' in answer) return this.limit.add(answer.wait);
+      this.limit.eased();
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
       this.#counts = answer.counts;
+      if (answer.writeBack) this.#writeBack = { cursor: null, done: false };
     });
   }
 
@@ -165,6 +175,17 @@ class SheetJob extends JobLife {
     }
   }
 
+  /** A pause or cancel interrupts it; what was written meanwhile is found when it is written again. */
+  async #writeSome(): Promise<void> {
+    await this.interruptible(async () => {
+      const rows = this.work({ ...WRITE_BACK, summary: 'write results into the sheet' });
+      const { cursor, wait } = await rows.writeBack({ ...this.ref(), sequence: ++this.sequence, cursor: this.#writeBack?.cursor ?? null });
+      if (wait) this.limit.add(wait);
+      else this.limit.eased();
+      this.#writeBack = { cursor, done: cursor === null };
+    });
+  }
+
   async #end(state: EndedState, error: ErrorBody | null): Promise<SheetJobResult> {
     this.#ending = true;
     this.#counts = await this.finish(state, error);
@@ -175,7 +196,10 @@ class SheetJob extends JobLife {
   protected continued(): Promise<never> {
     return continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
-      carried: { ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, pending: this.#pending, counts: this.#counts, ...(this.#items && { items: this.#items.carried() }) },
+      carried: {
+        ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#writeBack && { writeBack: this.#writeBack }),
+        pending: this.#pending, counts: this.#counts, ...(this.#items && { items: this.#items.carried() }),
+      },
     });
   }
 

@@ -20,8 +20,10 @@ import type { JobAnswer, Problem } from '../../src/contracts/api.ts';
 import type { Counts } from '../../src/contracts/job.ts';
 import type { Cell, RowResult } from '../../src/contracts/row.ts';
 import { fence } from '../../src/domain/fence.ts';
+import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
+import { localLimits } from '../../src/limits/local.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
@@ -81,6 +83,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
+    google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };
   const changes = change(given);

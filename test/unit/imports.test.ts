@@ -16,7 +16,8 @@ const ROOMS: Record<string, string[]> = {
   blobs: ['contracts', 'domain'],
   limits: ['contracts', 'domain'],
   handlers: ['contracts', 'domain'],
-  sources: ['contracts', 'domain', 'blobs'],
+  // Google is asked under limits.
+  sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock'],
   documents: ['contracts', 'domain', 'sources'],
   temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
   // What arrives is looked at (`documents`) before it is kept.
@@ -24,14 +25,15 @@ const ROOMS: Record<string, string[]> = {
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
-  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'sources', 'handlers', 'config', 'log'],
+  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
-  embedded: ['temporal', 'config', 'container'],
+  embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
-  cli: ['contracts', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
-  // The rules of named limits are part of the configuration.
-  config: ['limits'],
+  cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
+  // The rules of named limits and the names of credentials are part of the configuration.
+  config: ['limits', 'sources'],
   log: ['config'],
+  'process-lock': [],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };
 
@@ -96,7 +98,7 @@ describe('imports between rooms', () => {
     expect([...wrong]).toEqual([]);
   });
 
-  test('leave the clients of Elasticsearch and S3 unloaded where SQLite and folders are used', () => {
+  test('leave the clients of Elasticsearch, S3 and Google unloaded where they are not used', () => {
     const loaded = (file: string, seen = new Set<string>()): Set<string> => {
       for (const { specifier } of imports.filter((one) => one.file === file && !one.typeOnly && !one.lazy)) {
         const target = specifier.startsWith('.') ? path.posix.join(path.posix.dirname(file), specifier) : specifier;
@@ -108,6 +110,6 @@ describe('imports between rooms', () => {
     };
     const entries = ['worker.ts', 'server.ts', 'cli/main.ts'];
     for (const entry of entries) expect(loaded(entry).size).toBeGreaterThan(5);
-    expect(entries.flatMap((entry) => [...loaded(entry)].filter((one) => /^@(elastic|aws-sdk)\//.test(one)))).toEqual([]);
+    expect(entries.flatMap((entry) => [...loaded(entry)].filter((one) => /^(@(elastic|aws-sdk|googleapis)\/|google-auth-library)/.test(one)))).toEqual([]);
   });
 });

@@ -5,10 +5,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lock, tryLock } from '../../src/embedded/process-lock.ts';
+import { lock, tryLock } from '../../src/process-lock.ts';
 import { endProcess, identify } from '../../src/embedded/process-identity.ts';
 
-const MODULE = JSON.stringify(new URL('../../src/embedded/process-lock.ts', import.meta.url).href);
+const MODULE = JSON.stringify(new URL('../../src/process-lock.ts', import.meta.url).href);
 let folder: string;
 let file: string;
 

@@ -24,7 +24,7 @@ export interface FakeJob {
   result(): Promise<SheetJobResult>;
 }
 
-type FakeActivities = JobActivities & Omit<RowActivities, 'checkStores'>;
+type FakeActivities = JobActivities & Omit<RowActivities, 'checkStores' | 'writeBack'>;
 
 export interface Stage {
   /** Starts a job of so many pages; `acts` replace activities, and may call what they replace. */
@@ -62,6 +62,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
         }
       },
       checkStores: async () => {},
+      writeBack: async () => ({ cursor: null, wait: null }),
     } satisfies RowActivities,
   });
   const running = [worker.run()];

@@ -14,6 +14,7 @@ import { TASK_QUEUES, WORKFLOWS, type CleanUpInput, type MaintenanceActivities }
 import type { CleanupReport } from '../../src/contracts/system.ts';
 import { openReader } from '../../src/documents/reader.ts';
 import { localLimits } from '../../src/limits/local.ts';
+import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
@@ -44,6 +45,7 @@ beforeAll(async () => {
   const log = pino({ level: 'silent' });
   const deps: ActivityDeps = {
     store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [],
+    google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
     documents: { reader: openReader({ concurrency: 1 }), scan: null, mayGoUnscanned: false, limitMs: DAY_MS },
     keep: { outputs: null, events: 10 * DAY_MS, jobs: 30 * DAY_MS, summaries: 60 * DAY_MS },

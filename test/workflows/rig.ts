@@ -25,6 +25,8 @@ import type { Retention } from '../../src/contracts/system.ts';
 import type { RowResult } from '../../src/contracts/row.ts';
 import { brokeredLimits } from '../../src/limits/brokered.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import type { NamedCredentials } from '../../src/sources/google/credentials.ts';
+import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
@@ -70,6 +72,8 @@ export interface Rig {
   withReconciler<T>(work: () => Promise<T>): Promise<T>;
   /** A job on a CSV with the given text; handler `store` unless `request` says otherwise. The sheet's name makes the source. */
   create(sheet: string, csv: string, asked?: Asked): Promise<SheetJobRecord>;
+  /** A job on a sheet wherever it is. */
+  onSheet(request: Partial<JobRequest> & Pick<JobRequest, 'location' | 'fileName'>, asked?: Omit<Asked, 'request'>): Promise<SheetJobRecord>;
   /** What makes the rows of a job pass through the gate, one after the other unless more are asked for. */
   gated(concurrency?: number): Promise<Partial<JobRequest>>;
   /** A document of the given content. */
@@ -118,9 +122,11 @@ export interface RigOptions {
   /** Pages at once. */
   rowSlots?: number;
   realReader?: DocumentReader;
+  /** Where Google is, and who asks there. */
+  google?: { url: string; credentials: NamedCredentials };
 }
 
-export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader }: RigOptions = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -140,7 +146,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, inputDirs: [folder], handlerDirs: [folder], keep,
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], keep,
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     documents: { reader: realReader ?? reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
   }, env.client, queueOf(activitiesStore));
@@ -194,11 +200,14 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
     async create(sheet, csv, asked = {}) {
       const file = path.join(folder, 'sheets', `${sheet}.csv`);
       await writeFile(file, csv);
+      return rig.onSheet({ location: { path: file }, fileName: `${sheet}.csv`, ...asked.request }, asked);
+    },
+
+    async onSheet(request, asked = {}) {
       const { job: created } = await jobs.create({
         tenant: TENANT, owner: 'tester', source: null, lane: null, priority: 'normal', tags: [], runAt: null, dependsOn: [], onFailure: 'cancel', ...asked,
         request: {
-          location: { path: file }, fileName: `${sheet}.csv`, handler: 'store', options: {}, keyColumns: [], onDuplicateKey: 'fail',
-          force: false, concurrency: null, breaker: null, drainSeconds: 30, ...asked.request,
+          handler: 'store', options: {}, keyColumns: [], onDuplicateKey: 'fail', force: false, concurrency: null, breaker: null, drainSeconds: 30, ...request,
         },
       });
       if (created.kind !== 'sheet') throw new Error('A sheet makes no document.');

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../../../src/embedded/cache-folder.ts';
 import { withElapsed } from '../../../src/embedded/elapsed.ts';
-import { lock } from '../../../src/embedded/process-lock.ts';
+import { lock } from '../../../src/process-lock.ts';
 
 const run = promisify(execFile);
 const LIMIT_MS = 600_000;

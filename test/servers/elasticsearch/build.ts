@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../../../src/embedded/cache-folder.ts';
 import { withElapsed } from '../../../src/embedded/elapsed.ts';
-import { lock } from '../../../src/embedded/process-lock.ts';
+import { lock } from '../../../src/process-lock.ts';
 
 export const VERSION = '9.5.3';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../../../src/embedded/cache-folder.ts';
 import { withElapsed } from '../../../src/embedded/elapsed.ts';
-import { lock } from '../../../src/embedded/process-lock.ts';
+import { lock } from '../../../src/process-lock.ts';
 import { executableName } from '../../../src/embedded/temporal-cli.ts';
 
 export const VERSION = '1.8.0';

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cacheFolder } from '../../../src/embedded/cache-folder.ts';
 import { secondsSince, withElapsed } from '../../../src/embedded/elapsed.ts';
-import { lock } from '../../../src/embedded/process-lock.ts';
+import { lock } from '../../../src/process-lock.ts';
 import { downloadWithSdk } from '../../../src/embedded/sdk-download.ts';
 import { executableName } from '../../../src/embedded/temporal-cli.ts';
 

@@ -13,10 +13,10 @@ export type Unlock = () => void;
 /** Two that reach for it at the same moment step back from each other; within this time one of them has it. */
 const PATIENCE_MS = 1_000;
 
-/** Null when another process holds it. */
-export function tryLock(file: string): Unlock | null {
+/** Null when another process holds it. `patienceMs`: how long this process stands still for it. */
+export function tryLock(file: string, patienceMs = PATIENCE_MS): Unlock | null {
   mkdirSync(path.dirname(file), { recursive: true });
-  const database = new Database(file, { timeout: PATIENCE_MS });
+  const database = new Database(file, { timeout: patienceMs });
   try {
     database.exec('BEGIN EXCLUSIVE');
     return () => database.close();

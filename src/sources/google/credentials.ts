@@ -1,0 +1,62 @@
+/** The credentials that a process is configured with, by name: a job carries the name, and nothing else of them. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import type Yaml from 'yaml';
+import { z } from 'zod';
+import { SheafError } from '../../contracts/errors.ts';
+import type { SpreadsheetLocation } from '../../contracts/job.ts';
+
+const entry = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('service_account'), file: z.string().min(1) }),
+  z.strictObject({ type: z.literal('authorized_user'), file: z.string().min(1) }),
+  z.strictObject({ type: z.literal('adc') }),
+], { error: 'expected {type: service_account | authorized_user, file} or {type: adc}' });
+
+const entries = z.record(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'expected a name of lower-case letters, digits, "_" and "-"'), entry);
+
+export type Credentials = z.output<typeof entry>;
+export type NamedCredentials = ReadonlyMap<string, Credentials>;
+
+/** Used where a job names none; ADC stands in for it. */
+const DEFAULT = 'default';
+
+/**
+ * `given`: a file (YAML or JSON), or its content where it begins with `{`. Paths are relative to that file, or to the
+ * working directory. Throws an error whose message names the place.
+ */
+export function readNamedCredentials(given: string | undefined): NamedCredentials {
+  if (given === undefined) return new Map();
+  const inline = given.trimStart().startsWith('{');
+  const where = inline ? '' : `${given}: `;
+  let content: unknown;
+  try {
+    // Here, because it would cost every command of the CLI a moment. YAML holds JSON.
+    const yaml = createRequire(import.meta.url)('yaml') as typeof Yaml;
+    content = yaml.parse(inline ? given : readFileSync(given, 'utf8')) ?? {};
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    throw new Error(`${where}${code.startsWith('E') ? `cannot be read (${code})` : 'is neither YAML nor JSON'}`, { cause: error });
+  }
+  const parsed = entries.safeParse(content);
+  if (!parsed.success) {
+    throw new Error(`${where}${parsed.error.issues.map(readable).join('; ')}`, { cause: parsed.error });
+  }
+  const folder = inline ? process.cwd() : path.dirname(path.resolve(given));
+  return new Map(Object.entries(parsed.data).map(([name, one]) => [name, 'file' in one ? { ...one, file: path.resolve(folder, one.file) } : one]));
+}
+
+const readable = (issue: z.core.$ZodIssue): string => `${issue.path.join('.')}: ${issue.code === 'invalid_key' ? issue.issues.map(({ message }) => message).join(', ') : issue.message}`;
+
+/** What a location asks for. `name` is for people. Throws `credentials_unknown`. */
+export function chooseCredentials(known: NamedCredentials, { credentials, useAdc }: SpreadsheetLocation): { name: string; credentials: Credentials } {
+  const adc = { name: 'Application Default Credentials', credentials: { type: 'adc' } as const };
+  if (useAdc) return adc;
+  const found = known.get(credentials ?? DEFAULT);
+  if (found) return { name: `credentials "${credentials ?? DEFAULT}"`, credentials: found };
+  if (credentials === undefined) return adc;
+  throw new SheafError('credentials_unknown', `There are no credentials called "${credentials}" here`, {
+    remedy: `Name one of those in SHEAF_CREDENTIALS of the workers and the API${known.size > 0 ? `: ${[...known.keys()].join(', ')}` : ', which has none'}`,
+    place: { field: 'source.credentials' },
+  });
+}
