@@ -48,6 +48,9 @@ export const pageLine = ({ row, key, rowHash, cells }: PageRow): string =>
 /** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
 export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeText(blobs, key, lines);
 
+/** A row as its line, whether it was parsed or not. */
+export const lineOf = (row: PageRow): string => pageLine({ row: row.row, key: row.key, rowHash: row.rowHash, cells: row.cells });
+
 /** A row whose cells stay text until somebody asks: of a page that is unchanged nobody does, and text costs the collector nothing. */
 class StoredRow implements PageRow {
   readonly row: number;

@@ -2,6 +2,7 @@
 import type { Json, Spent } from './row.ts';
 import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
+import type { SyncRequest } from './source.ts';
 
 export const JOB_STATES = [
   'queued', 'running', 'pausing', 'paused', 'waiting', 'cancelling', 'completed', 'failed', 'cancelled',
@@ -139,6 +140,8 @@ export interface JobRequest extends SheetOptions {
   drainSeconds: number;
   /** Left out: nothing is written into the sheet. */
   writeBack?: WriteBack;
+  /** Only of a job that brings a source up to date. */
+  sync?: SyncRequest;
 }
 
 export interface RetryFilter {
