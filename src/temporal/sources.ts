@@ -10,6 +10,7 @@ import { TASK_QUEUES } from '../contracts/messages.ts';
 import { PLAN_WORKFLOWS, type PlanRef } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { SOURCE_WORKFLOWS, type CleanUpSourcesInput, type SourceDefinition, type SourceRecord, type SourcesCleanup, type VersionRecord } from '../contracts/source.ts';
+import { digest } from '../domain/hashing.ts';
 import type { Store } from '../store/store.ts';
 import { isUnavailable, reached, type Idempotency, type Jobs } from './jobs.ts';
 import { cleanUpSourcesWorkflowId, deleteSourceWorkflowId, sourceScheduleId, sourceWorkflowId } from './workflow-ids.ts';
@@ -47,7 +48,7 @@ export interface Sources {
   cleanUp(asked: Omit<CleanUpSourcesInput, 'carried'>): Promise<SourcesCleanup>;
 }
 
-const CALL_MS = 5_000;
+const CALL_MS = 10_000;
 const CHANGE_TRIES = 20;
 const CLEANUP_MS = 25_000;
 /** Runs that were due while Temporal was away: one of them is enough, and only a recent one. */
@@ -90,8 +91,11 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
         await client.schedule.create(options);
       } catch (error) {
         if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+        const handle = handleOf(source);
+        const now = await handle.describe();
+        if (now.action.memo?.['definition'] === options.action.memo.definition && now.state.paused === options.state.paused) return;
         const { spec, action, policies, state } = options;
-        await handleOf(source).update(() => ({ spec, action, policies, state }));
+        await handle.update(() => ({ spec, action, policies, state }));
       }
     });
   };
@@ -126,13 +130,14 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
         tenant, id, owner, createdAt: now, updatedAt: now, revision: 0, definition, scheduled: scheduled ?? false, deleting: false,
         current: null, versions: 0, touched: [], fetched: null,
       };
+      const before = await store.getSource(tenant, id);
       const made = await store.createSource(fresh);
       const source = made.created ? made.source : await change(tenant, id, (found) => {
         if (found.deleting) throw new SheafError('wrong_state', `Source ${id} is being deleted.`, { remedy: 'Try again in a moment.' });
         return { ...found, definition, scheduled: scheduled ?? found.scheduled };
       });
       // Where Temporal is away the record stands, and the next apply makes the schedule.
-      if (scheduled !== null || source.scheduled) await matchSchedule(source);
+      if (scheduled !== null || (source.scheduled && source.revision !== before?.revision)) await matchSchedule(source);
       return { source, created: made.created };
     },
 
@@ -204,12 +209,15 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
 
 const same = (one: SourceRecord, other: SourceRecord): boolean => JSON.stringify(one) === JSON.stringify(other);
 
+type Options = ScheduleOptions & { policies: object; state: { paused: boolean }; action: { memo: { definition: string } } };
+
 /** Null: it is not fetched by the clock. */
-function optionsOf(source: SourceRecord): (ScheduleOptions & { policies: object; state: object }) | null {
+function optionsOf(source: SourceRecord): Options | null {
   const { tenant, id, createdAt, definition: { schedule, enabled, name, job }, scheduled } = source;
   if (!scheduled || schedule === null) return null;
   const input: PlanRef = { tenant, id, of: 'source' };
   const typedSearchAttributes = [{ key: SEARCH_ATTRIBUTES.tenant, value: tenant }, { key: SEARCH_ATTRIBUTES.kind, value: 'source' }, { key: SEARCH_ATTRIBUTES.source, value: id }];
+  const staticSummary = `${job.request.handler}: ${name ?? id}`;
   return {
     scheduleId: sourceScheduleId(tenant, id),
     spec: 'every' in schedule
@@ -217,7 +225,7 @@ function optionsOf(source: SourceRecord): (ScheduleOptions & { policies: object;
       : { cronExpressions: [schedule.cron], timezone: schedule.timeZone, jitter: jitterOf(60) },
     action: {
       type: 'startWorkflow', workflowType: PLAN_WORKFLOWS.scheduledJob, workflowId: sourceWorkflowId(tenant, id, createdAt), taskQueue: TASK_QUEUES.jobs,
-      args: [input], typedSearchAttributes, staticSummary: `${job.request.handler}: ${name ?? id}`,
+      args: [input], typedSearchAttributes, staticSummary, memo: { definition: digest(JSON.stringify([SCHEDULE_FORMAT, schedule, createdAt, staticSummary])) },
     },
     policies: { overlap: 'SKIP', catchupWindow: CATCH_UP },
     state: { paused: !enabled },
@@ -225,3 +233,5 @@ function optionsOf(source: SourceRecord): (ScheduleOptions & { policies: object;
   };
 }
 
+/** Raised when schedules are made otherwise, so that those that are there are brought up to date. */
+const SCHEDULE_FORMAT = 1;
