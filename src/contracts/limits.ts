@@ -42,6 +42,8 @@ export interface LeaseRequest {
   returned: { grant: number; calls: number }[];
   /** Calls that are under way, and those that wait. */
   running: number;
+  /** What it was told last that it may have under way: it begins calls up to there until it hears otherwise. */
+  places: number;
   waiting: number;
   /** A server said to hold back for so long; 0: none did. */
   backOffMs: number;
@@ -91,7 +93,9 @@ export interface LimitWorker {
   grants: Grant[];
   running: number;
   waiting: number;
+  /** What it was given, and what it may still go by until it asks again. */
   places: number;
+  holds: number;
   /** By user: until when those who made room for others stay away. */
   away: Record<string, number>;
 }

@@ -36,6 +36,7 @@ export class LimitBroker {
     }
     const worker = this.#worker(request.worker);
     worker.seenAt = now;
+    worker.holds = Math.max(request.places, request.running);
     if (request.seq > worker.seq) {
       worker.seq = request.seq;
       this.#takeReport(worker, request, now);
@@ -88,7 +89,7 @@ export class LimitBroker {
   }
 
   #worker(id: string): LimitWorker {
-    return (this.state.workers[id] ??= { seq: 0, seenAt: 0, wants: {}, tokensPerCall: 0, grants: [], running: 0, waiting: 0, places: 0, away: {} });
+    return (this.state.workers[id] ??= { seq: 0, seenAt: 0, wants: {}, tokensPerCall: 0, grants: [], running: 0, waiting: 0, places: 0, holds: 0, away: {} });
   }
 
   #grants(): Grant[] {
@@ -151,7 +152,7 @@ export class LimitBroker {
     const graceMs = 2_000 + 3 * this.#intervalMs(now);
     for (const [id, worker] of Object.entries(state.workers)) {
       if (worker.seenAt < now - SILENT_MS) worker.wants = {};
-      if (worker.seenAt < now - LOST_MS) worker.places = worker.running = worker.waiting = 0;
+      if (worker.seenAt < now - LOST_MS) worker.places = worker.holds = worker.running = worker.waiting = 0;
       worker.grants = worker.grants.filter((grant) => {
         if (grant.sentIn === null) return grant.until > now;
         if (grant.until + ARRIVAL_MS + graceMs > now) return true;

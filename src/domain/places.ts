@@ -7,14 +7,14 @@ const demandOf = ({ running, waiting }: LimitWorker): number => running + waitin
 
 /**
  * How many calls the worker may have under way: an even share of the places, and what others leave of theirs. What
- * others hold, or have not yet reported as given back, is not handed out again.
+ * others hold, or may still go by because they have not yet asked again, is not handed out.
  */
 export function sharePlaces({ rule, workers }: LimitState, id: string, now: number): number {
   const { concurrency } = rule;
   const me = workers[id];
   if (concurrency === null || !me) return 0;
   let free = concurrency;
-  for (const [other, { places, running }] of Object.entries(workers)) if (other !== id) free -= Math.max(places, running);
+  for (const [other, { places, holds }] of Object.entries(workers)) if (other !== id) free -= Math.max(places, holds);
   return Math.max(0, Math.min(demandOf(me), shareOf(workers, id, concurrency, now), free));
 }
 

@@ -10,6 +10,8 @@ import { together, type Report } from './report.ts';
 
 /** How often a worker with calls under way, and nothing else to say, tells that it lives. */
 const RENEW_MS = 5_000;
+/** What was given is given to others when nothing was heard for longer. */
+const PLACES_MS = 12_000;
 /** Between tries while the broker does not answer. */
 const AGAIN_MS = 1_000;
 /** Taken for the tokens of a call until one has ended. */
@@ -61,6 +63,9 @@ export class LimitPool {
   #taken = new Map<string, number>();
   #running = 0;
   #places: number | null = null;
+  #placesUntil = 0;
+  /** As the broker knows it: where that is more, others go without until it is told. */
+  #placesTold = 0;
   #tokensPerCall = FIRST_TOKENS;
   #backOffUntil = 0;
   #backOffTold = true;
@@ -93,16 +98,17 @@ export class LimitPool {
     if (this.#backOffUntil > now) return this.#backOffUntil;
     const usable = this.#inHand.filter((held) => held.user === user && held.until > now);
     const from = Math.min(...usable.map((held) => held.from));
-    if (Number.isFinite(from)) return this.#places !== null && this.#running >= this.#places && from <= now ? null : from;
+    if (Number.isFinite(from)) return !this.#hasPlace(now) && from <= now ? null : from;
     return this.#nextAt.get(user) ?? null;
   }
 
   /** Whether the user can call now. */
   has(user: string): boolean {
     const now = performance.now();
-    const hasPlace = this.#places === null || this.#running < this.#places;
-    return hasPlace && this.#backOffUntil <= now && this.#inHand.some((held) => held.user === user && held.from <= now && now < held.until);
+    return this.#hasPlace(now) && this.#backOffUntil <= now && this.#inHand.some((held) => held.user === user && held.from <= now && now < held.until);
   }
+
+  #hasPlace = (now: number): boolean => this.#places === null || (this.#running < this.#places && now < this.#placesUntil);
 
   /** Only where `has` said so just now. */
   take(user: string): Call {
@@ -186,7 +192,7 @@ export class LimitPool {
     if (this.#closed) return null;
     const due = this.#askedAt + (this.#backOffTold ? this.#intervalMs : 0) - performance.now();
     const busy = this.#options.waiting().size > 0 || this.#inHand.length > 0 || this.#used.length + this.#returned.length > 0
-      || this.#told !== null || !this.#backOffTold || !this.#awayTold || [...this.#open].some(({ counted }) => !counted);
+      || this.#told !== null || !this.#backOffTold || !this.#awayTold || this.#placesTold > (this.#places ?? 0) || [...this.#open].some(({ counted }) => !counted);
     if (busy) return Math.max(0, due);
     const holds = this.#places !== null && (this.#running > 0 || this.#places > 0);
     return holds ? Math.max(0, this.#running > 0 ? this.#askedAt + RENEW_MS - performance.now() : due) : null;
@@ -224,6 +230,7 @@ export class LimitPool {
       this.#returned = [];
     }
     const backOffMs = Math.max(0, this.#backOffUntil - now);
+    this.#placesTold = this.#places ?? 0;
     this.#backOffTold = true;
     this.#awayTold = true;
     for (const [user, until] of this.#away) if (until <= now || waiting.has(user)) this.#away.delete(user);
@@ -232,7 +239,7 @@ export class LimitPool {
       wants, tokensPerCall: this.#estimate(),
       used: this.#told.used.map(({ grant, at, calls, tokens }) => ({ grant, agoMs: Math.max(0, Math.floor(now - at)), calls, tokens })),
       returned: this.#told.returned,
-      running: this.#running, waiting: [...waiting.values()].reduce((sum, calls) => sum + calls, 0),
+      running: this.#running, places: this.#places ?? 0, waiting: [...waiting.values()].reduce((sum, calls) => sum + calls, 0),
       backOffMs: Math.ceil(backOffMs), away: Object.fromEntries([...this.#away].map(([user, until]) => [user, Math.ceil(until - now)])),
     };
   }
@@ -243,6 +250,7 @@ export class LimitPool {
     this.#answers = true;
     this.#intervalMs = answer.intervalMs;
     this.#places = answer.places;
+    this.#placesUntil = sentAt + PLACES_MS;
     this.#nextAt = new Map(Object.entries(answer.nextInMs).map(([user, inMs]) => [user, now + inMs]));
     // The broker answered at some moment between these two: nothing begins too early, or too late.
     for (const { grant, user, calls, inMs, forMs } of answer.grants) this.#inHand.push({ grant, user, calls, from: now + inMs, until: sentAt + inMs + forMs });

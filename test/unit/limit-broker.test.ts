@@ -29,7 +29,7 @@ function open(of: LimitRule) {
       seqs.set(worker, seq);
       return step((broker) => broker.lease({
         worker, seq, rule: of, configuredAt: START, wants, tokensPerCall: 0, used: [], returned: [],
-        running: 0, waiting: Object.values(wants).reduce((sum, calls) => sum + calls, 0), backOffMs: 0, away: {}, ...more,
+        running: 0, places: 0, waiting: Object.values(wants).reduce((sum, calls) => sum + calls, 0), backOffMs: 0, away: {}, ...more,
       }, now));
     },
   };
@@ -162,21 +162,24 @@ describe('places', () => {
     expect(broker.lease('w1', { a: 20 }).places).toBe(10);
     expect(broker.lease('w2', { b: 20 }).places).toBe(0);
     // The first gives up what is above its share, as its calls end.
-    expect(broker.lease('w1', { a: 10 }, { running: 8 }).places).toBe(5);
+    expect(broker.lease('w1', { a: 10 }, { running: 8, places: 10 }).places).toBe(5);
+    // Until it asks again it may not have heard, and begin two more.
+    expect(broker.lease('w2', { b: 20 }).places).toBe(0);
+    broker.lease('w1', { a: 10 }, { running: 8, places: 5 });
     expect(broker.lease('w2', { b: 20 }).places).toBe(2);
-    broker.lease('w1', { a: 10 }, { running: 5 });
-    expect(broker.lease('w2', { b: 20 }, { running: 2 }).places).toBe(5);
+    broker.lease('w1', { a: 10 }, { running: 5, places: 5 });
+    expect(broker.lease('w2', { b: 20 }, { running: 2, places: 2 }).places).toBe(5);
     broker.pass(16_000);
-    expect(broker.lease('w2', { b: 20 }, { running: 5 }).places).toBe(10);
+    expect(broker.lease('w2', { b: 20 }, { running: 5, places: 5 }).places).toBe(10);
   });
 
   test('fewer than workers go around', () => {
     const broker = open(rule({ perProject: null, concurrency: 1 }));
     const had = new Set<string>();
-    const running: Record<string, number> = { w1: 0, w2: 0, w3: 0 };
+    const running: Record<string, number> = { w1: 0, w2: 0, w3: 0 }; // as many as it has places
     for (let turn = 0; turn < 60; turn++) {
       for (const worker of ['w1', 'w2', 'w3']) {
-        const { places } = broker.lease(worker, { a: 5 }, { running: running[worker]! });
+        const { places } = broker.lease(worker, { a: 5 }, { running: running[worker]!, places: running[worker]! });
         running[worker] = places!;
         if (places! > 0) had.add(worker);
         expect(Object.values(running).reduce((sum, calls) => sum + calls, 0)).toBeLessThanOrEqual(1);

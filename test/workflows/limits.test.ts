@@ -113,7 +113,7 @@ describe('a broker', () => {
     let seq = 0;
     const ask = (wants: number, more: Partial<LeaseRequest> = {}) => lease(rig.env.client, 'many', {
       worker: 'one', seq: ++seq, rule, configuredAt: 1, wants: { 'default/ann': wants }, tokensPerCall: 0, used: [], returned: [],
-      running: 0, waiting: wants, backOffMs: 0, away: {}, ...more,
+      running: 0, places: 0, waiting: wants, backOffMs: 0, away: {}, ...more,
     });
     const handle = rig.env.client.workflow.getHandle(limitWorkflowId('many'));
     let calls = 0;

@@ -24,8 +24,8 @@ afterAll(() => rig.close());
 
 let sheets = 0;
 type Asked = Parameters<Rig['create']>[2];
-/** A job on a sheet of its own whose rows are held while the gate is closed. */
-const create = async (asked: Asked = {}): Promise<JobRecord> => rig.create(`queue-${sheets++}`, rowsOf(2), { ...asked, request: { ...(await rig.gated()), ...asked.request } });
+/** A job on a sheet of its own whose rows are held while the gate is closed; when it is stopped they are not waited for. */
+const create = async (asked: Asked = {}): Promise<JobRecord> => rig.create(`queue-${sheets++}`, rowsOf(2), { ...asked, request: { drainSeconds: 0, ...(await rig.gated()), ...asked.request } });
 const close = (): void => { rig.gate.hold = () => true; };
 const running = (id: string) => rig.when(id, ({ state }) => state === 'running');
 /** It has entered the queue and waits there. */
