@@ -31,8 +31,8 @@ function fetchedParts({ blobs }: ActivityDeps, { tenant, id }: SheetJobRecord, f
   };
 }
 
-/** Google may take a minute for an answer, and a call may wait for its limit; each ends by itself. */
-const BEAT_MS = 5_000;
+/** Google may take a minute for an answer, and a call may wait for its limit; each ends by itself, or when a pause or cancel arrives with a beat's answer. */
+const BEAT_MS = 500;
 
 /** While whoever holds the sheet is asked. Answers how long to wait where a limit has no calls. */
 export async function askingGoogle<T>(work: () => Promise<T>): Promise<T | { wait: LimitWait }> {

@@ -103,8 +103,7 @@ function checkWriteBack({ source, writeBack, keyColumns, headerRow }: JobBody): 
   if (writeBack === undefined) return;
   const wrong = (path: string, message: string): InvalidRequest => new InvalidRequest('Body', [{ path, message }]);
   if (!('spreadsheet' in source)) throw wrong('writeBack', 'only a Google Sheet can be written to');
-  if (writeBack.tab !== undefined) return;
-  if (headerRow === 0) throw wrong('writeBack', 'the sheet has no header row, so it has no columns by name: name a tab to write to');
+  if (headerRow === 0 && writeBack.tab === undefined) throw wrong('writeBack', 'the sheet has no header row, so it has no columns by name: name a tab to write to');
   const key = Object.values(writeBack.columns).find((column) => keyColumns.includes(column));
   if (key !== undefined) throw wrong('writeBack.columns', `"${key}" is a key column`);
 }

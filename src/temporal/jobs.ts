@@ -314,13 +314,16 @@ async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilte
   if (!job.manifest) return; // it ended before the sheet was read: all rows remain
   const totals = await store.jobTotals(job.tenant, job.id, job.attempt);
   const remaining = job.manifest.rows - totals.done - totals.unchanged - totals.failed - totals.skipped;
-  if (remaining > 0) return;
+  if (remaining > 0 || somethingToWrite(job)) return;
   const failed = await store.countFailedRows(job.tenant, job.id);
   if (failed.some(({ code }) => filter.codes === null || filter.codes.includes(code))) return;
   throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
     remedy: failed.length > 0 ? `Its failed rows have ${failed.map(({ code, rows }) => `${code} (${rows})`).join(', ')}.` : 'There is nothing to retry; create a new job to run the sheet again.',
   });
 }
+
+/** Results that are to stand in the sheet, and do not all. */
+const somethingToWrite = ({ request, writeBack }: SheetJobRecord): boolean => request.writeBack !== undefined && (!writeBack?.completedAt || writeBack.missing > 0);
 
 function whatIsRetried({ kind }: JobRecord, { codes, reprocess }: RetryFilter): string {
   if (kind === 'document') return reprocess?.from ? `from ${reprocess.from} on` : 'from the stage on that it stopped at';

@@ -30,7 +30,7 @@ export interface MeteredApi {
 }
 
 /** Most calls in any window of so many milliseconds. */
-export function mostInWindow(arrivals: readonly Arrival[], windowMs: number): number {
+export function mostInWindow(arrivals: readonly Pick<Arrival, 'at'>[], windowMs: number): number {
   let most = 0;
   let first = 0;
   for (let last = 0; last < arrivals.length; last++) {
@@ -41,7 +41,7 @@ export function mostInWindow(arrivals: readonly Arrival[], windowMs: number): nu
 }
 
 /** Calls in the so many windows from the first call on. */
-export const inWindows = (arrivals: readonly Arrival[], windowMs: number, windows: number): number =>
+export const inWindows = (arrivals: readonly Pick<Arrival, 'at'>[], windowMs: number, windows: number): number =>
   arrivals.filter(({ at }) => at - arrivals[0]!.at < windowMs * windows).length;
 
 export async function startMeteredApi(): Promise<MeteredApi> {

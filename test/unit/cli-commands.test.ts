@@ -64,6 +64,16 @@ describe('creating a job', () => {
     expect(JSON.parse(api?.asked[2]?.body ?? '')).toMatchObject({ source: { upload: '01UP' } });
   });
 
+  test('gives a Google Sheet by its address, with who reads it and what is written back', async () => {
+    await serve(() => ({ status: 201, json: created }));
+    const address = 'https://docs.google.com/spreadsheets/d/1fEgiCLNMQQZqBgQFlkABXgke8I2kI1i1XUvj8Yba9Ow/edit#gid=0';
+    expect((await run(['job', 'create', address, '--credentials', 'bot', '--write-back', 'category=סיווג', '--write-back', 'a.b=C=D', '--write-back-tab', 'Results'])).code).toBe(0);
+    expect(JSON.parse(api?.asked[0]?.body ?? '')).toEqual({
+      source: { spreadsheet: address, credentials: 'bot' }, handler: 'store', writeBack: { columns: { category: 'סיווג', 'a.b': 'C=D' }, tab: 'Results' },
+    });
+    expect(await run(['job', 'create', address, '--write-back-tab', 'Results'])).toMatchObject({ code: 2, err: expect.stringContaining('--write-back FIELD=COLUMN') });
+  });
+
   test('with --wait ends with 1 when a row failed, with 0 when none did', async () => {
     for (const failed of [1, 0]) {
       const ended = job({ id: '01NEW', state: 'completed', progress: progress(2, { done: 2 - failed, failed }) });

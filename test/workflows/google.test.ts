@@ -5,13 +5,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../src/contracts/job.ts';
 import type { Value } from '../servers/google/grid.ts';
 import { BOT, readyGoogle, SPREADSHEET, type ReadyGoogle } from '../servers/google/ready.ts';
-import { openRig, type Rig } from './rig.ts';
+import { door } from './fakes.ts';
+import { blobsOf, openRig, type Rig } from './rig.ts';
 
 let google: ReadyGoogle;
 let rig: Rig;
 beforeAll(async () => {
   google = await readyGoogle();
-  rig = await openRig({ google });
+  const plenty = { perUser: false, perProject: false };
+  rig = await openRig({ google, namedLimits: JSON.stringify({ 'google-sheets': plenty, 'google-sheets-writes': plenty }) });
   await rig.startWorkers();
 });
 afterEach(() => rig.replayAll());
@@ -109,4 +111,87 @@ describe('write-back', () => {
     expect(await rig.when(id, ({ state, attempt }) => attempt === 2 && state === 'completed')).toMatchObject({ writeBack: { current: 1, written: 1 } });
     expect(columnOf('Sheet1', 'Greeting')).toEqual(['=HELLO("Ann")']);
   });
+});
+
+const long = (rows: number): Value[][] => [['id', 'name'], ...Array.from({ length: rows }, (_, n) => [`r${n}`, 'x'.repeat(300)])];
+const fetches = (): number => google.arrivals.filter(({ what, status }) => what.includes('batchGet') && status === 200).length;
+afterEach(() => {
+  google.fault = () => null;
+  google.before = () => {};
+});
+
+describe('while a sheet is read', () => {
+  test('Google asks to be left alone: the job waits in the open, and what was fetched is not fetched again', async () => {
+    google.book('Long', long(12_000));
+    const before = fetches();
+    const whole = await job({ keyColumns: ['id'] });
+    expect(await rig.ended(whole.id)).toMatchObject({ state: 'completed', manifest: { rows: 12_000 } });
+    const parts = fetches() - before;
+    google.book('Long', long(12_000)).title = 'Another';
+    let refused = false;
+    google.fault = ({ what }) => {
+      if (refused || !what.includes('batchGet') || fetches() < before + parts + 3) return null;
+      refused = true;
+      return { status: 429, retryAfter: 4 };
+    };
+    const { id } = await job({ keyColumns: ['id'], range: 'A:B' });
+    const waiting = await rig.when(id, ({ state }) => state === 'waiting');
+    expect(waiting).toMatchObject({ cause: 'rate_limit', reason: 'Google asked to be left alone for a while.' });
+    expect(Date.parse(waiting.until!)).toBeGreaterThan(Date.parse(waiting.updatedAt));
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed', cause: null, manifest: { rows: 12_000 } });
+    expect(fetches()).toBe(before + 2 * parts);
+    expect((await blobsOf(rig, id)).filter((key) => key.includes('/fetched/'))).toEqual([]);
+  });
+
+  test('somebody edits it: it is read again, and the rows are of one moment', async () => {
+    google.book('Edited', long(3_000));
+    let edited = false;
+    google.before = ({ what }) => {
+      if (edited || !what.includes('batchGet') || fetches() === before) return;
+      edited = true;
+      google.edit(SPREADSHEET, ({ tabs: [tab] }) => { for (const row of tab!.rows.slice(1)) row[1] = 'edited'; });
+    };
+    const before = fetches();
+    const { id } = await job({ keyColumns: ['id'] });
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed', manifest: { rows: 3_000 } });
+    expect(edited).toBe(true);
+    expect(new Set((await rig.outcomes(id)).map(({ output }) => (output as { name: string }).name))).toEqual(new Set(['edited']));
+  });
+
+  test('Google is away: the job waits, cause capacity, until it is back; a revoked account ends it', async () => {
+    google.book('Away', long(10));
+    google.fault = ({ kind }) => (kind === 'token' ? null : { status: 503, retryAfter: 3_000 });
+    const { id } = await job({ keyColumns: ['id'] });
+    expect(await rig.when(id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'capacity', reason: 'Google does not answer, or not as it should' });
+    google.fault = () => null;
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
+    google.accounts.of(BOT).revoked = true;
+    const refused = await job({ keyColumns: ['id'] });
+    expect(await rig.ended(refused.id)).toMatchObject({ state: 'failed', error: { code: 'credentials_rejected', message: expect.stringContaining(BOT) } });
+    google.accounts.of(BOT).revoked = false;
+  });
+});
+
+test('a write-back can be paused, resumed and cancelled, and shows how far it is', async () => {
+  google.book('Steered', [['id', 'name'], [1, 'Ann'], [2, 'Ben']]);
+  const { reached, open, pass } = door();
+  google.before = ({ kind }) => (kind === 'write' ? pass() : undefined);
+  const { id } = await job({ ...(await greeting()), force: true });
+  await reached;
+  expect(await rig.job(id)).toMatchObject({ state: 'running' });
+  await rig.jobs.control('default', id, 'pause');
+  await rig.when(id, ({ state }) => state === 'paused');
+  open();
+  await rig.jobs.control('default', id, 'resume');
+  expect(await rig.ended(id)).toMatchObject({ state: 'completed', writeBack: { current: 2 } });
+  expect(columnOf('Sheet1', 'Greeting')).toEqual(['=HELLO("Ann")', '=HELLO("Ben")']);
+
+  const held = door();
+  google.edit(SPREADSHEET, ({ tabs: [tab] }) => { tab!.rows[1]![1] = 'Zoe'; });
+  google.before = ({ kind }) => (kind === 'write' ? held.pass() : undefined);
+  const cancelled = await job(await greeting());
+  await held.reached;
+  await rig.jobs.control('default', cancelled.id, 'cancel');
+  expect(await rig.ended(cancelled.id)).toMatchObject({ state: 'cancelled' });
+  held.open();
 });

@@ -1,8 +1,7 @@
 /** Job records, idempotency keys and lanes: small documents, each changed by compare-and-set. */
 import type { estypes } from '@elastic/elasticsearch';
-import { SheafError } from '../../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
-import { changedJob } from '../job-records.ts';
+import { changedJob, requeuedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
 import type { LaneRef, Store } from '../store.ts';
@@ -154,16 +153,7 @@ export function jobMethods(cluster: Cluster): JobMethods {
     }),
 
     requeueJob: (tenant, id, revision, retry) => changeRecord(tenant, id, (job) => {
-      if (job?.revision !== revision) return { next: null, answer: (saved) => saved };
-      if (!isEnded(job.state) || job.desired === 'deleted') {
-        throw new SheafError('wrong_state', `The job is ${job.desired === 'deleted' ? 'being deleted' : job.state}.`, {
-          remedy: 'Only a job that has ended can be tried again.',
-        });
-      }
-      const next: JobRecord = {
-        ...job, state: 'queued', desired: null, cause: null, until: null, reason: null, error: null, completedAt: null,
-        runningSince: null, attempt: job.attempt + 1, sequence: 0, retry,
-      };
+      const next = job?.revision !== revision ? null : requeuedJob(job, retry);
       return { next, answer: (saved) => saved };
     }),
 

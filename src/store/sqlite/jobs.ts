@@ -1,8 +1,6 @@
 /** Job records, idempotency keys and lanes, in the control file. */
-import { isEnded } from '../../contracts/job.ts';
 import type { JobRecord } from '../../contracts/job.ts';
-import { SheafError } from '../../contracts/errors.ts';
-import { changedJob } from '../job-records.ts';
+import { changedJob, requeuedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
 import type { Store } from '../store.ts';
@@ -81,15 +79,7 @@ export function jobMethods(file: SqliteFile): JobMethods {
     requeueJob: (tenant, id, revision, retry) => file.write(() => {
       const job = find(tenant, id);
       if (job?.revision !== revision) return null;
-      if (!isEnded(job.state) || job.desired === 'deleted') {
-        throw new SheafError('wrong_state', `The job is ${job.desired === 'deleted' ? 'being deleted' : job.state}.`, {
-          remedy: 'Only a job that has ended can be tried again.',
-        });
-      }
-      return save({
-        ...job, state: 'queued', desired: null, cause: null, until: null, reason: null, error: null, completedAt: null,
-        runningSince: null, attempt: job.attempt + 1, sequence: 0, retry,
-      });
+      return save(requeuedJob(job, retry));
     }),
 
     advanceJob: (tenant, id, at, patch) => file.write(() => {

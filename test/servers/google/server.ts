@@ -86,6 +86,7 @@ export async function startFakeGoogle(port = 0): Promise<FakeGoogle> {
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const url = new URL(req.url ?? '/', 'http://google');
+    if (url.pathname === '/') return void res.setHeader('content-type', 'text/csv; charset=utf-8').end(csvOf([...google.books.values()][0]));
     const chunks: Buffer[] = [];
     for await (const chunk of req as AsyncIterable<Buffer>) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
@@ -171,6 +172,9 @@ export async function startFakeGoogle(port = 0): Promise<FakeGoogle> {
   google.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return google;
 }
+
+/** For people: the first sheet's cells. */
+const csvOf = (book: Spreadsheet | undefined): string => (book?.tabs[0]?.rows ?? []).map((row) => `${row.map((cell) => (cell === null ? '' : JSON.stringify(typeof cell === 'object' ? cell.serial : cell).replaceAll('\\"', '""'))).join(',')}\n`).join('');
 
 class DriveNotFound extends Error {}
 
