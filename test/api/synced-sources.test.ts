@@ -60,6 +60,6 @@ describe('sources', () => {
     }
     expect(listed.filter(({ set }) => set === 'many.yaml')).toHaveLength(200);
     const { spec, policies } = await api.temporal.schedule.getHandle(sourceScheduleId('default', 'many-7')).describe();
-    expect([spec.intervals, spec.jitter, policies.overlap]).toEqual([[{ every: 600_000, offset: 0 }], 60_000, 'SKIP']);
+    expect([spec.intervals?.[0]?.every, spec.jitter, policies.overlap]).toEqual([600_000, 60_000, 'SKIP']);
   });
 });

@@ -2,13 +2,13 @@
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JobRecord } from '../../src/contracts/job.ts';
-import type { SourceDefinition } from '../../src/contracts/source.ts';
+import type { JobRecord, SourceLocation } from '../../src/contracts/job.ts';
 import { createSources, type Sources } from '../../src/temporal/sources.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { timeSkippingEnv } from '../servers/temporal.ts';
 import { historiesOf, replay } from './replay.ts';
 import { openRig, TENANT, type Rig } from './rig.ts';
+import { definitionOf } from './source-definition.ts';
 
 let rig: Rig;
 let sources: Sources;
@@ -24,15 +24,8 @@ const DAY = '1 day';
 test('a week leaves what the sheet last said, and each day what came of it', { timeout: 180_000 }, async () => {
   const file = path.join(rig.folder, 'sheets', 'week.csv');
   const write = (count: number, word = 'x') => writeFile(file, `id,word\n${Array.from({ length: count }, (_, index) => `${index + 1},${word}\n`).join('')}`);
-  const put = async (location: SourceDefinition['job']['request']['location']) => sources.put(TENANT, 'tester', 'week', {
-    scheduled: null,
-    definition: {
-      name: null, description: null, versioning: 'content_hash', fetch: 'async', schedule: { every: 86_400 }, enabled: true, deletes: { mode: 'mark', maxFraction: 0.2 }, keepVersions: 30, set: null, environment: null,
-      job: {
-        tenant: TENANT, owner: 'tester', source: 'week', lane: null, priority: 'normal', tags: [], runAt: null, dependsOn: [], onFailure: 'run',
-        request: { location, fileName: 'week.csv', handler: 'store', options: {}, keyColumns: ['id'], onDuplicateKey: 'fail', force: false, concurrency: null, breaker: null, drainSeconds: 0 },
-      },
-    },
+  const put = async (location: SourceLocation) => sources.put(TENANT, 'tester', 'week', {
+    scheduled: null, definition: definitionOf('week', { location, keyColumns: ['id'] }, { schedule: { every: 86_400 } }),
   });
   const jobs: JobRecord[] = [];
   const begin = async (): Promise<JobRecord> => {
