@@ -26,7 +26,7 @@ export function planActivities(deps: ActivityDeps, client: Client, jobs: Jobs): 
 
     async createScheduledJob({ tenant, id, of, at, workflow }) {
       if (of === 'source') {
-        const job = await sources.runScheduled(tenant, id, scheduledJobId(workflow));
+        const job = await sources.runScheduled({ tenant, id, at, workflow, job: scheduledJobId(workflow) });
         return job && { tenant, jobId: job.id };
       }
       const schedule = await store.getPlan(tenant, 'schedule', id);

@@ -5,14 +5,14 @@
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, type Client, type ScheduleOptions } from '@temporalio/client';
 import { ulid } from 'ulid';
 import { SheafError } from '../contracts/errors.ts';
-import type { JobRecord } from '../contracts/job.ts';
+import type { JobRecord, ScheduleRef } from '../contracts/job.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import { PLAN_WORKFLOWS, type PlanRef } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { SOURCE_WORKFLOWS, type CleanUpSourcesInput, type SourceDefinition, type SourceRecord, type SourcesCleanup, type VersionRecord } from '../contracts/source.ts';
 import { digest } from '../domain/hashing.ts';
 import type { Store } from '../store/store.ts';
-import { isUnavailable, reached, type Idempotency, type Jobs } from './jobs.ts';
+import { isUnavailable, reached, type Idempotency, type Jobs, type Origin } from './jobs.ts';
 import { cleanUpSourcesWorkflowId, deleteSourceWorkflowId, sourceScheduleId, sourceWorkflowId } from './workflow-ids.ts';
 
 /** What Temporal knows of a source's schedule. */
@@ -39,7 +39,7 @@ export interface Sources {
   /** Starts a job that brings it up to date, or back. */
   sync(tenant: string, id: string, asked: SyncAsked, idempotency?: Idempotency): Promise<JobRecord>;
   /** For a run of its schedule. Null: there is nothing to run. */
-  runScheduled(tenant: string, id: string, job: string): Promise<JobRecord | null>;
+  runScheduled(run: ScheduleRef & { tenant: string; job: string }): Promise<JobRecord | null>;
   /** By its sequence, or by its content hash or the beginning of it. Rejects with `version_not_found`. */
   version(tenant: string, id: string, named: string): Promise<VersionRecord>;
   /** Removes it with all that it has, durably. */
@@ -111,12 +111,13 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
     throw new SheafError('conflict', `Source ${id} is being changed by others.`, { remedy: 'Try again.' });
   };
 
-  const start = async (source: SourceRecord, asked: SyncAsked, origin: { id?: string; idempotency?: Idempotency }): Promise<JobRecord> => {
+  const start = async (source: SourceRecord, asked: SyncAsked, origin: Origin): Promise<JobRecord> => {
     if (source.deleting) throw new SheafError('wrong_state', `Source ${source.id} is being deleted.`);
-    const { job } = source.definition;
+    const { request: { writeBack, ...request }, ...job } = source.definition.job;
     const created = await jobs.create({
       ...job, tenant: source.tenant, source: source.id, dependsOn: asked.after, onFailure: 'run', runAt: null,
-      request: { ...job.request, force: asked.force || job.request.force, sync: { rollback: asked.rollback } },
+      // What is brought back is not what stands in the sheet.
+      request: { ...request, ...(writeBack && asked.rollback === null && { writeBack }), force: asked.force || request.force, sync: { rollback: asked.rollback } },
     }, origin);
     return created.job;
   };
@@ -158,10 +159,10 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
       return start(source, asked, { id: `job_${ulid().toLowerCase()}`, ...(idempotency && { idempotency }) });
     },
 
-    async runScheduled(tenant, id, job) {
+    async runScheduled({ tenant, id, at, workflow, job }) {
       const source = await store.getSource(tenant, id);
       if (!source?.scheduled || source.deleting || !source.definition.enabled) return null;
-      return start(source, { force: false, after: [], rollback: null }, { id: job });
+      return start(source, { force: false, after: [], rollback: null }, { id: job, schedule: { id, at, workflow } });
     },
 
     async version(tenant, id, named) {
