@@ -20,6 +20,7 @@ import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
 import { queue } from './queue.ts';
 import { queuedJobs } from './queued-jobs.ts';
+import { resync } from './resync.ts';
 import { stores } from './stores.ts';
 import { smallDocuments } from './small-documents.ts';
 import { unchangedRows } from './unchanged-rows.ts';
@@ -27,6 +28,7 @@ import { unchangedRows } from './unchanged-rows.ts';
 const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'million-rows': millionRows,
   'unchanged-rows': unchangedRows,
+  resync,
   'large-file': largeFile,
   latency,
   'document-upload': documentUpload,

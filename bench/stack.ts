@@ -11,8 +11,8 @@ export interface BenchStack {
   client: Client;
   temporal: string;
   workerPid: number | undefined;
-  /** Creates a job and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
-  run(body: object): Promise<{ job: JobAnswer; seconds: number }>;
+  /** Creates a job (at `path`: of a source, say) and waits for its end. Answers it and the seconds from the request to the end that the API shows. */
+  run(body: object, path?: string): Promise<{ job: JobAnswer; seconds: number }>;
   /** Address of the API. */
   url: string;
   /** Most memory that the worker has had since `forgetPeak`, in bytes. Linux only; NaN elsewhere. */
@@ -43,9 +43,9 @@ export async function benchStack(folder: string, name: string, inputs: string, m
   };
   return {
     client, url: stack.api, temporal: stack.temporal, workerPid: children?.['worker']?.pid,
-    async run(body) {
+    async run(body, at = '/jobs') {
       const startedAt = performance.now();
-      let job = await client.call<JobAnswer>('POST', '/jobs', { body });
+      let job = await client.call<JobAnswer>('POST', at, { body });
       while (!['completed', 'failed', 'cancelled'].includes(job.state)) {
         await new Promise((resolve) => setTimeout(resolve, 50));
         job = await client.call<JobAnswer>('GET', `/jobs/${job.id}`);

@@ -27,6 +27,7 @@ import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.
 import { createDocuments, type Documents } from './temporal/documents.ts';
 import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
+import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
 
 export interface Container {
@@ -42,6 +43,7 @@ export interface Container {
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
+  sources: Sources;
   documents: Documents;
   sheetLimits: SheetLimits;
   limitRules: LimitRules;
@@ -70,7 +72,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   return {
     config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
     documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
-    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client),
+    batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
     },

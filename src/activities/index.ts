@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { FanOutActivities, ItemActivities } from '../contracts/items.ts';
 import type { DocumentActivities, JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
+import type { SourceActivities, SourceMaintenance } from '../contracts/source.ts';
 import { createDocuments } from '../temporal/documents.ts';
 import { createJobs } from '../temporal/jobs.ts';
 import type { Queue } from '../temporal/queue.ts';
@@ -19,16 +20,18 @@ import { planActivities } from './plans.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
 import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
+import { sourceMaintenance } from './sources.ts';
 import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
+import { versionActivities } from './versions.ts';
 import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
   jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
-  rows: RowActivities & FanOutActivities;
+  rows: RowActivities & FanOutActivities & SourceActivities;
   items: ItemActivities;
   documents: DocumentActivities;
-  maintenance: MaintenanceActivities & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
+  maintenance: MaintenanceActivities & SourceMaintenance & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
   /** Ends what was kept between activities. */
   close(): Promise<void>;
 }
@@ -40,12 +43,15 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps) },
+    rows: {
+      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
+      ...versionActivities(deps),
+    },
     items: itemActivities(deps, handlers),
     documents: documentActivities(deps),
     maintenance: {
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),
-      makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue),
+      makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue), ...sourceMaintenance(deps, client, queue),
     },
     close: () => handlers.closeAll(),
   };

@@ -16,6 +16,7 @@ import { endOf, finishDocument, recordDocumentState } from './document-records.t
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { summaryOf } from './summary.ts';
+import { settleVersion } from './versions.ts';
 import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
 
 const now = (): string => new Date().toISOString();
@@ -63,7 +64,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         });
       }
       // Also by a try after one that got no further.
-      if (input.state === 'paused' || input.freesPlace) await queue.pause(input);
+      if (input.state === 'paused' || input.freesPlace || input.cause === 'approval') await queue.pause(input);
     },
 
     /** Settles pages that were left in the middle, writes the end, gives lane and place back, tells who waits for it. May be repeated. */
@@ -76,6 +77,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         return { counts: await countsOf(deps, job) };
       }
       if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
+      if (job.kind === 'sheet') await settleVersion(deps, job, input.state);
       const counts = await countsOf(deps, job);
       const sequence = input.sequence ?? job.sequence + 1;
       const completedAt = now();

@@ -6,6 +6,7 @@ import type { PlanActivities } from '../contracts/plans.ts';
 import { judgeDependencies } from '../domain/dependencies.ts';
 import { createJobSchedules } from '../temporal/job-schedules.ts';
 import type { Jobs } from '../temporal/jobs.ts';
+import { createSources } from '../temporal/sources.ts';
 import { scheduledJobId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
 import { loadJob } from './rows.ts';
@@ -15,6 +16,7 @@ type Asked = 'checkDependencies' | 'createScheduledJob' | 'endOfJob' | 'cancelJo
 export function planActivities(deps: ActivityDeps, client: Client, jobs: Jobs): Pick<PlanActivities, Asked> {
   const { store, log } = deps;
   const schedules = createJobSchedules(store, client);
+  const sources = createSources(store, client, jobs);
   return {
     async checkDependencies({ tenant, jobId, unmet }) {
       const job = await loadJob(deps, { tenant, jobId });
@@ -22,7 +24,11 @@ export function planActivities(deps: ActivityDeps, client: Client, jobs: Jobs): 
       return judgeDependencies(dependencies, job.onFailure);
     },
 
-    async createScheduledJob({ tenant, id, at, workflow }) {
+    async createScheduledJob({ tenant, id, of, at, workflow }) {
+      if (of === 'source') {
+        const job = await sources.runScheduled({ tenant, id, at, workflow, job: scheduledJobId(workflow) });
+        return job && { tenant, jobId: job.id };
+      }
       const schedule = await store.getPlan(tenant, 'schedule', id);
       if (!schedule) {
         log.warn({ tenant, schedule: id }, 'a schedule without a record was due: no job was made');

@@ -17,6 +17,7 @@ import type { ActivityDeps } from './deps.ts';
 import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, loadSheetJob } from './rows.ts';
+import { restoreVersion } from './version-files.ts';
 
 export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
   return {
@@ -46,6 +47,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
           : toSpans(await pagesToRetry(deps, job)),
         counts: { done, unchanged, failed, skipped },
+        ...(job.request.sync && { versioned: true }),
         ...(job.request.writeBack && { writeBack: true }),
       };
     },
@@ -64,6 +66,7 @@ async function pagesToRetry(deps: ActivityDeps, job: SheetJobRecord): Promise<nu
 }
 
 async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, generation: number): Promise<Manifest> {
+  if (job.request.sync && job.request.sync.rollback !== null) return restoreVersion(deps, job, job.request.sync.rollback, generation);
   const file = await findSheet(deps, job);
   const reading = readingOf(job);
   // A sheet elsewhere may hold formulas that come to something else without a change.

@@ -18,6 +18,7 @@ import type { Documents } from '../temporal/documents.ts';
 import type { JobSchedules } from '../temporal/job-schedules.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import type { KnownLimit } from '../temporal/limit-brokers.ts';
+import type { Sources } from '../temporal/sources.ts';
 import type { Uploads } from '../uploads/uploads.ts';
 import { partUploads } from '../uploads/parts.ts';
 import { wholeUploads } from '../uploads/whole.ts';
@@ -39,6 +40,7 @@ export interface ApiDeps {
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
+  sources: Sources;
   documents: Documents;
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;

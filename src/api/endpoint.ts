@@ -21,7 +21,7 @@ export interface Answer {
 }
 
 interface Spec<Params extends z.ZodObject, Query extends z.ZodObject, Headers extends z.ZodObject, Body extends z.ZodType, Answers> {
-  method: 'get' | 'post' | 'patch' | 'delete';
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** As in OpenAPI: `/api/v1/jobs/{id}`. */
   path: string;
   /** Name of the operation for generated clients. */

@@ -25,8 +25,8 @@ export async function requestHash(deps: ApiContext, tenant: string, body: JobBod
   return digest(canonicalJson({ ...body, source }));
 }
 
-/** Rejects with what is wrong with the file, the handler or its options, and with `unknown_dependency`. */
-export async function newJob(deps: ApiContext, tenant: string, owner: string, body: JobBody): Promise<NewJob> {
+/** Rejects with what is wrong with the file (where it has to be there already), the handler or its options, and with `unknown_dependency`. */
+export async function newJob(deps: ApiContext, tenant: string, owner: string, body: JobBody, { mustExist = true } = {}): Promise<NewJob> {
   const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, runAt, dependsOn, onFailure, ...request } = body;
   const asked = typeof handler === 'string' ? { name: handler } : handler;
   if (options !== undefined && asked.options !== undefined) {
@@ -43,7 +43,7 @@ export async function newJob(deps: ApiContext, tenant: string, owner: string, bo
     dependsOn: await knownJobs(deps.store, tenant, dependsOn),
     request: {
       ...request,
-      ...(await located(deps, tenant, source, request)),
+      ...(await located(deps, tenant, source, request, mustExist)),
       handler: choice.name,
       options: choice.options,
       concurrency: concurrency ?? null,
@@ -54,7 +54,7 @@ export async function newJob(deps: ApiContext, tenant: string, owner: string, bo
 
 /** The file that a body's `source` names, once it is known to exist. Whether a Google Sheet does is for the worker to find out, which has the credentials. */
 async function located(
-  deps: ApiContext, tenant: string, source: JobBody['source'], options: SheetOptions,
+  deps: ApiContext, tenant: string, source: JobBody['source'], options: SheetOptions, mustExist: boolean,
 ): Promise<{ location: SourceLocation; fileName: string }> {
   if ('spreadsheet' in source) {
     const location = spreadsheetLocation(source, options);
@@ -66,7 +66,7 @@ async function located(
   }
   // The worker may run in another folder, so relative ends here.
   const file = path.resolve(source.path);
-  const { name } = await localFile(file, deps.config.SHEAF_INPUT_DIRS);
+  const name = mustExist ? (await localFile(file, deps.config.SHEAF_INPUT_DIRS)).name : path.basename(file);
   return { location: { path: file }, fileName: name };
 }
 

@@ -26,6 +26,18 @@ export const blobKeys = {
   /** One try's result of a page. The page's record in the store says which try counts. */
   result: (tenant: string, job: string, page: number, fence: bigint) =>
     `${tenant}/jobs/${job}/results/${number(page)}/${fence}.ndjson.zst`,
+  /** Rows that were there before and the sheet of a job lacks. */
+  goneFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/gone/`,
+  gone: (tenant: string, job: string, file: number) => `${tenant}/jobs/${job}/gone/${number(file)}.ndjson.zst`,
+  sourceFolder: (tenant: string, source: string) => `${tenant}/sources/${source}/`,
+  /** What a version has of its own, which outlives the job that made it. */
+  versionFolder: (tenant: string, source: string, version: number) => `${tenant}/sources/${source}/${number(version)}/`,
+  versionPage: (tenant: string, source: string, version: number, page: number) => `${tenant}/sources/${source}/${number(version)}/pages/${number(page)}.ndjson.zst`,
+  versionDuplicates: (tenant: string, source: string, version: number, page: number) => `${tenant}/sources/${source}/${number(version)}/duplicates/${number(page)}.json`,
+  versionResult: (tenant: string, source: string, version: number, page: number) => `${tenant}/sources/${source}/${number(version)}/results/${number(page)}.ndjson.zst`,
+  /** Rows that stay though the sheet lacks them. */
+  versionKept: (tenant: string, source: string, version: number, file: number) => `${tenant}/sources/${source}/${number(version)}/kept/${number(file)}.ndjson.zst`,
+  versionManifest: (tenant: string, source: string, version: number) => `${tenant}/sources/${source}/${number(version)}/manifest.json`,
   documentFolder: (tenant: string, document: string) => `${tenant}/documents/${document}/`,
   /** The file as uploaded. `content`: a name of its own for every try at uploading it. */
   original: (tenant: string, document: string, content: string) => `${tenant}/documents/${document}/original/${content}`,

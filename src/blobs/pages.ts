@@ -48,6 +48,9 @@ export const pageLine = ({ row, key, rowHash, cells }: PageRow): string =>
 /** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
 export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeText(blobs, key, lines);
 
+/** A row as its line, whether it was parsed or not. */
+export const lineOf = (row: PageRow): string => pageLine({ row: row.row, key: row.key, rowHash: row.rowHash, cells: row.cells });
+
 /** What `digest` makes, with the quotes and the bracket that end a head. */
 const HASH_CHARS = 22;
 const AFTER_HASH = 2;

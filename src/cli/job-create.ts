@@ -49,6 +49,12 @@ const wholeFrom = (least: number) => (text: string): number => {
 };
 export const atLeastOne = wholeFrom(1);
 
+export function hours(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('It must be a number of hours from 0.');
+  return value;
+}
+
 export const collect = (value: string, before: string[] = []): string[] => [...before, value];
 
 /** `name=value`; the value is JSON where it parses as JSON, else text. */

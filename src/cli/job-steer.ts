@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import type { JobAnswer } from '../contracts/api.ts';
 import { PRIORITIES } from '../contracts/job.ts';
 import { CONTROLS, type Control } from '../contracts/messages.ts';
+import { VERDICTS, type Verdict } from '../contracts/source.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printable } from './format.ts';
@@ -19,6 +20,11 @@ const CONTROL_TEXTS: Record<Control, string> = {
   cancel: 'stop a job for good; what is done is kept',
 };
 
+const VERDICT_TEXTS: Record<Verdict, string> = {
+  approve: 'let a job remove the rows that it asks about',
+  reject: 'do not let it: the job fails, and what was stored stays',
+};
+
 export function addJobSteering(job: Command): void {
   for (const control of CONTROLS) {
     job.command(`${control} <id>`)
@@ -26,6 +32,15 @@ export function addJobSteering(job: Command): void {
       .action(async (id: string, _options: object, command: Command) => {
         const { client, terminal, signal } = contextOf(command);
         printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${control}`), { signal }));
+      });
+  }
+
+  for (const verdict of VERDICTS) {
+    job.command(`${verdict} <id>`)
+      .description(VERDICT_TEXTS[verdict])
+      .action(async (id: string, _options: object, command: Command) => {
+        const { client, terminal, signal } = contextOf(command);
+        printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${verdict}`), { signal }));
       });
   }
 

@@ -11,6 +11,7 @@ import { addScheduleCommands } from './schedule.ts';
 import { addSearch } from './search.ts';
 import { addStart } from './start.ts';
 import { addStoreCommands } from './store.ts';
+import { addSyncCommands } from './sync.ts';
 import { addSystemCommands } from './system.ts';
 import { openTerminal } from './terminal.ts';
 
@@ -29,6 +30,7 @@ function createProgram(): Command {
   addJobCommands(program);
   addBatchCommands(program);
   addScheduleCommands(program);
+  addSyncCommands(program);
   addDocCommands(program);
   addSearch(program);
   addStoreCommands(program);

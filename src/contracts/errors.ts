@@ -91,6 +91,12 @@ export const ERRORS = {
   batch_not_found: { status: 404, retryable: false, title: 'There is no such batch' },
   batch_too_large: { status: 413, retryable: false, title: 'The batch has more jobs than is allowed' },
   bulk_not_found: { status: 404, retryable: false, title: 'There is no such action on jobs' },
+  // Sources
+  sync_source_not_found: { status: 404, retryable: false, title: 'There is no such source' },
+  version_not_found: { status: 404, retryable: false, title: 'The source has no such version' },
+  version_superseded: { status: 409, retryable: false, title: 'A newer version of the source has taken its place' },
+  version_held: { status: 409, retryable: false, title: 'The sheet is as it was when it was rejected or rolled back' },
+  removal_rejected: { status: 409, retryable: false, title: 'Somebody rejected the removal of rows' },
   // What Sheaf stands on
   temporal_unavailable: { status: 503, retryable: true, title: 'Temporal cannot be reached' },
   namespace_taken: { status: 409, retryable: false, title: 'The Temporal namespace belongs to another installation' },

@@ -2,6 +2,7 @@
 import type { Json, Spent } from './row.ts';
 import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
+import type { SyncRequest } from './source.ts';
 
 export const JOB_STATES = [
   'queued', 'running', 'pausing', 'paused', 'waiting', 'cancelling', 'completed', 'failed', 'cancelled',
@@ -141,6 +142,8 @@ export interface JobRequest extends SheetOptions {
   writeBack?: WriteBack;
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
+  /** Only of a job that brings a source up to date. */
+  sync?: SyncRequest;
 }
 
 export interface RetryFilter {

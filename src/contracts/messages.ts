@@ -83,6 +83,13 @@ export interface SheetJobInput extends JobInput {
 
 export type WriteBackProgress = { cursor: WriteBackCursor | null; done: boolean };
 
+/** How far the version is that the job makes of its sheet; `asked`: somebody has to approve it. */
+export interface VersionProgress {
+  stage: 'read' | 'asked' | 'approved' | 'rejected' | 'open' | 'closed';
+  /** What somebody has to approve, for people. */
+  asks: string | null;
+}
+
 export interface SheetJobState extends JobLifeState {
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
@@ -90,6 +97,8 @@ export interface SheetJobState extends JobLifeState {
   sheet: { total: number; window: number } | null;
   /** How far results are written into the sheet; left out where they are not to be. */
   writeBack?: WriteBackProgress;
+  /** Of a job that brings a source up to date. */
+  version?: VersionProgress;
   /** Pages not started, and those started and left unfinished. */
   pending: PageSpan[];
   counts: Counts;
@@ -177,6 +186,8 @@ export interface OpenedSheet {
   counts: Counts;
   /** Set where results are to be written into the sheet, when all pages are through. */
   writeBack?: true;
+  /** A source is brought up to date. */
+  versioned?: true;
 }
 
 /** Where writing goes on: the page, the first free line of the tab that is written to, and what came of it so far. */

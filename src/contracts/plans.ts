@@ -144,6 +144,8 @@ export const BATCH_CHANGED = 'batchChanged';
 export interface PlanRef {
   tenant: string;
   id: string;
+  /** Left out: a schedule. */
+  of?: 'source';
 }
 
 /** `wait`: `reason` says for what. `cancel`: a dependency did not complete, and the job is not to run then. */

@@ -6,8 +6,8 @@ import type { PageRow } from '../contracts/row.ts';
 
 const BLANK = -1;
 
-/** 53 bits, quick and well spread (two multiplicative hashes, mixed as MurmurHash3 ends). A collision only costs a look. */
-function hash53(text: string): number {
+/** 53 bits, not cryptographic: quick and well spread (two multiplicative hashes, mixed as MurmurHash3 ends). A collision only costs a look. */
+export function hash53(text: string): number {
   let high = 0xdeadbeef;
   let low = 0x41c6ce57;
   for (let index = 0; index < text.length; index++) {

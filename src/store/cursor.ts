@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { SheafError } from '../contracts/errors.ts';
 import type { Listed } from './store.ts';
 
+export const singleCursor = z.tuple([z.string()]);
 export const jobCursor = z.tuple([z.string(), z.string()]);
 export const tripleCursor = z.tuple([z.string(), z.string(), z.string()]);
 export const numberCursor = z.tuple([z.int()]);

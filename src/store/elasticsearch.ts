@@ -19,6 +19,7 @@ import { removal } from './elasticsearch/removal.ts';
 import { rowMethods } from './elasticsearch/rows.ts';
 import { searchMethod } from './elasticsearch/search.ts';
 import { sweepMethods } from './elasticsearch/sweeps.ts';
+import { sourceMethods } from './elasticsearch/sources.ts';
 import { uploadMethods } from './elasticsearch/uploads.ts';
 import type { Store } from './store.ts';
 
@@ -52,9 +53,10 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),
+    ...sourceMethods(cluster),
 
     async tenants() {
-      const found = await Promise.all((['jobs', 'documents'] as const).map(async (kind) => {
+      const found = await Promise.all((['jobs', 'documents', 'sources'] as const).map(async (kind) => {
         const { aggregations } = await cluster.search(kind, null, { size: 0, track_total_hits: false, aggregations: { tenants: { terms: { field: 'tenant', size: 10_000 } } } });
         return (aggregations?.['tenants'] as estypes.AggregationsStringTermsAggregate | undefined)?.buckets as estypes.AggregationsStringTermsBucket[] | undefined ?? [];
       }));

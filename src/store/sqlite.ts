@@ -19,6 +19,7 @@ import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
 import { workerMethods } from './sqlite/workers.ts';
 import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
+import { sourceMethods } from './sqlite/sources.ts';
 import { uploadMethods } from './sqlite/uploads.ts';
 import type { Store } from './store.ts';
 
@@ -41,12 +42,13 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   const searcher = new Searcher(ledgerFile);
   const analyst = new Analyst(controlFile);
-  const tenants = control.db.prepare<[], string>('SELECT tenant FROM jobs UNION SELECT tenant FROM documents ORDER BY tenant').pluck();
+  const tenants = control.db.prepare<[], string>('SELECT tenant FROM jobs UNION SELECT tenant FROM documents UNION SELECT tenant FROM sources ORDER BY tenant').pluck();
   return {
     ...jobMethods(control),
     ...queueMethods(control),
     ...pageMethods(control),
     ...uploadMethods(control),
+    ...sourceMethods(control, ledger),
     ...rowMethods(ledger),
     ...figureMethods(control),
     ...workerMethods(control),

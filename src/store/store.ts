@@ -12,6 +12,7 @@ import type { JobRef } from '../contracts/messages.ts';
 import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
+import type { SourceRecord, VersionRecord } from '../contracts/source.ts';
 import type { Analytics, AnalyticsFilter, JobSummary } from '../contracts/summary.ts';
 import type { CleanupReport, Sweep, WorkerRecord } from '../contracts/system.ts';
 import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
@@ -228,7 +229,32 @@ export interface UploadStore {
   removeUpload(tenant: string, id: string): Promise<void>;
 }
 
-export interface Store extends DocumentStore, UploadStore {
+/** Sources that keep themselves in sync; part of every store. */
+export interface SourceStore {
+  // ── sources and their versions ────────────────────────────────────────────────────────────────────────────
+  /** Where there is one with this id, writes nothing and answers it as it is. */
+  createSource(source: SourceRecord): Promise<{ source: SourceRecord; created: boolean }>;
+  getSource(tenant: string, id: string): Promise<SourceRecord | null>;
+  /** By id. Rejects with `invalid_cursor`. */
+  listSources(tenant: string, page: ListPage): Promise<Listed<SourceRecord>>;
+  /** Writes where the stored revision is the record's, and raises it; null where it is another, or the record is gone. */
+  changeSource(source: SourceRecord): Promise<SourceRecord | null>;
+  /** Its items, versions and then the record, in bounded steps; false while there is more to do. Its lanes keep their generations. */
+  removeSource(tenant: string, id: string): Promise<boolean>;
+  /** Replaces what is there. */
+  writeVersion(version: VersionRecord): Promise<void>;
+  getVersion(tenant: string, source: string, sequence: number): Promise<VersionRecord | null>;
+  /** Newest first. Rejects with `invalid_cursor`. */
+  listVersions(tenant: string, source: string, page: ListPage): Promise<Listed<VersionRecord>>;
+  removeVersion(tenant: string, source: string, sequence: number): Promise<void>;
+  /** From now on search does not find these items, until a job writes them again, or `showItems`. `wipe`: their content goes, so that the
+   *  ledger knows nothing of the rows. An item with a higher fence stays as it is; one that is not there is no error. */
+  hideItems(lane: LaneRef, fence: bigint, keys: string[], wipe: boolean): Promise<void>;
+  /** Those that are hidden and not wiped are found again. */
+  showItems(lane: LaneRef, fence: bigint, keys: string[]): Promise<void>;
+}
+
+export interface Store extends DocumentStore, UploadStore, SourceStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */
@@ -350,7 +376,7 @@ export interface Store extends DocumentStore, UploadStore {
   getCleanup(id: string): Promise<CleanupReport | null>;
   /** The newest first; at most 100. */
   listCleanups(): Promise<CleanupReport[]>;
-  /** All that have a job or a document, in the order of their names. */
+  /** All that have a job, a document or a source, in the order of their names. */
   tenants(): Promise<string[]>;
 
   // ── the store itself ──────────────────────────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ import {
   type Control, type ControlAnswer, type JobInput, type JobPlan, type JobRef,
 } from '../contracts/messages.ts';
 import type { NewJob } from '../contracts/plans.ts';
+import type { Verdict } from '../contracts/source.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { digest } from '../domain/hashing.ts';
 import type { JobChange, Store } from '../store/store.ts';
@@ -53,6 +54,8 @@ export interface Jobs {
   retry(tenant: string, id: string, filter: RetryFilter): Promise<JobRecord>;
   /** Rejects with `job_not_found`, `wrong_state` (ended). */
   change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number }): Promise<Controlled>;
+  /** Of a job that waits for approval. Rejects with `job_not_found`, `wrong_state`, `temporal_unavailable`. */
+  decide(tenant: string, id: string, verdict: Verdict): Promise<Controlled>;
   /** Cancels, then removes what the job owns, durably; the record answers until it is gone. */
   remove(tenant: string, id: string): Promise<JobRecord>;
 }
@@ -186,6 +189,14 @@ export function createJobs(store: Store, client: Client, mayStart: () => Promise
         applied &&= told === 'applied';
       }
       return { job: await change(tenant, id, () => wanted), applied };
+    },
+
+    async decide(tenant, id, verdict) {
+      const job = await get(tenant, id);
+      if (job.state !== 'waiting' || job.cause !== 'approval') throw new SheafError('wrong_state', `Job ${id} is ${job.state} and does not wait for approval.`);
+      const told = await tell(job, verdict, []);
+      if (told === 'unreachable') throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, so nothing was decided.', { remedy: 'Try again when it is back; `sheaf system check` tells.' });
+      return { job: await get(tenant, id), applied: told === 'applied' };
     },
 
     async remove(tenant, id) {

@@ -2,9 +2,10 @@
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
 import { TASK_QUEUES, WORKFLOWS, type CleanUpInput } from '../contracts/messages.ts';
+import { DEFAULT_TASK_HOURS, SOURCE_WORKFLOWS, type CleanUpSourcesInput } from '../contracts/source.ts';
 import type { Log } from '../log.ts';
 import { claimNamespace, memoOf } from './claim.ts';
-import { SWEEP_UPLOADS_ID } from './workflow-ids.ts';
+import { CLEAN_UP_SOURCES_ID, SWEEP_UPLOADS_ID } from './workflow-ids.ts';
 
 const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
   {
@@ -19,6 +20,15 @@ const SCHEDULES: (ScheduleOptions & { policies: object })[] = [
     action: {
       type: 'startWorkflow', workflowType: WORKFLOWS.cleanUp, workflowId: 'sheaf-clean-up', taskQueue: TASK_QUEUES.jobs,
       args: [{ id: null, dryRun: false } satisfies CleanUpInput],
+    },
+    policies: { overlap: 'SKIP', catchupWindow: '1h' },
+  },
+  {
+    scheduleId: CLEAN_UP_SOURCES_ID,
+    spec: { intervals: [{ every: '24h', offset: '4h' }] },
+    action: {
+      type: 'startWorkflow', workflowType: SOURCE_WORKFLOWS.cleanUpSources, workflowId: CLEAN_UP_SOURCES_ID, taskQueue: TASK_QUEUES.jobs,
+      args: [{ tenant: null, maxAgeHours: DEFAULT_TASK_HOURS, environment: null, dryRun: false } satisfies CleanUpSourcesInput],
     },
     policies: { overlap: 'SKIP', catchupWindow: '1h' },
   },

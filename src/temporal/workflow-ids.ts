@@ -24,3 +24,10 @@ export const bulkWorkflowId = (tenant: string, bulk: string): string => `bulk/${
 export const memberId = (tenant: string, batch: string, place: number): string => `job_${digest(JSON.stringify([tenant, batch, place]))}`;
 /** Begins with the tenant, so that nobody asks for another's. */
 export const documentBulkWorkflowId = (tenant: string, bulk: string): string => `${tenant}/${bulk}`;
+/** No id of a schedule has a slash. */
+export const sourceScheduleId = (tenant: string, source: string): string => `sheaf/${tenant}/sources/${source}`;
+export const sourceWorkflowId = (tenant: string, source: string, createdAt: string): string => `source/${tenant}/${source}/${Date.parse(createdAt)}`;
+export const deleteSourceWorkflowId = (tenant: string, source: string): string => `source/${tenant}/${source}/delete`;
+/** Of the schedule and of the workflow that it starts. */
+export const CLEAN_UP_SOURCES_ID = 'sheaf-clean-up-sources';
+export const cleanUpSourcesWorkflowId = (cleanup: string): string => `sheaf-clean-up-sources/${cleanup}`;

@@ -11,3 +11,5 @@ export { bulkAction } from './bulk-action.ts';
 export { sweepUploads } from './sweep-uploads.ts';
 export { limitBroker } from './limit-broker.ts';
 export { cleanUp } from './clean-up.ts';
+export { deleteSource } from './delete-source.ts';
+export { cleanUpSources } from './clean-up-sources.ts';

@@ -3,6 +3,7 @@ import { CancellationScope, CancelledFailure, defineSignal, defineUpdate, setHan
 import type { EndedState, Priority } from '../contracts/job.ts';
 import { QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, type Control, type ControlAnswer } from '../contracts/messages.ts';
 import { DEPENDENCY_ENDED } from '../contracts/plans.ts';
+import type { Verdict } from '../contracts/source.ts';
 import type { JobLife } from './job-life.ts';
 
 export const controlUpdates: Record<Control, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = {
@@ -17,6 +18,9 @@ export const prioritySignal = defineSignal<[Priority]>(SET_PRIORITY);
 export const concurrencySignal = defineSignal<[number]>(SET_CONCURRENCY);
 export const queueSignal = defineSignal(QUEUE_SIGNAL);
 export const dependencySignal = defineSignal(DEPENDENCY_ENDED);
+/** Of a job that waits for approval. */
+export const verdictUpdates: Record<Verdict, ReturnType<typeof defineUpdate<ControlAnswer, []>>> = { approve: defineUpdate('approve'), reject: defineUpdate('reject') };
+export const verdictSignals: Record<Verdict, ReturnType<typeof defineSignal<[]>>> = { approve: defineSignal('approve'), reject: defineSignal('reject') };
 
 /** Wires the job to Temporal's messages, before anything else happens, and runs it to its end. */
 export async function live<Result extends { state: EndedState }>(job: JobLife, run: () => Promise<Result>): Promise<Result> {

@@ -2,31 +2,41 @@
  * One attempt of a sheet job: admitted, the sheet read into pages, pages handled in a bounded window, the end written
  * down. What it shares with other kinds of job is in `job-life.ts`.
  */
-import { CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
 import {
   STATUS_QUERY, TASK_QUEUES,
-  type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type WriteBackProgress,
+  type ControlAnswer, type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type VersionProgress, type WriteBackProgress,
 } from '../contracts/messages.ts';
+import { VERDICTS, type OpenVersionAnswer, type SourceActivities, type Verdict } from '../contracts/source.ts';
 import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
 import { JobLife } from './job-life.ts';
-import { live } from './job-messages.ts';
+import { live, verdictSignals, verdictUpdates } from './job-messages.ts';
 
 export const statusQuery = defineQuery<JobStatus>(STATUS_QUERY);
 
 export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   const job = new SheetJob(input);
   setHandler(statusQuery, () => job.status());
+  for (const verdict of VERDICTS) {
+    setHandler(verdictSignals[verdict], () => void job.decide(verdict));
+    setHandler(verdictUpdates[verdict], () => job.decide(verdict), { validator: () => job.mayDecide() });
+  }
   return live(job, () => job.run());
 }
+
+/** Nothing is handled before a version is open. */
+const BEFORE_PAGES: ReadonlySet<VersionProgress['stage']> = new Set(['read', 'approved', 'rejected']);
 
 class SheetJob extends JobLife {
   #dispatches = 0;
   #sheet: SheetJobState['sheet'] = null;
+  /** Null where the job brings no source up to date. */
+  #version: VersionProgress | null = null;
   #writeBack: WriteBackProgress | null = null;
   #pending: PageSpan[] = [];
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
@@ -46,6 +56,7 @@ class SheetJob extends JobLife {
     if (!carried) return;
     this.#dispatches = carried.dispatches;
     this.#sheet = carried.sheet;
+    this.#version = carried.version ?? null;
     this.#writeBack = carried.writeBack ?? null;
     this.#pending = carried.pending;
     this.#counts = carried.counts;
@@ -63,6 +74,8 @@ class SheetJob extends JobLife {
         await this.waitForCapacity(this.refused);
       } else if (this.#items && this.#rest) {
         await this.#restWithItems(this.#items, this.#rest);
+      } else if (this.#version?.stage === 'asked') {
+        await this.#awaitVerdict(this.#version);
       } else if (!this.placed) {
         await this.admit();
       } else if (!this.#sheet && this.limit.reached) {
@@ -70,17 +83,20 @@ class SheetJob extends JobLife {
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true) && (this.#writeBack?.done ?? true)) {
+      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true) && (this.#version === null || this.#version.stage === 'closed') && (this.#writeBack?.done ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
         // Those whose items have all ended write as others do.
-        const items = this.#pending.length > 0 || !this.#items?.empty ? this.#items : null;
+        const version = this.#version && BEFORE_PAGES.has(this.#version.stage) ? this.#version : null;
+        const items = !version && (this.#pending.length > 0 || !this.#items?.empty) ? this.#items : null;
         if (!items) await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
+        else if (version) await this.#openVersion(version);
         else if (items) await this.#runItems(items);
         else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
+        else if (this.#version?.stage === 'open') await this.#closeVersion(this.#version);
         else await this.#writeSome();
       }
     }
@@ -95,8 +111,47 @@ class SheetJob extends JobLife {
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
       this.#counts = answer.counts;
+      if (answer.versioned) this.#version = { stage: 'read', asks: null };
       if (answer.writeBack) this.#writeBack = { cursor: null, done: false };
     });
+  }
+
+  /** Before the first page: what has been read becomes a version, or it is settled that it never will. */
+  async #openVersion(version: VersionProgress): Promise<void> {
+    await this.interruptible(async () => {
+      const work = this.#versionWork(version.stage === 'rejected' ? 'reject the version' : 'compare with the current version');
+      const input = { ...this.ref(), sequence: ++this.sequence, generation: this.generation, approved: version.stage === 'approved' };
+      if (version.stage === 'rejected') return void (await work.rejectVersion(input));
+      const { asks }: OpenVersionAnswer = await work.openVersion(input);
+      this.#version = asks === null ? { stage: 'open', asks: null } : { stage: 'asked', asks };
+    });
+  }
+
+  async #closeVersion(version: VersionProgress): Promise<void> {
+    await this.interruptible(async () => {
+      await this.#versionWork('make the version the current one').closeVersion({ ...this.ref(), sequence: ++this.sequence, generation: this.generation, approved: true });
+      this.#version = { ...version, stage: 'closed' };
+    });
+  }
+
+  #versionWork(summary: string): SourceActivities {
+    return this.activities<SourceActivities>({ ...SNAPSHOT, summary }, TASK_QUEUES.rows);
+  }
+
+  /** For days, if need be: it keeps the source to itself, and no place among the running jobs. */
+  async #awaitVerdict({ asks }: VersionProgress): Promise<void> {
+    await this.enter('waiting', { cause: 'approval', reason: asks });
+    this.placed = false;
+    await condition(() => this.#version?.stage !== 'asked' || this.wanted !== 'running');
+  }
+
+  mayDecide(): void {
+    if (this.#version?.stage !== 'asked') throw ApplicationFailure.nonRetryable('The job does not wait for approval.', 'wrong_state');
+  }
+
+  decide(verdict: Verdict): ControlAnswer {
+    if (this.#version?.stage === 'asked') this.#version = { ...this.#version, stage: verdict === 'approve' ? 'approved' : 'rejected' };
+    return { state: this.state };
   }
 
   /** Keeps the window full until pages run out, something stops them, or the history is full; then lets them drain. */
@@ -197,7 +252,7 @@ class SheetJob extends JobLife {
     return continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
       carried: {
-        ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#writeBack && { writeBack: this.#writeBack }),
+        ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#version && { version: this.#version }), ...(this.#writeBack && { writeBack: this.#writeBack }),
         pending: this.#pending, counts: this.#counts, ...(this.#items && { items: this.#items.carried() }),
       },
     });

@@ -27,6 +27,7 @@ import { localLimits } from '../../src/limits/local.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
+import { createSources } from '../../src/temporal/sources.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';
 import { createBatches } from '../../src/temporal/batches.ts';
@@ -73,9 +74,9 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const namespace = await freshNamespace();
   const temporal = temporalClient(address, namespace);
   const logged: string[] = [];
-  const toJobs = (parts: Pick<ApiDeps, 'store' | 'blobs'>): Pick<ApiDeps, 'jobs' | 'documents'> => {
+  const toJobs = (parts: Pick<ApiDeps, 'store' | 'blobs'>): Pick<ApiDeps, 'jobs' | 'documents' | 'sources'> => {
     const jobs = createJobs(parts.store, temporal.client);
-    return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }) };
+    return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
   const given: ApiDeps = {
     config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client),

@@ -11,6 +11,7 @@ import { aDocument, aPassage, aSet } from './store-documents.ts';
 import { aSummary } from './store-figures.ts';
 import { aBatch } from './store-plans.ts';
 import { aFailedRow, aJob, aLane, anItem, aPage } from './store-samples.ts';
+import { aSource, aVersion } from './store-sources.ts';
 import { anUpload, part } from './store-uploads.ts';
 
 const url = await orMissing('for lack of Elasticsearch', sharedElasticsearch());
@@ -46,6 +47,8 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     plan: await store.getPlan(tenant, 'batch', 'b1'), plans: (await store.listPlans(tenant, 'batch', { limit: 9 })).items,
     dependents: (await store.listDependents(tenant, 'j1', { limit: 9 })).items, batchTotals: await store.batchTotals(tenant, 'b1'),
     spent: await store.jobSpent(tenant, 'j1'), analysed: await store.analyse(tenant, { since: '2026-01-01T00:00:00.000Z', until: '2027-01-01T00:00:00.000Z' }),
+    source: await store.getSource(tenant, 'customers'), sources: (await store.listSources(tenant, { limit: 9 })).items,
+    version: await store.getVersion(tenant, 'customers', 1), versions: (await store.listVersions(tenant, 'customers', { limit: 9 })).items,
     turn: await store.queueEntry(tenant, 'j1'), standing: await store.queueStanding(tenant, 'j1', limits, 1_000),
   });
 
@@ -73,6 +76,8 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.createUpload(anUpload('u1'));
     await store.addUploadPart('acme', 'u1', part(1));
     await store.createPlan(aBatch('b1', { name: 'secret' }));
+    await store.createSource(aSource('customers', { owner: 'secret' }));
+    await store.writeVersion(aVersion(1, { hash: 'secret' }));
     await store.writeSummary(aSummary('j1'));
     await store.enqueue({ tenant: 'acme', ...turn }, 1_000);
   });
@@ -124,6 +129,13 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     expect(await store.changePlan(aBatch('b1', { tenant: 'globex', name: 'other' }))).toBeNull();
     expect((await store.createPlan(aBatch('b1', { tenant: 'globex', requestHash: 'other' }))).created).toBe(true);
     await store.removePlan('globex', 'batch', 'b1');
+    expect(await store.changeSource(aSource('customers', { tenant: 'globex' }))).toBeNull();
+    expect((await store.createSource(aSource('customers', { tenant: 'globex' }))).created).toBe(true);
+    await store.writeVersion(aVersion(1, { tenant: 'globex', hash: 'other' }));
+    await store.removeVersion('globex', 'customers', 1);
+    await store.hideItems(aLane({ tenant: 'globex' }), 99n, ['k1'], true);
+    await store.showItems(aLane({ tenant: 'globex' }), 99n, ['k1']);
+    while (!(await store.removeSource('globex', 'customers')));
     await store.writeSummary(aSummary('j1', { tenant: 'globex', sequence: 99, counts: { done: 0, unchanged: 0, failed: 0, skipped: 0 } }));
     await store.pauseTurn({ tenant: 'globex', jobId: 'j1', attempt: 9, sequence: 9 }, 1_000);
     await store.enqueue({ tenant: 'globex', ...turn, attempt: 9 }, 1_000);

@@ -12,6 +12,7 @@ import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { sourcesConformance } from './store-sources.ts';
 import { uploadsConformance } from './store-uploads.ts';
 
 /** `name` is the adapter's in `store-adapters.ts`, which other processes look it up by. */
@@ -43,6 +44,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
     plansConformance(() => ({ store, other }));
+    sourcesConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));
     documentsConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));

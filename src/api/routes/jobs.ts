@@ -7,6 +7,7 @@ import { JOB_STATES } from '../../contracts/job.ts';
 import type { DesiredState, JobRecord, SheetJobRecord } from '../../contracts/job.ts';
 import { CONTROLS } from '../../contracts/messages.ts';
 import type { Control } from '../../contracts/messages.ts';
+import { VERDICTS, type Verdict } from '../../contracts/source.ts';
 import type { Store } from '../../store/store.ts';
 import type { Controlled } from '../../temporal/jobs.ts';
 import type { ApiContext } from '../app.ts';
@@ -108,6 +109,16 @@ const controls = CONTROLS.map((control) => endpoint({
   params: idParams, answers: controlled, fails: ['job_not_found', 'wrong_state'],
 }, async ({ tenant, params }, deps) => controlledReply(deps, await deps.jobs.control(tenant, params.id, control), WISHES[control])));
 
+const VERDICT_TEXTS: Record<Verdict, { summary: string; description: string }> = {
+  approve: { summary: 'Let a job do what it waits for approval of', description: 'A sync that would remove more rows than its source allows; `GET /sources/{id}/versions` shows which.' },
+  reject: { summary: 'Do not let it', description: 'The job fails, and the version before stays the current one.' },
+};
+
+const verdicts = VERDICTS.map((verdict) => endpoint({
+  method: 'post', path: `${jobs}/{id}/${verdict}`, id: `${verdict}Job`, tag, ...VERDICT_TEXTS[verdict],
+  params: idParams, answers: controlled, fails: ['job_not_found', 'wrong_state', 'temporal_unavailable'],
+}, async ({ tenant, params }, deps) => controlledReply(deps, await deps.jobs.decide(tenant, params.id, verdict))));
+
 const retry = endpoint({
   method: 'post', path: `${jobs}/{id}/retry`, id: 'retryJob', tag,
   summary: 'Run failed and remaining rows of an ended job again',
@@ -134,4 +145,4 @@ const remove = endpoint({
   fails: ['job_not_found'],
 }, async ({ tenant, params }, deps) => reply(202, await wholeJobAnswer(deps, await deps.jobs.remove(tenant, params.id))));
 
-export const jobEndpoints = [create, list, show, dependencies, change, remove, ...controls, retry];
+export const jobEndpoints = [create, list, show, dependencies, change, remove, ...controls, ...verdicts, retry];

@@ -5,7 +5,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 
 /** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 type Property = estypes.MappingProperty;
 
@@ -33,6 +33,8 @@ export const KINDS = {
     updatedAt: { type: 'date', format: 'epoch_millis' }, tries: number, tokens: number, cost: decimal, latencyMs: { type: 'float' },
     // Only of items whose output was kept long enough.
     outputDropped: { type: 'boolean' },
+    // False: the row is gone from its sheet.
+    present: { type: 'boolean' },
     // Words come split and normalised by domain/search-text.ts: there is nothing left to decide.
     text: { type: 'text', analyzer: 'whitespace' },
     body: content, input: content,
@@ -43,6 +45,8 @@ export const KINDS = {
   'document-keys': { tenant: word, body: content },
   // The parts of an upload are in its document.
   uploads: { tenant: word, id: word, owner: word, active: { type: 'boolean' }, size: number, createdAt: word, expiresAt: word, record: content, parts: content },
+  sources: { tenant: word, id: word, record: content },
+  versions: { tenant: word, source: word, sequence: number, record: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
   summaries: {
     tenant: word, handler: word, state: word, endedAt: { type: 'date' }, queued: number, snapshot: number, rows: number, waiting: number, paused: number, total: number,

@@ -33,6 +33,8 @@ function filters(tenant: string, { kind, source, lane, job, tags, state, since, 
   return terms;
 }
 
+const GONE: estypes.QueryDslQueryContainer = { term: { present: false } };
+
 interface FoundHit {
   hit: ItemHit;
   key: number[];
@@ -43,7 +45,7 @@ export function searchMethod(cluster: Cluster): Store['search'] {
 
   const matches = async (tenant: string, { terms, filter }: { terms: SearchTerms; filter: SearchFilter }, after: readonly number[] | null, size: number): Promise<FoundHit[]> => {
     const { hits } = await cluster.search<ItemSource>('items', tenant, {
-      query: { bool: { must: terms.all.map(clause), must_not: terms.none.map(clause), filter: filters(tenant, filter) } },
+      query: { bool: { must: terms.all.map(clause), must_not: [...terms.none.map(clause), GONE], filter: filters(tenant, filter) } },
       sort: ['_score', { updatedAt: 'desc' }, { _seq_no: 'desc' }],
       ...(after !== null && { search_after: [...after] }),
       // The same copy of a shard for the same tenant: copies count removed documents differently, which shifts scores.

@@ -70,7 +70,7 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
     'SELECT id, input, output FROM items WHERE lane = ? AND key = ?');
   const updateItem = db.prepare(`
     UPDATE items SET row = ?, state = ?, input_hash = ?, handler_hash = ?, job = ?, attempt = ?, tries = ?, tokens = ?,
-      cost = ?, latency_ms = ?, output = ?, error = ?, input = ?, fence = ?, updated_at = ?, tags = ?
+      cost = ?, latency_ms = ?, output = ?, error = ?, input = ?, fence = ?, updated_at = ?, tags = ?, present = 1
     WHERE id = ? AND fence <= ?`);
   const insertText = db.prepare<[number | bigint, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
   const replaceText = db.prepare<[number, string]>('INSERT OR REPLACE INTO item_text (rowid, text) VALUES (?, ?)');

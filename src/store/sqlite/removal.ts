@@ -7,13 +7,29 @@ import type { SqliteFile } from './database.ts';
 /** Rows removed in one transaction: some 100 ms. */
 const STEP = 5_000;
 
-export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJob'] {
-  const selectJob = control.db.prepare<[string, string], string>('SELECT record FROM jobs WHERE tenant = ? AND id = ?').pluck();
+/** Of a source, in one transaction of the caller's; false while there is more. */
+export function itemRemoval(ledger: SqliteFile): (tenant: string, source: string) => boolean {
   const selectItems = ledger.db.prepare<[string, string, number], number>(`
     SELECT items.id FROM lanes JOIN items ON items.lane = lanes.id WHERE lanes.tenant = ? AND lanes.source = ? LIMIT ?`).pluck();
   const deleteItem = ledger.db.prepare<[number]>('DELETE FROM items WHERE id = ?');
   const deleteText = ledger.db.prepare<[number]>('DELETE FROM item_text WHERE rowid = ?');
   const deleteLedgerLanes = ledger.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
+
+  return (tenant, source) => {
+    const ids = selectItems.all(tenant, source, STEP);
+    for (const id of ids) {
+      deleteText.run(id);
+      deleteItem.run(id);
+    }
+    if (ids.length === STEP) return false;
+    deleteLedgerLanes.run(tenant, source);
+    return true;
+  };
+}
+
+export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJob'] {
+  const selectJob = control.db.prepare<[string, string], string>('SELECT record FROM jobs WHERE tenant = ? AND id = ?').pluck();
+  const removeItems = itemRemoval(ledger);
   const deleteFailed = ledger.db.prepare<[string, string, string, string, number]>(`
     DELETE FROM failed_rows WHERE tenant = ? AND job = ?
       AND row IN (SELECT row FROM failed_rows WHERE tenant = ? AND job = ? ORDER BY row LIMIT ?)`);
@@ -27,18 +43,6 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
   const freeLane = control.db.prepare<[string, string, string, string]>(
     'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
   const deleteJob = control.db.prepare<[string, string]>('DELETE FROM jobs WHERE tenant = ? AND id = ?');
-
-  /** False while there is more. */
-  const removeItems = (tenant: string, source: string): boolean => {
-    const ids = selectItems.all(tenant, source, STEP);
-    for (const id of ids) {
-      deleteText.run(id);
-      deleteItem.run(id);
-    }
-    if (ids.length === STEP) return false;
-    deleteLedgerLanes.run(tenant, source);
-    return true;
-  };
 
   return async (tenant, id) => {
     const record = await control.read(() => selectJob.get(tenant, id));

@@ -220,6 +220,21 @@ export const CONTROL_MIGRATIONS = [`
     checksum TEXT NOT NULL,
     PRIMARY KEY (tenant, upload, number)
   ) STRICT, WITHOUT ROWID;
+`, `
+  -- record is the whole SourceRecord, or VersionRecord, as JSON.
+  CREATE TABLE sources (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE versions (
+    tenant TEXT NOT NULL,
+    source TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, source, sequence)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
@@ -310,4 +325,7 @@ export const LEDGER_MIGRATIONS = [`
     generation INTEGER NOT NULL,
     PRIMARY KEY (tenant, source)
   ) STRICT, WITHOUT ROWID;
+`, `
+  -- 0: the row is gone from its sheet.
+  ALTER TABLE items ADD COLUMN present INTEGER NOT NULL DEFAULT 1;
 `];

@@ -53,7 +53,7 @@ const VISIBLE = `AND (lanes.source NOT GLOB '${PASSAGE_SOURCES}*' OR EXISTS (
 
 const MATCHES = `
   FROM item_text JOIN items ON items.id = item_text.rowid JOIN lanes ON lanes.id = items.lane
-  WHERE item_text MATCH :match AND lanes.tenant = :tenant ${VISIBLE}
+  WHERE item_text MATCH :match AND lanes.tenant = :tenant AND items.present = 1 ${VISIBLE}
     AND (:kind IS NULL OR (lanes.source GLOB '${PASSAGE_SOURCES}*') = (:kind = 'passage'))
     AND (:source IS NULL OR lanes.source = :source) AND (:lane IS NULL OR lanes.lane = :lane)
     AND (:job IS NULL OR items.job = :job) AND (:state IS NULL OR items.state = :state)
