@@ -11,8 +11,10 @@ export const blobKeys = {
   uploadMeta: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/meta.json`,
   uploadFolder: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/`,
   batchFolder: (tenant: string, batch: string) => `${tenant}/batches/${batch}/`,
-  /** Members that are to be made, a line of JSON each; gone when they are made. */
+  /** Members that are to be made, a line of JSON each; gone when they are made, but for files, whose list it remains. */
   batchJobs: (tenant: string, batch: string, requestHash: string) => `${tenant}/batches/${batch}/${requestHash}.ndjson`,
+  /** What came of files of a batch, a line of JSON each. */
+  batchFiles: (tenant: string, batch: string, chunk: number) => `${tenant}/batches/${batch}/files/${number(chunk)}.ndjson`,
   /** What an action came to, a line of JSON for each job. */
   bulkResults: (tenant: string, bulk: string, chunk: number) => `${tenant}/bulk/${bulk}/${number(chunk)}.ndjson`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,

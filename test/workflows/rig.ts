@@ -212,7 +212,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
       await blobs.put(original, file);
       const { document } = await documents.create({
         tenant: TENANT, owner: 'tester', ids, documentKey: null, fileName, contentType: null, declaredType: null, size: file.length,
-        sha256: createHash('sha256').update(file).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], ...asked,
+        sha256: createHash('sha256').update(file).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], batch: null, ...asked,
       });
       made.push({ id: document.job });
       return document;
