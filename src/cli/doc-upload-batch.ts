@@ -21,7 +21,6 @@ export interface FileToUpload {
 }
 
 export interface AskedUpload {
-  name?: string;
   wait?: boolean;
   type?: string;
   tag?: string[];
@@ -48,7 +47,7 @@ export const askedOf = ({ type, tag, priority, force, concurrency, processingOpt
   ({ documentType: type, tags: tag, priority, force, concurrency, processingOptions });
 
 /** What did not arrive is no part of the batch, and has its outcome all the same. Null: nothing arrived. */
-export async function uploadBatch(context: Context, files: FileToUpload[], options: AskedUpload): Promise<{ batch: string | null; outcomes: FileOutcome[] }> {
+export async function uploadBatch(context: Context, files: FileToUpload[], options: AskedUpload & { name: string }): Promise<{ batch: string | null; outcomes: FileOutcome[] }> {
   const { client, terminal, signal } = context;
   const { uploads, failed } = await stageAll(context, files, options);
   if (signal.aborted) return { batch: null, outcomes: failed };
@@ -56,8 +55,7 @@ export async function uploadBatch(context: Context, files: FileToUpload[], optio
     if (!terminal.json) printTotals(terminal, null, failed);
     return { batch: null, outcomes: failed };
   }
-  const name = (options.name ?? uploads.map(({ file }) => file).join(', ')).slice(0, MOST_NAME);
-  const { id } = await client.call<BatchAnswer>('POST', '/batches', { body: { name, files: uploads.map(({ upload }) => ({ upload })) }, signal });
+  const { id } = await client.call<BatchAnswer>('POST', '/batches', { body: { name: options.name.slice(0, MOST_NAME), files: uploads.map(({ upload }) => ({ upload })) }, signal });
   if (options.wait === true) await followBatch(context, id);
   const now = await listUpTo<BatchFileAnswer>(client, `/batches/${id}/files`, uploads.length, {});
   const outcomes: FileOutcome[] = [];

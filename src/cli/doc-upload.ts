@@ -14,6 +14,7 @@ import { UploadBar } from './upload-bar.ts';
 
 interface UploadOptions extends Omit<AskedUpload, 'processingOptions'> {
   glob?: string;
+  name?: string;
   key?: string;
   option?: Record<string, unknown>;
   passwordFile?: string;
@@ -47,7 +48,7 @@ Several files are a batch: "sheaf batch show" has what came of each, "sheaf batc
       const [file, ...more] = files;
       const processingOptions = await optionsOf(options);
       const { batch, outcomes } = file === undefined || more.length > 0
-        ? await uploadBatch(context, files, { ...options, processingOptions })
+        ? await uploadBatch(context, files, { ...options, name: options.name ?? paths.join(', '), processingOptions })
         : { batch: null, outcomes: await uploadOne(context, file, { ...options, processingOptions }) };
       if (terminal.json) terminal.printJson({ ...(batch !== null && { batch }), files: outcomes });
       if (signal.aborted) {

@@ -1,6 +1,7 @@
 /** The child process of a reader: does one task after another, as its parent asks; see `reader.ts`. */
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SheafError } from '../contracts/errors.ts';
@@ -87,7 +88,9 @@ const failure = (error: unknown): SheafError =>
 process.on('message', (task: Task) => {
   void perform(task)
     .then((value) => ({ value, clean: true }), (error: unknown) => ({ error: failure(error).body(), clean: error instanceof SheafError }))
-    .then((answer) => process.send?.({ ...answer, rss: process.memoryUsage.rss() } satisfies Answer));
+    .then((answer) => process.send?.({ ...answer, rss: process.memoryUsage.rss() } satisfies Answer))
+    // Its end comes by a signal, which leaves no time for it.
+    .then(() => flushCompileCache());
 });
 process.on('disconnect', () => process.exit(0));
 // Libraries leave promises behind when a file breaks off under them; what they were asked for rejects as well.

@@ -23,8 +23,8 @@ const MOST_MEMORY_SHARE = 0.25;
 const IDLE_MS = 30_000;
 /** Of 19: books that are read keep the processors busy for minutes, and whoever asks the API must not wait for them. */
 const NICENESS = 10;
-/** What a child is told of the environment: nothing that is secret. */
-const ENVIRONMENT = ['PATH', 'TESSDATA_PREFIX', 'LANG', 'LC_ALL', 'TMPDIR', 'TEMP', 'SystemRoot', 'MALLOC_ARENA_MAX'];
+/** What a child is told of the environment: nothing that is secret. With its code compiled before, a new one starts in half of the time. */
+const ENVIRONMENT = ['PATH', 'TESSDATA_PREFIX', 'LANG', 'LC_ALL', 'TMPDIR', 'TEMP', 'SystemRoot', 'MALLOC_ARENA_MAX', 'NODE_COMPILE_CACHE'];
 const LAST_WORDS = 4_000;
 
 interface Child {
