@@ -15,7 +15,7 @@ FROM node:24-bookworm-slim
 WORKDIR /app
 # The flags are those of src/embedded/lean.ts.
 ENV NODE_ENV=production \
-    NODE_OPTIONS="--max-old-space-size=1024 --max-semi-space-size=4" \
+    NODE_OPTIONS="--max-old-space-size=1024 --max-semi-space-size=4 --v8-pool-size=1" \
     MALLOC_ARENA_MAX=2 \
     SHEAF_HOME=/var/lib/sheaf \
     SHEAF_API_HOST=0.0.0.0 \

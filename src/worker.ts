@@ -70,9 +70,7 @@ const [jobs, documents, maintenance] = await Promise.all([
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
-  Worker.create({
-    ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle, maxCachedWorkflows: MAINTENANCE_SLOTS, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS,
-  }),
+  Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS }),
 ]);
 const workers = [jobs, rows, documents, maintenance];
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });

@@ -46,39 +46,50 @@ export const pageLine = ({ row, key, rowHash, cells }: PageRow): string =>
 /** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
 export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeLines(blobs, key, lines);
 
-/** A row whose cells stay text until somebody asks: of a page that is unchanged nobody does, and text costs the collector nothing. */
+/** What `digest` makes, with the quotes and the bracket that end a head. */
+const HASH_CHARS = 22;
+const AFTER_HASH = 2;
+
+/**
+ * A row that stays text until somebody asks: of a page that is unchanged nobody does, and what lives as long as its page is
+ * copied by the collector. Hash and cells are read with every call.
+ */
 class StoredRow implements PageRow {
   readonly row: number;
   readonly key: string | null;
-  readonly rowHash: string;
-  readonly #cells: string;
+  readonly #page: string;
+  readonly #tab: number;
+  readonly #end: number;
 
-  constructor([row, key, rowHash]: PageHead, cells: string) {
-    this.row = row;
-    this.key = key;
-    this.rowHash = rowHash;
-    this.#cells = cells;
+  constructor(page: string, start: number, tab: number, end: number) {
+    const comma = page.indexOf(',', start);
+    this.row = Number(page.slice(start + 1, comma));
+    this.key = JSON.parse(page.slice(comma + 1, tab - HASH_CHARS - AFTER_HASH - 2)) as string | null;
+    this.#page = page;
+    this.#tab = tab;
+    this.#end = end;
   }
 
-  /** Parsed with every call. */
+  get rowHash(): string {
+    return this.#page.slice(this.#tab - HASH_CHARS - AFTER_HASH, this.#tab - AFTER_HASH);
+  }
+
   get cells(): Cell[] {
-    return JSON.parse(this.#cells) as Cell[];
+    return JSON.parse(this.#page.slice(this.#tab + 1, this.#end)) as Cell[];
   }
 }
 
 export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]> {
-  const text = await readText(blobs, key);
-  const heads: string[] = [];
-  const cells: string[] = [];
-  for (let start = 0; start < text.length; ) {
-    const tab = text.indexOf('\t', start);
-    const end = text.indexOf('\n', tab);
+  const page = await readText(blobs, key);
+  const rows: PageRow[] = [];
+  for (let start = 0; start < page.length; ) {
+    const tab = page.indexOf('\t', start);
+    const end = page.indexOf('\n', tab);
     if (tab < 0 || end < 0) throw damaged(key, new Error('A line is incomplete.'));
-    heads.push(text.slice(start, tab));
-    cells.push(text.slice(tab + 1, end));
+    rows.push(new StoredRow(page, start, tab, end));
     start = end + 1;
   }
-  return (parseLines(heads) as PageHead[]).map((head, index) => new StoredRow(head, cells[index]!));
+  return rows;
 }
 
 export type ResultHead = Omit<PageResult, 'rows'>;

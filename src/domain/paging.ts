@@ -9,7 +9,7 @@ export interface PageSize {
 
 /** About 1 MB and at most some ten seconds of work. */
 export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
-  cheap: { rows: 5_000, bytes: 1_000_000 },
+  cheap: { rows: 10_000, bytes: 1_000_000 },
   costly: { rows: 1_000, bytes: 1_000_000 },
 };
 

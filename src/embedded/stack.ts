@@ -7,7 +7,7 @@ import type { Config } from '../config.ts';
 import { bundleWorkflows } from '../temporal/bundle.ts';
 import { childLog } from './child-log.ts';
 import { freePort } from './free-port.ts';
-import { LEAN_ENVIRONMENT, LEAN_NODE_FLAGS } from './lean.ts';
+import { COMPILED, LEAN_ENVIRONMENT, LEAN_NODE_FLAGS } from './lean.ts';
 import { temporalCli } from './make-temporal-cli.ts';
 import { endProcess, identify } from './process-identity.ts';
 import { tryLock, type Unlock } from './process-lock.ts';
@@ -229,7 +229,7 @@ function ourProcess(name: string, title: string, entry: string, env: NodeJS.Proc
     title,
     command: process.execPath,
     args: [...LEAN_NODE_FLAGS, fileURLToPath(new URL(entry, import.meta.url))],
-    env: { ...LEAN_ENVIRONMENT, ...env },
+    env: { ...LEAN_ENVIRONMENT, ...COMPILED, ...env },
     ours: true,
     ready: saysReady,
     drainMs: DRAIN_MS,

@@ -15,7 +15,8 @@ export const store: Handler<z.output<typeof options>> = {
   prepare: async () => ({
     reads: null,
     identity: null,
-    batchSize: 500,
+    // Few at once, so that they are committed, and forgotten, before the collector copies them.
+    batchSize: 100,
     concurrency: 4,
     handle: async (rows) => rows.map((row) => ({ output: typedRow(row.input) })),
     close: async () => {},

@@ -16,7 +16,7 @@ const { code } = await bundleWorkflowCode({
   logger: new DefaultLogger('WARN'),
 });
 const unfinished = `${file}.${process.pid}`;
-await writeFile(unfinished, code);
+await writeFile(unfinished, withoutSources(code));
 await rename(unfinished, file);
 
 // Bundles of sources as they were: a worker that runs has its own in memory.
@@ -25,4 +25,14 @@ for (const name of await readdir(folder)) {
   if (!name.startsWith('workflows-') || other === file) continue;
   const made = await stat(other).catch(() => null);
   if (made !== null && Date.now() - made.mtimeMs > OUTDATED_AFTER_MS) await rm(other, { force: true });
+}
+
+/**
+ * The bundle with its source map, which names the lines of errors, but without the sources that the map repeats: every worker keeps
+ * some copies of it.
+ */
+function withoutSources(code: string): string {
+  const start = code.lastIndexOf('base64,') + 'base64,'.length;
+  const { sourcesContent: _, ...map } = JSON.parse(Buffer.from(code.slice(start), 'base64').toString()) as { sourcesContent?: string[] };
+  return code.slice(0, start) + Buffer.from(JSON.stringify(map)).toString('base64');
 }

@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = path.join(root, 'node_modules/.cache/sheaf');
+const BUNDLER = fileURLToPath(new URL('bundle-process.ts', import.meta.url));
 /** What workflows may import (design: `workflows → contracts, domain`). */
 const SOURCES = ['src/workflows', 'src/contracts', 'src/domain'];
 
@@ -20,7 +21,7 @@ export async function bundleWorkflows(): Promise<string> {
   const file = path.join(folder, `workflows-${await sourcesHash()}.js`);
   if (await stat(file).then(() => true, () => false)) return file;
   try {
-    await promisify(execFile)(process.execPath, [fileURLToPath(new URL('bundle-process.ts', import.meta.url)), file], { cwd: root });
+    await promisify(execFile)(process.execPath, [BUNDLER, file], { cwd: root });
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
     throw new Error(`The workflows could not be bundled:\n${said}`, { cause: error });
@@ -28,11 +29,12 @@ export async function bundleWorkflows(): Promise<string> {
   return file;
 }
 
-/** Over the path and content of every source, and the SDK that bundles them. */
+/** Over the path and content of every source, the SDK that bundles them, and how. */
 async function sourcesHash(): Promise<string> {
   const hash = createHash('sha256');
   const sdk: unknown = createRequire(import.meta.url)('@temporalio/worker/package.json');
   hash.update(JSON.stringify(typeof sdk === 'object' && sdk !== null && 'version' in sdk ? sdk.version : null));
+  hash.update(await readFile(BUNDLER));
   for (const source of SOURCES) {
     const files = (await readdir(path.join(root, source), { recursive: true })).filter((file) => file.endsWith('.ts')).sort();
     for (const file of files) {

@@ -111,7 +111,7 @@ export function createDocuments(deps: { store: Store; blobs: Blobs; client: Clie
     async bulk(tenant, asked) {
       const id = `bulk_${ulid().toLowerCase()}`;
       await unlessAway(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(asked.reprocess === null ? WORKFLOWS.cleanupOldDocuments : WORKFLOWS.reprocessDocuments, {
-        workflowId: documentBulkWorkflowId(tenant, id), taskQueue: TASK_QUEUES.maintenance, args: [{ tenant, ...asked } satisfies BulkInput],
+        workflowId: documentBulkWorkflowId(tenant, id), taskQueue: TASK_QUEUES.jobs, args: [{ tenant, ...asked } satisfies BulkInput],
         staticSummary: `${asked.reprocess === null ? 'delete' : 'do again'}${asked.dryRun ? ' (only counted)' : ''}`,
       })));
       return id;
