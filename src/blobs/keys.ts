@@ -32,6 +32,8 @@ export const blobKeys = {
   /** What a stage made in one try. The document's record says which try counts. */
   stageResult: (tenant: string, document: string, result: 'text' | 'blocks' | 'extraction' | 'chunks', attempt: number, sequence: number) =>
     `${tenant}/documents/${document}/${result}/${number(attempt)}-${number(sequence)}.zst`,
+  /** What a model has answered, by the hash of what it was asked. */
+  answer: (tenant: string, document: string, asked: string) => `${tenant}/documents/${document}/answers/${asked}.json`,
   /** A file with malware: out of everybody's way, until an administrator deletes it. */
   quarantine: (tenant: string, document: string) => `${tenant}/quarantine/${document}/original`,
   quarantineFolder: (tenant: string, document: string) => `${tenant}/quarantine/${document}/`,

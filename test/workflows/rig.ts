@@ -55,6 +55,8 @@ export interface Rig {
   /** What reads documents, and what scans them: both a test's to change. */
   reader: PlainReader;
   scanner: { scan: DocumentDeps['scan']; mayGoUnscanned: boolean };
+  /** What analysis asks, and how long a document may take. */
+  asking: Pick<DocumentDeps, 'models' | 'limitMs'>;
   gate: Gate;
   /** Where sheets and handler modules lie. */
   folder: string;
@@ -138,11 +140,12 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const reader = plainReader();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
+  const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
   const activities = createActivities({
     store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, inputDirs: [folder], handlerDirs: [folder], keep,
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-    documents: { reader: realReader ?? reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
+    documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
   }, env.client, queueOf(activitiesStore));
   const documents = createDocuments({ store, blobs, client: env.client, jobs });
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -155,7 +158,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, documents, reader, scanner, gate, folder, keep, refuse, refuseBlobs, job,
+    env, store, blobs, jobs, documents, reader, scanner, asking, gate, folder, keep, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;
