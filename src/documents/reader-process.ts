@@ -72,10 +72,17 @@ async function analyse({ folder, extraction, encoding = 'o200k_base' }: Extract<
   return analyseText(text, blocks, extraction, await tokenCounter(encoding));
 }
 
+async function prepare(): Promise<null> {
+  const [{ tokenCounter }] = await Promise.all([import('./tokens.ts'), import('./chunk.ts'), import('./analyse.ts')]);
+  await tokenCounter('o200k_base');
+  return null;
+}
+
 async function perform(task: Task): Promise<Tasks[keyof Tasks]['answer']> {
   switch (task.task) {
     case 'validate': return validateFile(await open(task.file), task.password, task.limits);
     case 'extract': return extract(task);
+    case 'prepare': return prepare();
     case 'chunk': return chunk(task);
     case 'analyse': return analyse(task);
   }
