@@ -246,6 +246,12 @@ describe('web pages, books, mail', () => {
 });
 
 describe('PDF', () => {
+  test('a word that a line parts is whole again; one of two words keeps its hyphen', async () => {
+    const lines = ['The market is based on carbon, and free of charge.', 'All of our power is carbon-', 'free, and that is an impor-', 'tant part of what we promise here.'];
+    const { text } = await read(pdf([lines.map((line, at) => ({ text: line, x: 50, y: 700 - 14 * at }))]), 'hyphens.pdf');
+    expect(text.replaceAll('\n', ' ')).toContain('is carbon-free, and that is an important part of what');
+  });
+
   test('what is drawn without text has none; tesseract reads it where that is asked for', async () => {
     await expect(read(pdf([[]]), 'empty.pdf')).rejects.toMatchObject({ code: 'no_text', remedy: expect.stringMatching(/OCR/) as string });
   });
