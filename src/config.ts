@@ -75,6 +75,12 @@ export const environmentSchema = z.object({
   SHEAF_DOCUMENT_MEMORY_BYTES: bytes.default(2 * 2 ** 30).describe('Most memory of the process that reads a document'),
   SHEAF_MAX_DOCUMENT_PAGES: amount.default(20_000).describe('Most pages, slides or sheets of a document'),
 
+  SHEAF_MODEL_URL: webAddress.optional().describe('Endpoint that speaks chat completions and embeddings as OpenAI does, such as http://localhost:11434/v1'),
+  SHEAF_MODEL: z.string().optional().describe('Its model that writes summaries and tags of documents; unset: there are none. Their text is sent to it'),
+  SHEAF_EMBEDDING_MODEL: z.string().optional().describe('Its model that makes vectors of passages; unset: there are none. Their text is sent to it'),
+  SHEAF_MODEL_API_KEY: z.string().optional().describe('Key of SHEAF_MODEL_URL'),
+  SHEAF_MODEL_API_KEY_FILE: z.string().optional().describe('File with SHEAF_MODEL_API_KEY'),
+
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),
   ELASTICSEARCH_URL: nodes.optional().describe('Addresses of Elasticsearch, separated by commas'),
@@ -118,6 +124,9 @@ const consistent = environmentSchema.superRefine((config, { addIssue }) => {
     }
     if (config.ELASTICSEARCH_PASSWORD !== undefined && config.ELASTICSEARCH_USERNAME === undefined) wrong('ELASTICSEARCH_USERNAME', 'is missing: ELASTICSEARCH_PASSWORD needs it');
   }
+  for (const model of ['SHEAF_MODEL', 'SHEAF_EMBEDDING_MODEL'] as const) {
+    if (config[model] !== undefined && config.SHEAF_MODEL_URL === undefined) wrong('SHEAF_MODEL_URL', `is missing: ${model} names a model of that endpoint`);
+  }
   if (config.SHEAF_BLOBS === 's3' && config.S3_BUCKET === undefined) wrong('S3_BUCKET', 'is missing: SHEAF_BLOBS=s3 needs S3_BUCKET, the name of a bucket that exists');
   if (config.S3_SSE_KMS_KEY_ID !== undefined && config.S3_SSE !== 'aws:kms') wrong('S3_SSE', 'must be aws:kms where S3_SSE_KMS_KEY_ID is set');
 });
@@ -126,7 +135,7 @@ const consistent = environmentSchema.superRefine((config, { addIssue }) => {
 export const isSecret = (variable: string): boolean => /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/.test(variable) && !variable.endsWith('_FILE');
 
 /** Variables whose value may be in a file instead, named by the variable with `_FILE` after it. */
-const IN_FILES = ['ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD'] as const;
+const IN_FILES = ['ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD', 'SHEAF_MODEL_API_KEY'] as const;
 
 /** Throws a `ZodError` that names the variables. Empty variables count as unset. */
 export function readConfig(environment: Record<string, string | undefined> = process.env): Config {

@@ -16,6 +16,7 @@ import { createLog, type Log } from './log.ts';
 import { readNamedCredentials } from './sources/google/credentials.ts';
 import { createGoogleSheets, type GoogleSheets } from './sources/google-sheets.ts';
 import type { SheetLimits } from './sources/source.ts';
+import type { Models } from './models/models.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { storageIdentity } from './storage-identity.ts';
@@ -98,8 +99,15 @@ export function documentDeps(config: Config, reader: DocumentReader): DocumentDe
   const clamd = config.SHEAF_CLAMAV === undefined ? null : clamdAddress(config.SHEAF_CLAMAV);
   return {
     reader, scan: clamd && ((content, signal) => scanFile(clamd, content, signal)),
-    mayGoUnscanned: config.SHEAF_UNSCANNED === 'allow', limitMs: config.SHEAF_DOCUMENT_MINUTES * 60_000,
+    models: modelsOf(config), mayGoUnscanned: config.SHEAF_UNSCANNED === 'allow', limitMs: config.SHEAF_DOCUMENT_MINUTES * 60_000,
   };
+}
+
+/** The SDK is loaded by the first document that is analysed. */
+function modelsOf({ SHEAF_MODEL_URL: url, SHEAF_MODEL_API_KEY: apiKey, SHEAF_MODEL: textModel, SHEAF_EMBEDDING_MODEL: embeddingModel }: Config): DocumentDeps['models'] {
+  if (url === undefined || (textModel === undefined && embeddingModel === undefined)) return null;
+  let models: Promise<Models> | null = null;
+  return () => (models ??= import('./models/openai-compatible.ts').then(({ endpointModels }) => endpointModels({ url, apiKey, textModel, embeddingModel })));
 }
 
 /** What no document may pass; the rest is as the reader has it. */

@@ -1,11 +1,12 @@
 /** Making the members of a batch, and actions on many jobs. Each goes on where its record says that it is. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import type { BatchRecord, BulkRecord, BulkResult, NewJob, PlanActivities, PlanRef } from '../contracts/plans.ts';
+import { FILES_AT_ONCE, type BatchFile, type BatchRecord, type BulkRecord, type BulkResult, type FilesWithoutJob, type NewJob, type PlanActivities, type PlanRef } from '../contracts/plans.ts';
 import { batchOf, changeBatch } from '../temporal/batches.ts';
 import { applyToJob, bulkOf } from '../temporal/bulk.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import { memberId } from '../temporal/workflow-ids.ts';
+import type { FileMaker } from './batch-files.ts';
 import type { ActivityDeps } from './deps.ts';
 
 type Asked = 'makeMembers' | 'bulkTurn' | 'selectJobs' | 'applyToJobs' | 'finishBulk';
@@ -15,11 +16,25 @@ const AT_ONCE = 10;
 const CHUNK = 50;
 const CHANGE_TRIES = 20;
 
-export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pick<PlanActivities, Asked> {
+export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs, files: FileMaker): Pick<PlanActivities, Asked> {
   /** Writes down how far it is, and takes in what is wanted now. Only while it is not held are members made. */
-  const step = (ref: PlanRef, made: number): Promise<BatchRecord> => changeBatch(store, ref, (batch) => ({
-    ...batch, made, held: batch.desired === 'paused', open: batch.desired !== 'cancelled' && made < batch.size,
+  const step = (ref: PlanRef, { made, files }: Pick<BatchRecord, 'made' | 'files'>): Promise<BatchRecord> => changeBatch(store, ref, (batch) => ({
+    ...batch, made, ...(files && { files }), held: batch.desired === 'paused', open: batch.desired !== 'cancelled' && made < batch.size,
   }));
+
+  /** Answers how many. */
+  const makeJobs = async (ref: PlanRef, made: number, lines: string[]): Promise<number> => {
+    const idOf = (place: number): string => memberId(ref.tenant, ref.id, made + place);
+    const members = independent(lines.slice(made, made + AT_ONCE).map((line) => JSON.parse(line) as NewJob), idOf);
+    await Promise.all(members.map((job, place) => jobs.create(job, { id: idOf(place), batch: ref.id })));
+    return members.length;
+  };
+
+  const makeFiles = async (ref: PlanRef, made: number, before: FilesWithoutJob, lines: string[]): Promise<Pick<BatchRecord, 'made' | 'files'>> => {
+    const next = lines.slice(made, made + FILES_AT_ONCE).map((line) => JSON.parse(line) as BatchFile);
+    const { duplicate, refused } = await files.make(ref, made, next);
+    return { made: made + next.length, files: { duplicate: before.duplicate + duplicate, refused: before.refused + refused } };
+  };
 
   const superseded = async ({ tenant, id, batch }: BulkRecord): Promise<boolean> =>
     batch !== null && (await store.getPlan(tenant, 'batch', batch))?.action !== id;
@@ -34,7 +49,7 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
     async makeMembers(ref) {
       const before = await batchOf(store, ref);
       const list = blobKeys.batchFolder(ref.tenant, ref.id);
-      let made = before.made;
+      let made: Pick<BatchRecord, 'made' | 'files'> = before;
       if (before.open) {
         const lines = (await blobs.get(blobKeys.batchJobs(ref.tenant, ref.id, before.requestHash))).toString().split('\n');
         for (;;) {
@@ -42,13 +57,12 @@ export function batchActivities({ store, blobs }: ActivityDeps, jobs: Jobs): Pic
           const batch = await step(ref, made);
           if (!batch.open) break;
           if (batch.held) return { complete: false };
-          const members = independent(lines.slice(made, made + AT_ONCE).map((line) => JSON.parse(line) as NewJob), (place) => memberId(ref.tenant, ref.id, made + place));
-          await Promise.all(members.map((job, place) => jobs.create(job, { id: memberId(ref.tenant, ref.id, made + place), batch: ref.id })));
-          made += members.length;
+          made = made.files ? await makeFiles(ref, made.made, made.files, lines) : { made: made.made + (await makeJobs(ref, made.made, lines)) };
           heartbeat();
         }
       }
-      await blobs.deleteUnder(list);
+      // A list of files remains: it says what there was, whatever becomes of the documents.
+      if (!before.files) await blobs.deleteUnder(list);
       return { complete: true };
     },
 

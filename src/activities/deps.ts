@@ -6,6 +6,7 @@ import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
+import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
 
@@ -30,6 +31,8 @@ export interface DocumentDeps {
   scan: ((content: Readable, signal: AbortSignal) => Promise<ScanResult>) | null;
   /** Where the scanner is away: go on and mark the document, in place of waiting. */
   mayGoUnscanned: boolean;
+  /** What analysis asks; loaded when it is needed. Null: nothing is configured. */
+  models: (() => Promise<Models>) | null;
   /** Milliseconds that the stages of one attempt may work. */
   limitMs: number;
 }

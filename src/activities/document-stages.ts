@@ -15,6 +15,7 @@ import { DOCUMENT_FILES, TOKEN_ENCODINGS, type Chunk, type DocumentFile, type Ex
 import type { PassageSet, Store } from '../store/store.ts';
 import type { DocumentDeps } from './deps.ts';
 import type { DocumentFolder } from './document-folder.ts';
+import { askModels } from './document-models.ts';
 import { similarDocuments } from './document-similarity.ts';
 
 export interface StageContext extends DocumentDeps {
@@ -140,35 +141,45 @@ function encodingOf({ encoding }: DocumentRecord['options']): TokenEncoding {
 }
 
 async function chunking(context: StageContext): Promise<DocumentPatch> {
-  const { document: { tenant, id, options, blobs, counts }, reader, folder, signal, by } = context;
+  const { document: { tenant, id, options, blobs, counts, metadata }, reader, folder, signal, by } = context;
   await extractedFiles(context);
   const { chunks } = await reader.chunk(folder.path, { size: options.chunkSize, overlap: options.overlap, encoding: encodingOf(options) }, signal);
   const key = blobKeys.stageResult(tenant, id, 'chunks', by.attempt, by.dispatch);
   await pipeline(createReadStream(path.join(folder.path, DOCUMENT_FILES.chunks)), passageLines, createWriteStream(path.join(folder.path, PASSAGES_FILE)), { signal });
   await folder.store(PASSAGES_FILE, key);
-  return { blobs: { ...blobs, chunks: key }, counts: { ...counts, passages: chunks, indexed: 0 } };
+  return { blobs: { ...blobs, chunks: key }, counts: { ...counts, passages: chunks, indexed: 0 }, metadata: { ...metadata, embeddings: null } };
 }
 
 async function analysis(context: StageContext): Promise<DocumentPatch> {
-  const { document, reader, folder, signal, store } = context;
+  const { document, reader, folder, signal, store, blobs, models } = context;
   await extractedFiles(context);
   const extracted = JSON.parse(await readFile(path.join(folder.path, EXTRACTION_FILE), 'utf8')) as Extraction;
   const { languages, tokens, words, title, keywords, readingMinutes, similarity } = await reader.analyse(folder.path, extracted, { encoding: encodingOf(document.options) }, signal);
+  const { warnings, ...said } = models === null ? NOTHING_SAID : await askModels({ document, blobs, models: await models(), signal }, path.join(folder.path, DOCUMENT_FILES.text), await passagesFile(context));
   return {
+    warnings: [...document.warnings.filter(({ code }) => code !== 'model_failed'), ...warnings],
     counts: { ...document.counts, tokens, words },
-    metadata: { ...document.metadata, title, keywords, readingMinutes, languages: languages.map(({ language, ...rest }) => ({ code: language, ...rest })) },
+    metadata: { ...document.metadata, ...said, title, keywords, readingMinutes, languages: languages.map(({ language, ...rest }) => ({ code: language, ...rest })) },
     similarity, similarTo: await similarDocuments(store, document, similarity),
   };
+}
+
+const NOTHING_SAID = { summary: null, suggestedTags: [], embeddings: null, warnings: [] };
+
+/** Where the passages lie on this disk. */
+async function passagesFile({ folder, document: { blobs } }: StageContext): Promise<string> {
+  if (blobs.chunks === null) throw new SheafError('blob_not_found', 'The passages of the document are not there.', { remedy: 'Reprocess it from chunking on.' });
+  await folder.fetch(PASSAGES_FILE, blobs.chunks);
+  return path.join(folder.path, PASSAGES_FILE);
 }
 
 const setOf = ({ document: { tenant, documentKey, id, version }, generation }: StageContext): PassageSet => ({ tenant, documentKey, document: id, version, generation });
 
 /** In bulk, in the order of the text. What a killed try of this attempt has written is not written again. */
 async function indexing(context: StageContext): Promise<DocumentPatch> {
-  const { document, folder, store, job, progress, signal } = context;
-  const { counts, fileName, metadata: { title }, tags, blobs } = document;
-  if (blobs.chunks === null) throw new SheafError('blob_not_found', 'The passages of the document are not there.', { remedy: 'Reprocess it from chunking on.' });
-  await folder.fetch(PASSAGES_FILE, blobs.chunks);
+  const { document, store, job, progress, signal } = context;
+  const { counts, fileName, metadata: { title }, tags } = document;
+  const file = await passagesFile(context);
   let indexed = counts.indexed;
   const write = async (passages: Passage[]): Promise<void> => {
     signal.throwIfAborted();
@@ -177,7 +188,7 @@ async function indexing(context: StageContext): Promise<DocumentPatch> {
     await progress({ counts: { ...counts, indexed }, stagePercent: counts.passages === null ? 0 : (100 * indexed) / counts.passages });
   };
   let batch: Passage[] = [];
-  for await (const line of linesOf(createReadStream(path.join(folder.path, PASSAGES_FILE)))) {
+  for await (const line of linesOf(createReadStream(file))) {
     const passage = JSON.parse(line) as Passage;
     if (passage.number <= counts.indexed) continue;
     batch.push(passage);

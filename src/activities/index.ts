@@ -8,6 +8,7 @@ import { createDocuments } from '../temporal/documents.ts';
 import { createJobs } from '../temporal/jobs.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
+import { fileMaker } from './batch-files.ts';
 import { batchActivities } from './batches.ts';
 import { cleanupActivities } from './cleanup.ts';
 import { bulkActivities } from './documents-bulk.ts';
@@ -40,7 +41,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   const handlers = preparedHandlers(deps);
   const jobs = createJobs(deps.store, client);
   const documents = createDocuments({ ...deps, client, jobs });
-  const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
+  const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs, fileMaker(deps, documents));
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: {

@@ -71,6 +71,7 @@ export function documentAnswerOf(document: DocumentRecord): DocumentAnswer {
     metadata: {
       title: metadata.title, author: metadata.author, subject: metadata.subject, created_at: metadata.createdAt, modified_at: metadata.modifiedAt,
       languages: metadata.languages, keywords: metadata.keywords, reading_minutes: metadata.readingMinutes,
+      summary: metadata.summary ?? null, suggested_tags: metadata.suggestedTags ?? [], embedding_model: metadata.embeddings?.model ?? null,
       page_count: counts.pages, character_count: counts.characters, word_count: counts.words, token_count: counts.tokens, chunk_count: counts.passages,
     },
     created_at: document.createdAt,

@@ -5,7 +5,7 @@ import { createZstdDecompress } from 'node:zlib';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Blobs } from '../blobs/blobs.ts';
 import type { PassageAnswer } from '../contracts/document-api.ts';
-import type { DocumentRecord, Passage } from '../contracts/document.ts';
+import { EMBEDDED_AT_ONCE, type DocumentRecord, type Passage } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { documentAnswerOf } from './document-answer.ts';
 
@@ -61,8 +61,14 @@ export async function* encodedDocument(blobs: Blobs, document: DocumentRecord): 
     total_tokens: metadata.token_count,
   });
   let begun = false;
+  const keys = document.metadata.embeddings?.keys ?? [];
+  let vectors: number[][] = [];
   for await (const { number, ...passage } of passagesOf(blobs, document)) {
-    yield `${begun ? ',' : `${head.slice(0, -1)},"chunks":[`}\n${JSON.stringify({ id: number, ...passage })}`;
+    const [group, place] = [Math.floor((number - 1) / EMBEDDED_AT_ONCE), (number - 1) % EMBEDDED_AT_ONCE];
+    const key = keys[group];
+    if (place === 0) vectors = key === undefined ? [] : (JSON.parse((await blobs.get(key)).toString()) as number[][]);
+    const embedding = vectors[place];
+    yield `${begun ? ',' : `${head.slice(0, -1)},"chunks":[`}\n${JSON.stringify({ id: number, ...passage, ...(embedding !== undefined && { embedding }) })}`;
     begun = true;
   }
   yield begun ? '\n]}\n' : `${head.slice(0, -1)},"chunks":[]}\n`;

@@ -4,7 +4,7 @@ import { ERRORS, SheafError } from '../contracts/errors.ts';
 import type { ErrorCode } from '../contracts/errors.ts';
 import type { Problem } from '../contracts/api.ts';
 import { nearest } from '../domain/nearest.ts';
-import { MissingParts } from '../uploads/parts.ts';
+import { MissingParts } from '../uploads/completing.ts';
 
 export interface FieldError {
   /** Dotted: `source.upload`, `tags.0`. */

@@ -11,9 +11,11 @@ export const blobKeys = {
   uploadMeta: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/meta.json`,
   uploadFolder: (tenant: string, upload: string) => `${tenant}/uploads/${upload}/`,
   batchFolder: (tenant: string, batch: string) => `${tenant}/batches/${batch}/`,
-  /** Members that are to be made, a line of JSON each; gone when they are made. */
+  /** Members that are to be made, a line of JSON each; gone when they are made, but for files, whose list it remains. */
   batchJobs: (tenant: string, batch: string, requestHash: string) => `${tenant}/batches/${batch}/${requestHash}.ndjson`,
   bulkFolder: (tenant: string, bulk: string) => `${tenant}/bulk/${bulk}/`,
+  /** What came of files of a batch, a line of JSON each. */
+  batchFiles: (tenant: string, batch: string, chunk: number) => `${tenant}/batches/${batch}/files/${number(chunk)}.ndjson`,
   /** What an action came to, a line of JSON for each job. */
   bulkResults: (tenant: string, bulk: string, chunk: number) => `${tenant}/bulk/${bulk}/${number(chunk)}.ndjson`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,
@@ -46,6 +48,8 @@ export const blobKeys = {
   /** What a stage made in one try. The document's record says which try counts. */
   stageResult: (tenant: string, document: string, result: 'text' | 'blocks' | 'extraction' | 'chunks', attempt: number, sequence: number) =>
     `${tenant}/documents/${document}/${result}/${number(attempt)}-${number(sequence)}.zst`,
+  /** What a model has answered, by the hash of what it was asked. */
+  answer: (tenant: string, document: string, asked: string) => `${tenant}/documents/${document}/answers/${asked}.json`,
   /** A file with malware: out of everybody's way, until an administrator deletes it. */
   quarantine: (tenant: string, document: string) => `${tenant}/quarantine/${document}/original`,
   quarantineFolder: (tenant: string, document: string) => `${tenant}/quarantine/${document}/`,

@@ -1,20 +1,20 @@
-/** `sheaf batch …`: many jobs made of a list, or of the tabs of a workbook, and steered as one. */
+/** `sheaf batch …`: many jobs made of a list, of the tabs of a workbook or of uploaded files, and steered as one. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { JobAnswer } from '../contracts/api.ts';
 import { CONTROLS } from '../contracts/messages.ts';
-import type { BatchAnswer } from '../contracts/plans-api.ts';
+import type { BatchAnswer, BatchFileAnswer } from '../contracts/plans-api.ts';
 import type { BatchControl } from '../contracts/plans.ts';
-import { listUpTo } from './client.ts';
+import { type Client, listUpTo } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { EXIT, wrongUsage } from './failure.ts';
-import { count, when } from './format.ts';
+import { count, isolate, printable, when } from './format.ts';
 import { atLeastOne, collect, type CreateOptions, jobOptions, jobRequest } from './job-create.ts';
 import { barSpans, countSpans, openPainter, paintLine, stateStyle } from './progress-bar.ts';
 import { withSheetFile, withSheetFiles } from './sheet-file.ts';
-import { printFacts, printTable } from './table.ts';
+import { printFacts, printTable, type TableColumn } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 interface BatchOptions extends CreateOptions {
@@ -30,7 +30,7 @@ const ENDED = new Set<BatchAnswer['state']>(['completed', 'failed', 'cancelled']
 
 const CONTROL_TEXTS: Record<BatchControl, string> = {
   pause: 'start no further row of any of its jobs', resume: 'go on with its paused jobs',
-  cancel: 'stop all its jobs for good; what is done is kept', retry: 'run the failed and remaining rows of its ended jobs again',
+  cancel: 'stop all its jobs for good; what is done is kept', retry: 'run again what failed or remained of its ended jobs',
 };
 
 export function addBatchCommands(program: Command): void {
@@ -43,11 +43,12 @@ export function addBatchCommands(program: Command): void {
     .addHelpText('after', '\nExit code 0 when every row of every job got through. Ctrl-C ends the watching, not the batch.')
     .action(async (id: string, _options: object, command: Command) => watchBatch(contextOf(command), id));
   for (const control of [...CONTROLS, 'retry'] as const) {
-    batch.command(`${control} <id>`)
-      .description(CONTROL_TEXTS[control])
-      .action(async (id: string, _options: object, command: Command) => {
+    const command = batch.command(`${control} <id>`).description(CONTROL_TEXTS[control]);
+    if (control === 'retry') command.option('--failed', 'leave out jobs that were cancelled');
+    command
+      .action(async (id: string, { failed }: { failed?: boolean }, command: Command) => {
         const { client, terminal, signal } = contextOf(command);
-        const now = await client.call<BatchAnswer>('POST', batchPath(id, `/${control}`), { signal });
+        const now = await client.call<BatchAnswer>('POST', batchPath(id, `/${control}`), { signal, ...(failed === true && { body: { failed } }) });
         if (terminal.json) return terminal.printJson(now);
         terminal.print(stateLine(terminal, now));
         if (now.action?.state === 'running') terminal.note('Some jobs have not answered yet; it goes on by itself.');
@@ -139,72 +140,108 @@ const MOST_JOBS = 100;
 
 function addShow(batch: Command): void {
   batch.command('show <id>')
-    .description('a batch and its jobs')
-    .action(async (id: string, _options: object, command: Command) => {
+    .description('a batch and its jobs, or what came of each of its files')
+    .option('--outcome <outcome...>', 'only files that are waiting, processing, ready, failed, cancelled, duplicate, refused or deleted')
+    .action(async (id: string, { outcome }: { outcome?: string[] }, command: Command) => {
       const { client, terminal, signal } = contextOf(command);
       const shown = await client.call<BatchAnswer>('GET', batchPath(id), { signal });
-      const jobs = await listUpTo<JobAnswer>(client, '/jobs', MOST_JOBS, { query: { batch: id }, signal });
-      if (terminal.json) return terminal.printJson({ ...shown, items: jobs.items });
+      const listed = shown.files === undefined ? await jobsOf(client, id, signal) : await filesOf(client, id, outcome, signal);
+      if (terminal.json) return terminal.printJson({ ...shown, items: listed.items });
       const { action } = shown;
       printFacts(terminal, [
         ['batch', shown.id],
         ['name', shown.name],
-        ['jobs', `${count(shown.made)} of ${count(shown.size)} made: ${Object.entries(shown.jobs).map(([state, jobsIn]) => `${jobsIn} ${state}`).join(', ')}`],
+        [shown.files === undefined ? 'jobs' : 'files', `${count(shown.made)} of ${count(shown.size)} made: ${membersText(shown)}`],
         ['created', when(shown.createdAt)],
         ['last asked', action === undefined ? null : `${action.action}: ${action.state}, ${count(action.counts.done)} done, ${count(action.counts.skipped)} skipped, ${count(action.counts.failed)} failed`],
       ]);
       terminal.print('');
       for (const line of progressLines(terminal, shown)) terminal.print(line);
       terminal.print('');
-      printTable(
-        terminal,
-        [{ title: 'job' }, { title: 'state' }, { title: 'done', align: 'right' }, { title: 'rows', align: 'right' }, { title: 'failed', align: 'right' }, { title: 'file', shrinks: true }],
-        jobs.items.toReversed().map(({ id: job, state, progress, file }) => [
-          job, state, progress.percent === null ? '' : `${Math.floor(progress.percent)} %`, progress.total === null ? '' : count(progress.total), count(progress.failed),
-          file.sheet === undefined ? file.name : `${file.name}, ${file.sheet}`,
-        ]),
-      );
-      if (jobs.nextCursor !== null) terminal.note(`There are more: npx sheaf job list --batch ${id}`);
+      printTable(terminal, listed.columns, listed.lines);
+      if (listed.nextCursor !== null) terminal.note(`There are more: npx sheaf ${shown.files === undefined ? `job list --batch ${id}` : `batch show ${id} --outcome failed refused`}`);
     });
 }
 
-const stateLine = (terminal: Terminal, { id, state, size, progress }: BatchAnswer): string =>
-  `${id}  ${terminal.paint(stateStyle(state === 'creating' ? 'queued' : state), state)}  ${count(progress.ended)} of ${count(size)} jobs ended`;
+const membersText = ({ jobs, files }: BatchAnswer): string =>
+  [...Object.entries(jobs), ...Object.entries(files ?? {}).filter(([, among]) => among > 0)].map(([state, among]) => `${among} ${state}`).join(', ');
 
-/** Jobs that ended as a bar, then rows. */
+interface Members {
+  items: unknown[];
+  nextCursor: string | null;
+  columns: TableColumn[];
+  lines: string[][];
+}
+
+async function jobsOf(client: Client, id: string, signal: AbortSignal): Promise<Members> {
+  const { items, nextCursor } = await listUpTo<JobAnswer>(client, '/jobs', MOST_JOBS, { query: { batch: id }, signal });
+  return {
+    items, nextCursor,
+    columns: [{ title: 'job' }, { title: 'state' }, { title: 'done', align: 'right' }, { title: 'rows', align: 'right' }, { title: 'failed', align: 'right' }, { title: 'file', shrinks: true }],
+    lines: items.toReversed().map(({ id: job, state, progress, file }) => [
+      job, state, progress.percent === null ? '' : `${Math.floor(progress.percent)} %`, progress.total === null ? '' : count(progress.total), count(progress.failed),
+      file.sheet === undefined ? file.name : `${file.name}, ${file.sheet}`,
+    ]),
+  };
+}
+
+async function filesOf(client: Client, id: string, outcome: string[] | undefined, signal: AbortSignal): Promise<Members> {
+  const { items, nextCursor } = await listUpTo<BatchFileAnswer>(client, batchPath(id, '/files'), MOST_JOBS, { query: { outcome: outcome?.join() }, signal });
+  return {
+    items, nextCursor,
+    columns: [{ title: 'file', shrinks: true }, { title: 'outcome' }, { title: 'document' }, { title: 'passages', align: 'right' }, { title: 'why', shrinks: true }],
+    lines: items.map((file) => [
+      isolate(printable(file.file)), file.outcome, file.document ?? '', file.passages === undefined ? '' : count(file.passages),
+      file.error === undefined ? (file.partial === true ? 'some of it could not be read' : '') : `${file.error.code}: ${printable(file.error.message)}`,
+    ]),
+  };
+}
+
+const stateLine = (terminal: Terminal, { id, state, size, progress, files }: BatchAnswer): string =>
+  `${id}  ${terminal.paint(stateStyle(state === 'creating' ? 'queued' : state), state)}  ${count(progress.ended)} of ${count(size)} ${files === undefined ? 'jobs' : 'files'} ended`;
+
+/** Jobs or files that ended as a bar, then rows. */
 function progressLines(terminal: Terminal, batch: BatchAnswer): string[] {
   const { progress, size } = batch;
   const width = terminal.width() ?? 80;
   const bar = barSpans({ ...progress, total: size, done: progress.ended, unchanged: 0, skipped: 0, failed: 0, stage: 'rows', itemsPerSecond: null, etaSeconds: null }, Math.min(40, Math.max(10, width - 60)));
   return [
     paintLine([...bar, { text: `  ${stateLine(terminal, batch)}` }], null, terminal.paint),
-    paintLine([{ text: progress.total === null ? 'rows  ' : `${count(progress.total)} rows  ` }, ...countSpans({ ...progress, stage: 'rows', itemsPerSecond: null, etaSeconds: null })], null, terminal.paint),
+    ...(batch.files !== undefined ? [] : [paintLine([{ text: progress.total === null ? 'rows  ' : `${count(progress.total)} rows  ` }, ...countSpans({ ...progress, stage: 'rows', itemsPerSecond: null, etaSeconds: null })], null, terminal.paint)]),
   ];
 }
 
-async function watchBatch({ client, terminal, signal }: Context, id: string): Promise<void> {
-  const painter = terminal.json || terminal.width() === null ? null : openPainter(terminal.out);
+async function watchBatch(context: Context, id: string): Promise<void> {
+  const { terminal } = context;
   let last = '';
+  const batch = await followBatch(context, id, (now) => {
+    const line = terminal.json ? JSON.stringify(now) : stateLine(terminal, now);
+    if ((terminal.json || terminal.width() === null) && line !== last) terminal.print(line);
+    last = line;
+  });
+  if (batch === null) {
+    terminal.note('Stopped watching; the batch goes on.');
+    process.exitCode = EXIT.interrupted;
+    return;
+  }
+  if (!terminal.json) for (const text of progressLines(terminal, batch)) terminal.print(text);
+  if (batch.progress.failed > 0) terminal.note(`Try them again: npx sheaf batch retry ${id}`);
+  process.exitCode = batch.state === 'completed' && batch.progress.failed === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/** Shows how far it is until it ends, and answers it as it is then; null: Ctrl-C. */
+export async function followBatch({ client, terminal, signal }: Context, id: string, said: (batch: BatchAnswer) => void = () => {}): Promise<BatchAnswer | null> {
+  const painter = terminal.json || terminal.width() === null ? null : openPainter(terminal.out);
   while (!signal.aborted) {
     const batch = await client.call<BatchAnswer>('GET', batchPath(id), { signal });
-    const ended = ENDED.has(batch.state);
-    const line = terminal.json ? JSON.stringify(batch) : stateLine(terminal, batch);
-    if (painter === null) {
-      if (line !== last) terminal.print(line);
-    } else if (ended) {
-      painter.clear();
-    } else {
-      painter.paint(progressLines(terminal, batch));
+    said(batch);
+    if (ENDED.has(batch.state)) {
+      painter?.clear();
+      return batch;
     }
-    last = line;
-    if (ended) {
-      if (!terminal.json) for (const text of progressLines(terminal, batch)) terminal.print(text);
-      if (batch.progress.failed > 0) terminal.note(`Try them again: npx sheaf batch retry ${id}`);
-      process.exitCode = batch.state === 'completed' && batch.progress.failed === 0 ? EXIT.ok : EXIT.failed;
-      return;
-    }
+    painter?.paint(progressLines(terminal, batch));
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
-  terminal.note('Stopped watching; the batch goes on.');
-  process.exitCode = EXIT.interrupted;
+  painter?.clear();
+  return null;
 }

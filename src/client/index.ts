@@ -4,15 +4,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HitAnswer } from '../contracts/api.ts';
-import type { AcceptedAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
+import type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
 import type { ReprocessStage } from '../contracts/document.ts';
 import { createHttp, type Http, type HttpOptions, type Query, SheafApiError } from './http.ts';
-import { uploadFile, type UploadOptions } from './upload.ts';
+import { activeUploads, stageFile, uploadFile, type UploadOptions } from './upload.ts';
 
 export { SheafApiError } from './http.ts';
 export type { CallOptions, HttpOptions, Query } from './http.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
-export type { AcceptedAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
+export type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
+export type { BatchAnswer, BatchFileAnswer } from '../contracts/plans-api.ts';
 export type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
 
 export interface ListPage<Item> {
@@ -30,6 +31,10 @@ export interface WaitOptions {
 export interface SheafClient extends Http {
   /** A file on this machine. Resumable: after a crash the same call goes on where the last one stopped. */
   uploadDocument(file: string, options?: UploadOptions): Promise<AcceptedAnswer>;
+  /** As `uploadDocument`, but no document is made yet: `POST /batches {files: [{upload}]}` makes those of many. Resumable where `active` is given. Resolves with the upload's id. */
+  stageDocument(file: string, options?: UploadOptions, active?: readonly ActiveUploadAnswer[]): Promise<string>;
+  /** The caller's uploads in parts that are not complete. */
+  activeUploads(signal?: AbortSignal): Promise<ActiveUploadAnswer[]>;
   documentStatus(id: string): Promise<DocumentStatusAnswer>;
   document(id: string): Promise<DocumentAnswer>;
   documents(query?: Query): Promise<ListPage<DocumentAnswer>>;
@@ -53,6 +58,8 @@ export function createSheafClient(options: HttpOptions): SheafClient {
   return {
     ...http,
     uploadDocument: (file, upload) => uploadFile(http, file, upload),
+    stageDocument: (file, upload = {}, active = []) => stageFile(http, file, upload, active),
+    activeUploads: (signal) => activeUploads(http, signal),
     documentStatus: (id) => documentStatus(id),
     document: (id) => http.call('GET', documentPath(id)),
     documents: (query) => http.call('GET', '/documents', { query }),

@@ -59,9 +59,22 @@ export async function uploadFile(http: Http, file: string, options: UploadOption
     told('uploading', size);
     return answer;
   }
-  const upload = await findOrBegin(http, { name, size, sha256 }, options);
+  const upload = await findOrBegin(http, { name, size, sha256 }, options, await activeUploads(http, options.signal));
   await sendMissing(http, file, upload, options, told);
   return finish(http, file, upload, options, told);
+}
+
+/**
+ * As `uploadFile`, but for the last step: the bytes are there, and a batch that names the upload makes a document of them.
+ * `active`: uploads that may be gone on with, asked for once for many files. Answers the upload's id.
+ */
+export async function stageFile(http: Http, file: string, options: UploadOptions, active: readonly ActiveUploadAnswer[]): Promise<string> {
+  const { size } = await stat(file);
+  const told: Told = (phase, bytes, resumed = 0) => options.onProgress?.({ phase, bytes, total: size, resumed });
+  const sha256 = await hashFile(file, options.signal, (bytes) => told('hashing', bytes));
+  const upload = await findOrBegin(http, { name: options.filename ?? path.basename(file), size, sha256 }, options, active);
+  await sendMissing(http, file, upload, options, told);
+  return upload.upload_id;
 }
 
 type Told = (phase: UploadProgress['phase'], bytes: number, resumed?: number) => void;
@@ -76,9 +89,12 @@ function sendWhole(http: Http, { name, sha256, bytes }: { name: string; sha256: 
   return persistently(signal, () => http.call<AcceptedAnswer>('POST', '/documents/upload/simple', { raw: body, headers, signal }));
 }
 
-type Begun = Pick<InitiatedAnswer, 'upload_id' | 'chunk_size' | 'total_parts'> & { size: number };
+/** `isNew`: no part of it can have arrived. */
+type Begun = Pick<InitiatedAnswer, 'upload_id' | 'chunk_size' | 'total_parts'> & { size: number; isNew: boolean };
 
-async function findOrBegin(http: Http, { name, size, sha256 }: { name: string; size: number; sha256: string }, options: UploadOptions): Promise<Begun> {
+async function findOrBegin(
+  http: Http, { name, size, sha256 }: { name: string; size: number; sha256: string }, options: UploadOptions, active: readonly ActiveUploadAnswer[],
+): Promise<Begun> {
   const { contentType, documentType, processingOptions, priority, tags, documentKey, force, signal } = options;
   const wanted: InitiateBody = {
     filename: name, file_size: size, sha256,
@@ -90,23 +106,24 @@ async function findOrBegin(http: Http, { name, size, sha256 }: { name: string; s
     ...(documentKey !== undefined && { document_key: documentKey }),
     ...(force !== undefined && { force }),
   };
-  const before = await find(http, wanted, signal);
-  if (before) return { ...before, size };
-  return { ...(await persistently(signal, () => http.call<InitiatedAnswer>('POST', '/documents/upload/initiate', { body: wanted, signal }))), size };
+  const before = active.find((upload) => sameUpload(upload, wanted));
+  if (before) return { ...before, size, isNew: false };
+  return { ...(await persistently(signal, () => http.call<InitiatedAnswer>('POST', '/documents/upload/initiate', { body: wanted, signal }))), size, isNew: true };
 }
 
-/** An upload of this file, asked for in the same way. */
-async function find(http: Http, wanted: InitiateBody, signal: AbortSignal | undefined): Promise<ActiveUploadAnswer | null> {
+/** All of the caller's. */
+export async function activeUploads(http: Http, signal?: AbortSignal): Promise<ActiveUploadAnswer[]> {
+  const found: ActiveUploadAnswer[] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
     const page: { items: ActiveUploadAnswer[]; nextCursor: string | null } = await persistently(signal, () =>
       http.call('GET', '/documents/upload/active', { query: { limit: 200, cursor: cursor ?? undefined }, signal }));
-    const found = page.items.find((upload) => sameUpload(upload, wanted));
-    if (found) return found;
+    found.push(...page.items);
     cursor = page.nextCursor;
   }
-  return null;
+  return found;
 }
 
+/** Of the same file, asked for in the same way. */
 function sameUpload(upload: ActiveUploadAnswer, { filename, file_size, sha256, priority = 'normal', tags = [], document_key, force = false, processing_options = {} }: InitiateBody): boolean {
   const { password, ...options } = processing_options;
   return upload.filename === filename && upload.file_size === file_size && upload.sha256 === sha256 && upload.priority === priority && upload.force === force
@@ -117,9 +134,9 @@ function sameUpload(upload: ActiveUploadAnswer, { filename, file_size, sha256, p
 
 async function sendMissing(http: Http, file: string, upload: Begun, options: UploadOptions, told: Told): Promise<void> {
   const { signal, concurrency = AT_ONCE } = options;
-  const status = await persistently(signal, () => http.call<UploadStatusAnswer>('GET', `/documents/upload/status/${upload.upload_id}`, { signal }));
-  const missing = [...status.missing_parts];
-  const resumed = status.bytes_received;
+  const status = upload.isNew ? null : await persistently(signal, () => http.call<UploadStatusAnswer>('GET', `/documents/upload/status/${upload.upload_id}`, { signal }));
+  const missing = status?.missing_parts.slice() ?? Array.from({ length: upload.total_parts }, (_, index) => index + 1);
+  const resumed = status?.bytes_received ?? 0;
   let bytes = resumed;
   told('uploading', bytes, resumed);
   const content = await open(file);
@@ -168,7 +185,7 @@ async function finish(http: Http, file: string, upload: Begun, options: UploadOp
     } catch (error) {
       if (!again || !(error instanceof SheafApiError) || error.missingParts === undefined) throw error;
     }
-    await sendMissing(http, file, upload, options, told);
+    await sendMissing(http, file, { ...upload, isNew: false }, options, told);
   }
 }
 

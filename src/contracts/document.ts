@@ -82,9 +82,17 @@ export interface DocumentMetadata {
   languages: DocumentLanguage[];
   keywords: string[];
   readingMinutes: number | null;
+  /** By a model, where one is configured. */
+  summary: string | null;
+  suggestedTags: string[];
+  /** Blob keys of the passages' vectors, each of `EMBEDDED_AT_ONCE` passages in their order. */
+  embeddings: { model: string; keys: string[] } | null;
 }
+/** Passages whose vectors are asked for, and lie, together. */
+export const EMBEDDED_AT_ONCE = 64;
 export const NO_METADATA: Readonly<DocumentMetadata> = {
   title: null, author: null, subject: null, createdAt: null, modifiedAt: null, languages: [], keywords: [], readingMinutes: null,
+  summary: null, suggestedTags: [], embeddings: null,
 };
 
 /** Null while not counted; passages as cut. `indexed`: those of the try under way that are written. */

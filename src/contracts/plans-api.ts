@@ -1,6 +1,6 @@
 /** Requests and answers of the HTTP API about what is planned ahead of jobs: dependencies, schedules, batches, actions on many jobs. */
 import { z } from 'zod';
-import { count, ID_PATTERN, jobBody, jsonObject, time } from './api.ts';
+import { count, errorAnswer, ID_PATTERN, jobBody, jsonObject, time } from './api.ts';
 import { JOB_STATES, PRIORITIES } from './job.ts';
 import { BULK_ACTIONS, BULK_OUTCOMES, OVERLAPS } from './plans.ts';
 
@@ -82,8 +82,12 @@ export const batchBody = z
     }),
     tabs: z.union([z.literal('all'), z.array(z.string().min(1).max(255)).min(1)], { error: 'expected "all" or names of sheets' }).exactOptional()
       .meta({ description: 'In place of `jobs`: one job for each visible sheet, or for each of these, of the workbook that `defaults.source` names' }),
+    files: z.array(z.strictObject({ upload: z.string().regex(ID_PATTERN).meta({ description: 'An upload in parts, of which all have arrived and that is not completed' }) })).min(1).exactOptional()
+      .meta({ description: 'In place of `jobs`: a document of each of these uploads, with what was asked for when each began' }),
   })
-  .refine(({ jobs, tabs }) => (jobs === undefined) !== (tabs === undefined), 'give jobs or tabs')
+  .refine(({ jobs, tabs, files }) => [jobs, tabs, files].filter((given) => given !== undefined).length === 1, 'give one of jobs, tabs and files')
+  .refine(({ defaults, files }) => files === undefined || Object.keys(defaults).length === 0, { path: ['defaults'], error: 'are of jobs: what documents are made with is asked for when their uploads begin' })
+  .refine(({ files }) => new Set(files?.map(({ upload }) => upload)).size === (files?.length ?? 0), { path: ['files'], error: 'names an upload twice' })
   .meta({ id: 'BatchRequest' });
 
 const bulkCounts = z.strictObject({ done: count, asked: count, skipped: count, failed: count });
@@ -96,11 +100,13 @@ export const batchAnswer = z
     owner: z.string(),
     state: z.enum(['creating', 'queued', 'running', 'paused', 'completed', 'failed', 'cancelled'])
       .meta({ description: 'What its jobs come to: `paused` when all that have not ended are; when all have ended, `failed` if any failed, else `cancelled` if any was' }),
-    size: count.meta({ description: 'Jobs that were asked for' }),
-    made: count.meta({ description: 'Those of them that there are' }),
+    size: count.meta({ description: 'Jobs or files that were asked for' }),
+    made: count.meta({ description: 'Those of them that have been dealt with: each job is there, of each file is known what came of it' }),
+    files: z.strictObject({ duplicate: count.meta({ description: 'Answered by a document that there was before' }), refused: count }).optional()
+      .meta({ description: 'Of a batch of files: those that no job was made of. The `progress` of such a batch counts files' }),
     jobs: z.partialRecord(z.enum(JOB_STATES), count).meta({ description: 'By state' }),
     progress: z.strictObject({
-      total: count.nullable().meta({ description: 'Rows of all its jobs; null until every sheet has been read' }),
+      total: count.nullable().meta({ description: 'Rows of all its jobs, null until every sheet has been read; or its files' }),
       done: count, unchanged: count, failed: count, skipped: count,
       remaining: count.nullable(),
       percent: z.number().min(0).max(100).nullable(),
@@ -109,10 +115,30 @@ export const batchAnswer = z
     action: z.strictObject({ id: z.string(), action: z.enum(BULK_ACTIONS), state: z.string(), counts: bulkCounts }).optional()
       .meta({ description: 'What was asked of it last, and how far that is' }),
     createdAt: time,
-    links: z.strictObject({ self: z.string(), jobs: z.string() }),
+    links: z.strictObject({ self: z.string(), jobs: z.string(), files: z.string().optional() }),
   })
   .meta({ id: 'Batch' });
 export type BatchAnswer = z.infer<typeof batchAnswer>;
+
+export const FILE_OUTCOMES = ['waiting', 'processing', 'ready', 'failed', 'cancelled', 'duplicate', 'refused', 'deleted'] as const;
+
+export const batchFileAnswer = z
+  .strictObject({
+    number: z.int().min(1).meta({ description: 'Its place in the batch' }),
+    file: z.string(),
+    outcome: z.enum(FILE_OUTCOMES).meta({ description: '`waiting`: its document has not been made. `duplicate`: the document was there before. `refused`: it is no document. `deleted`: its document was' }),
+    document: z.string().optional(),
+    job: z.string().optional(),
+    partial: z.boolean().optional().meta({ description: 'Some of it could not be read' }),
+    passages: count.optional(),
+    error: errorAnswer.optional().meta({ description: 'Why it failed or was refused' }),
+  })
+  .meta({ id: 'BatchFile' });
+export type BatchFileAnswer = z.infer<typeof batchFileAnswer>;
+
+export const batchRetryBody = z
+  .strictObject({ failed: z.boolean().default(false).meta({ description: 'Leave out jobs that were cancelled' }) })
+  .default({ failed: false });
 
 // ── actions on many jobs ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -62,7 +62,32 @@ export interface BatchRecord extends Planned {
   desired: 'running' | 'paused' | 'cancelled';
   /** The newest action on its members; an older one stops where it is. */
   action: string | null;
+  /** Of a batch of files: those that no job was made of. Left out where its members are jobs that were asked for as such. */
+  files?: FilesWithoutJob;
 }
+
+/** `duplicate`: a document that there was before answers for it. `refused`: it is no document. */
+export interface FilesWithoutJob {
+  duplicate: number;
+  refused: number;
+}
+
+/** One file of a batch as its list has it. */
+export interface BatchFile {
+  upload: string;
+  file: string;
+}
+
+/** What came of a file when its document was to be made. */
+export interface BatchFileResult {
+  outcome: 'made' | 'duplicate' | 'refused';
+  document: string | null;
+  /** Why it was refused. */
+  error: ErrorBody | null;
+}
+
+/** Files whose results lie in one blob. */
+export const FILES_AT_ONCE = 10;
 
 export const BULK_ACTIONS = ['pause', 'resume', 'cancel', 'retry', 'delete', 'set'] as const;
 export type BulkAction = (typeof BULK_ACTIONS)[number];

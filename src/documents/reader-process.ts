@@ -1,6 +1,7 @@
 /** The child process of a reader: does one task after another, as its parent asks; see `reader.ts`. */
 import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SheafError } from '../contracts/errors.ts';
@@ -71,10 +72,17 @@ async function analyse({ folder, extraction, encoding = 'o200k_base' }: Extract<
   return analyseText(text, blocks, extraction, await tokenCounter(encoding));
 }
 
+async function prepare(): Promise<null> {
+  const [{ tokenCounter }] = await Promise.all([import('./tokens.ts'), import('./chunk.ts'), import('./analyse.ts')]);
+  await tokenCounter('o200k_base');
+  return null;
+}
+
 async function perform(task: Task): Promise<Tasks[keyof Tasks]['answer']> {
   switch (task.task) {
     case 'validate': return validateFile(await open(task.file), task.password, task.limits);
     case 'extract': return extract(task);
+    case 'prepare': return prepare();
     case 'chunk': return chunk(task);
     case 'analyse': return analyse(task);
   }
@@ -87,7 +95,9 @@ const failure = (error: unknown): SheafError =>
 process.on('message', (task: Task) => {
   void perform(task)
     .then((value) => ({ value, clean: true }), (error: unknown) => ({ error: failure(error).body(), clean: error instanceof SheafError }))
-    .then((answer) => process.send?.({ ...answer, rss: process.memoryUsage.rss() } satisfies Answer));
+    .then((answer) => process.send?.({ ...answer, rss: process.memoryUsage.rss() } satisfies Answer))
+    // Its end comes by a signal, which leaves no time for it.
+    .then(() => flushCompileCache());
 });
 process.on('disconnect', () => process.exit(0));
 // Libraries leave promises behind when a file breaks off under them; what they were asked for rejects as well.

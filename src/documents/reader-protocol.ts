@@ -5,6 +5,8 @@ import type { Analysis, ChunkOptions, Chunking, DetectedType, DocumentFile, Docu
 export interface Tasks {
   validate: { ask: { file: DocumentFile; password: string | undefined }; answer: DetectedType };
   extract: { ask: ExtractRequest; answer: Extraction };
+  /** Loads what the two after it need. */
+  prepare: { ask: object; answer: null };
   chunk: { ask: { folder: string; options: ChunkOptions }; answer: Chunking };
   analyse: { ask: { folder: string; extraction: Extraction; encoding: TokenEncoding | undefined }; answer: Analysis };
 }

@@ -88,7 +88,7 @@ async function* strayBlobs({ store, blobs }: Parts, tenant: string): AsyncGenera
       const id = key.split('/')[2] ?? '';
       const stray = async (): Promise<boolean> => {
         const document = await store.getDocument(tenant, id);
-        if (document !== null) return isEnded(document.state) && !Object.values(document.blobs).includes(key);
+        if (document !== null) return isEnded(document.state) && !Object.values(document.blobs).includes(key) && key.split('/')[3] !== 'answers';
         // A job that is to make the document, or an upload, names the file before there is a record.
         return (await store.getJob(tenant, id.replace('doc_', 'job_'))) === null && !(await isArriving(store, tenant, id));
       };

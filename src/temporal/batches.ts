@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
-import { ENDED_STATES, isEnded, JOB_STATES } from '../contracts/job.ts';
+import { ENDED_STATES, isEnded, JOB_STATES, type EndedState } from '../contracts/job.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import {
   BATCH_CHANGED, PLAN_WORKFLOWS, type BatchControl, type BatchRecord, type BatchTotals, type PlanRecord, type PlanRef,
@@ -16,8 +16,8 @@ export interface Batches {
   /** Writes the record and starts the making of its members, of which all that is needed is in the blobs already. What does not start now, the
    *  reconciler starts later: the record is what counts. */
   create(batch: BatchRecord): Promise<{ batch: BatchRecord; created: boolean }>;
-  /** `applied`: every member was asked, and a worker has answered for it. Rejects with `batch_not_found`, `wrong_state`. */
-  control(tenant: string, id: string, owner: string, control: BatchControl): Promise<{ batch: BatchRecord; applied: boolean }>;
+  /** `applied`: every member was asked, and a worker has answered for it. `failedOnly`: a retry leaves out what was cancelled. Rejects with `batch_not_found`, `wrong_state`. */
+  control(tenant: string, id: string, owner: string, control: BatchControl, failedOnly?: boolean): Promise<{ batch: BatchRecord; applied: boolean }>;
   /** Resolves when the members are made, or after two seconds. */
   made(batch: BatchRecord): Promise<BatchRecord>;
 }
@@ -37,14 +37,14 @@ export function createBatches(store: Store, client: Client): Batches {
       return { batch: record, created };
     },
 
-    async control(tenant, id, owner, control) {
+    async control(tenant, id, owner, control, failedOnly = false) {
       for (let tries = 0; tries < CHANGE_TRIES; tries++) {
         const before = await batchOf(store, { tenant, id });
         mayControl(before, await store.batchTotals(tenant, id), control);
         // Written before the batch names it: should it never be named, it finds itself superseded.
         const { bulk } = await createBulk(store, {
           tenant, owner, action: control, priority: null, retry: { codes: null }, dryRun: false, batch: id, after: before.action,
-          filter: { batch: id, state: control === 'retry' ? [...ENDED_STATES] : JOB_STATES.filter((state) => !isEnded(state)) },
+          filter: { batch: id, state: control === 'retry' ? retried(before, failedOnly) : JOB_STATES.filter((state) => !isEnded(state)) },
         });
         const desired = control === 'pause' ? 'paused' : control === 'cancel' ? 'cancelled' : 'running';
         const batch = await store.changePlan<'batch'>({ ...before, desired, action: bulk.id });
@@ -64,6 +64,10 @@ export function createBatches(store: Store, client: Client): Batches {
     },
   };
 }
+
+/** Rows of a completed job may have failed; of a completed document nothing has. */
+const retried = ({ files }: BatchRecord, failedOnly: boolean): EndedState[] =>
+  ENDED_STATES.filter((state) => !(files && state === 'completed') && !(failedOnly && state === 'cancelled'));
 
 /** False: not within the time that an answer may take. */
 async function soon(look: () => Promise<boolean>): Promise<boolean> {
@@ -94,7 +98,7 @@ function mayControl(batch: BatchRecord, { jobs }: BatchTotals, control: BatchCon
   const over = !batch.open && ended === all;
   if (control === 'retry' ? ended > 0 : !over) return;
   throw new SheafError('wrong_state', control === 'retry' ? `No job of batch ${batch.id} has ended.` : `Every job of batch ${batch.id} has ended; it cannot ${control}.`, {
-    remedy: control === 'retry' ? 'Wait until one has.' : '`sheaf batch retry` runs failed and remaining rows again.',
+    remedy: control === 'retry' ? 'Wait until one has.' : '`sheaf batch retry` runs what failed or remained again.',
   });
 }
 

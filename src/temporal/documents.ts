@@ -34,6 +34,8 @@ export interface NewDocument extends Omit<DocumentRequest, 'document' | 'documen
   password: string | null;
   priority: Priority;
   tags: string[];
+  /** The batch whose file it is. */
+  batch: string | null;
 }
 
 export interface Documents {
@@ -72,7 +74,7 @@ export function createDocuments(deps: { store: Store; blobs: Blobs; client: Clie
   };
 
   return {
-    async create({ tenant, owner, ids, documentKey, password, priority, tags, ...file }, idempotency) {
+    async create({ tenant, owner, ids, documentKey, password, priority, tags, batch, ...file }, idempotency) {
       const now = new Date().toISOString();
       const key = documentKey ?? ids.document;
       await keepPassword(tenant, ids.document, password);
@@ -81,7 +83,7 @@ export function createDocuments(deps: { store: Store; blobs: Blobs; client: Clie
         source: `document:${key}`, lane: 'document', priority, tags, state: 'queued', desired: null, cause: null, until: null,
         reason: null, error: null, attempt: 1, sequence: 0, revision: 0, retry: null, manifest: null,
         createdAt: now, startedAt: null, completedAt: null, updatedAt: now, runningSince: null, finishedBefore: 0,
-        runAt: null, dependsOn: [], onFailure: 'cancel', batch: null, schedule: null,
+        runAt: null, dependsOn: [], onFailure: 'cancel', batch, schedule: null,
       };
       const { job, created } = await store.createJob(record, idempotency);
       if (job.kind !== 'document') throw new SheafError('idempotency_conflict', 'The Idempotency-Key was used for a job over a sheet.', { remedy: 'Use a new key.' });

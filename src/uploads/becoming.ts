@@ -9,7 +9,9 @@ import type { Arrived, Received, UploadDeps } from './uploads.ts';
  * Where the tenant has a document of these bytes and `force` is not asked for, that one answers, and the new bytes are the caller's
  * to remove. Rejects with `idempotency_conflict`. An error of the store after the job was written is none: the job makes the document's record itself.
  */
-export async function becomeDocument(deps: UploadDeps, { upload, size, sha256 }: Arrived, password: string | null, idempotency?: Idempotency): Promise<Received> {
+export async function becomeDocument(
+  deps: Omit<UploadDeps, 'limits'>, { upload, size, sha256 }: Arrived, password: string | null, { idempotency, batch }: { idempotency?: Idempotency | undefined; batch?: string | undefined } = {},
+): Promise<Received> {
   const { store, documents } = deps;
   const { tenant, owner, document: id, job, blob, request: { force, ...request } } = upload;
   const begunBefore = (await store.getJob(tenant, job)) !== null;
@@ -19,7 +21,7 @@ export async function becomeDocument(deps: UploadDeps, { upload, size, sha256 }:
   // Of uploads of the same bytes at once, the first to claim them makes the document. No client's key has a space.
   const claim = idempotency ?? (force ? undefined : { key: `bytes ${sha256}`, requestHash: sha256 });
   try {
-    const made = await documents.create({ ...request, tenant, owner, ids: { document: id, job }, size, sha256, original: blob, password }, claim);
+    const made = await documents.create({ ...request, tenant, owner, ids: { document: id, job }, size, sha256, original: blob, password, batch: batch ?? null }, claim);
     return { ...made, created: made.document.id === id };
   } catch (error) {
     const kept = await store.getJob(tenant, job).catch(() => null);
@@ -29,7 +31,7 @@ export async function becomeDocument(deps: UploadDeps, { upload, size, sha256 }:
 }
 
 /** The first document of these bytes; one that is about to be deleted is none. */
-async function sameBytes({ store }: UploadDeps, tenant: string, sha256: string): Promise<DocumentRecord | null> {
+async function sameBytes({ store }: Pick<UploadDeps, 'store'>, tenant: string, sha256: string): Promise<DocumentRecord | null> {
   let first: DocumentRecord | null = null;
   for (let cursor: string | null | undefined; cursor !== null;) {
     const page: Listed<DocumentRecord> = await store.listDocuments(tenant, { sha256 }, { limit: 100, ...(cursor !== undefined && { cursor }) });

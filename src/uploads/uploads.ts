@@ -57,8 +57,8 @@ export interface PartUploads {
   /** `repeated`: it had arrived before. Rejects with `upload_not_found`, `wrong_state`, `part_conflict`, `checksum_mismatch`, `invalid_request` (size),
    *  `unsupported_type`, `too_slow`. */
   putPart(tenant: string, id: string, part: { number: number; md5: string }, content: Readable, signal: AbortSignal): Promise<{ upload: UploadRecord; repeated: boolean }>;
-  /** May be repeated, and is to be when its answer was lost. Rejects with `MissingParts`, `checksum_mismatch`, `upload_not_found`. */
-  complete(tenant: string, id: string): Promise<Received & { upload: UploadRecord }>;
+  /** May be repeated, and is to be when its answer was lost. `batch`: the one whose file it is. Rejects with `MissingParts`, `checksum_mismatch`, `upload_not_found`. */
+  complete(tenant: string, id: string, batch?: string): Promise<Received & { upload: UploadRecord }>;
   /** Removes it with its parts. Rejects with `upload_not_found`, `wrong_state` (it becomes a document). */
   cancel(tenant: string, id: string): Promise<UploadRecord>;
 }

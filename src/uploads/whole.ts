@@ -42,7 +42,7 @@ export function wholeUploads(deps: UploadDeps): WholeUploads {
         if (request.sha256 !== null && request.sha256 !== sha256) throw otherHash(sha256, request.sha256);
         // The same key with another file is another request.
         const keyed = idempotency && { key: idempotency.key, requestHash: digest(`${idempotency.requestHash} ${sha256}`) };
-        const received = await becomeDocument(deps, { upload: { ...upload, request }, size, sha256 }, password, keyed);
+        const received = await becomeDocument(deps, { upload: { ...upload, request }, size, sha256 }, password, { idempotency: keyed });
         await (received.created ? store.removeUpload(tenant, id) : removeUploaded(deps, upload)).catch(() => {});
         return received;
       } catch (error) {

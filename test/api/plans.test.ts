@@ -6,10 +6,11 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import type { JobAnswer } from '../../src/contracts/api.ts';
-import type { BatchAnswer, BulkAnswer, BulkResultAnswer, JobGraphAnswer, ScheduleAnswer, TriggerAnswer } from '../../src/contracts/plans-api.ts';
+import type { BatchAnswer, BatchFileAnswer, BulkAnswer, BulkResultAnswer, JobGraphAnswer, ScheduleAnswer, TriggerAnswer } from '../../src/contracts/plans-api.ts';
 import type { NewJob } from '../../src/contracts/plans.ts';
 import { newJob, startApi, upload } from './api.ts';
 import type { Api } from './api.ts';
+import { as, initiate, sendPart, textOf } from './documents.ts';
 
 let api: Api;
 beforeAll(async () => { api = await startApi(({ config }) => ({ config: { ...config, SHEAF_MAX_BATCH_JOBS: 20 } })); });
@@ -143,7 +144,7 @@ describe('batches', () => {
     expect(await post([{ name: 'a' }, { name: 'a' }])).toMatchObject({ status: 400, detail: expect.stringContaining('two jobs are called a') });
     expect(await post([{}], {})).toMatchObject({ status: 400, detail: expect.stringContaining('source') });
     expect(await post(Array.from({ length: 21 }, () => ({})))).toMatchObject({ status: 413, code: 'batch_too_large' });
-    expect(await api.refused('POST', '/batches', { body: { defaults: { source } } })).toMatchObject({ status: 400, detail: expect.stringContaining('jobs or tabs') });
+    expect(await api.refused('POST', '/batches', { body: { defaults: { source } } })).toMatchObject({ status: 400, detail: expect.stringContaining('jobs, tabs and files') });
     expect(await count()).toBe(before);
   });
 
@@ -171,6 +172,42 @@ describe('batches', () => {
     expect(await api.refused('POST', `/batches/${body.id}/retry`)).toMatchObject({ status: 409, code: 'wrong_state' });
     const { status, body: asked } = await api.call<BatchAnswer>('POST', `/batches/${body.id}/pause`);
     expect([status, asked.action]).toMatchObject([202, { action: 'pause', state: 'running' }]);
+  });
+});
+
+describe('batches of files', () => {
+  const arrived = async (name: string): Promise<{ upload: string }> => {
+    const begun = await initiate(api, 40, { filename: name });
+    await sendPart(api, begun, 1, textOf(40));
+    return { upload: begun.upload_id };
+  };
+  const filesOf = async (id: string, query = '') => (await api.call<{ items: BatchFileAnswer[]; nextCursor: string | null }>('GET', `/batches/${id}/files${query}`)).body;
+
+  it('name uploads that have arrived, and list them in their order, page by page', async () => {
+    const files = await Promise.all(['a.txt', 'b.txt', 'c.txt'].map(arrived));
+    const { status, body } = await api.call<BatchAnswer>('POST', '/batches', { body: { name: 'reports', files } });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({
+      name: 'reports', state: 'creating', size: 3, made: 0, files: { duplicate: 0, refused: 0 },
+      progress: { total: 3, done: 0, remaining: 3, percent: 0 }, links: { files: `/api/v1/batches/${body.id}/files` },
+    });
+    const first = await filesOf(body.id, '?limit=2');
+    expect(first.items).toEqual([{ number: 1, file: 'a.txt', outcome: 'waiting' }, { number: 2, file: 'b.txt', outcome: 'waiting' }]);
+    expect(await filesOf(body.id, `?limit=2&cursor=${first.nextCursor}`)).toEqual({ items: [{ number: 3, file: 'c.txt', outcome: 'waiting' }], nextCursor: null });
+    expect((await filesOf(body.id, '?outcome=failed,refused')).items).toEqual([]);
+    expect(await api.refused('GET', `/batches/${body.id}/files`, as('acme'))).toMatchObject({ status: 404, code: 'batch_not_found' });
+  });
+
+  it('are refused as a whole where one has not arrived, is unknown, or is named twice', async () => {
+    const good = await arrived('good.txt');
+    const begun = await initiate(api, 40, { filename: 'half.txt' });
+    const post = (...files: object[]) => api.refused('POST', '/batches', { body: { files } });
+    expect(await post(good, { upload: begun.upload_id })).toMatchObject({ status: 409, code: 'parts_mismatch', detail: expect.stringContaining('half.txt'), place: { field: 'files.1' } });
+    expect(await post(good, { upload: 'upl_none' })).toMatchObject({ status: 404, code: 'upload_not_found' });
+    expect(await post(good, good)).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(await post(...Array.from({ length: 21 }, (_, index) => ({ upload: `upl_${index}` })))).toMatchObject({ status: 413, code: 'batch_too_large' });
+    expect(await api.refused('POST', '/batches', { body: { files: [good], defaults: { handler: 'store' } } })).toMatchObject({ status: 400, errors: [{ path: 'defaults', message: expect.any(String) }] });
+    expect(await api.refused('POST', '/batches', { body: { files: [good] }, ...as('acme') })).toMatchObject({ status: 404, code: 'upload_not_found' });
   });
 });
 

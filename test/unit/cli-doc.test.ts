@@ -7,6 +7,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type AcceptedAnswer, acceptedAnswer, type DocumentStatusAnswer, documentStatusAnswer } from '../../src/contracts/document-api.ts';
+import { batchFileAnswer } from '../../src/contracts/plans-api.ts';
 import { type Answer, type Asked, problem, type ScriptedApi, scriptedApi } from '../servers/scripted-api.ts';
 
 const MAIN = path.resolve('src/cli/main.ts');
@@ -37,7 +38,6 @@ const accepted = (id: string, more: Partial<AcceptedAnswer> = {}): Answer => ({ 
 const status = (more: Partial<DocumentStatusAnswer> = {}): Answer => ({
   json: documentStatusAnswer.parse({ document_id: 'd', status: 'ready', progress: 100, task_state: 'SUCCESS', message: 'Ready: 3 passages', total_chunks: 3, ready: true, ...more }),
 });
-const nameIn = ({ body }: Asked): string => /name="filename"\r\n\r\n(.*)\r\n/.exec(body)?.[1] ?? '';
 
 describe('sheaf doc upload', () => {
   test('uploads a file with what was asked, and says how to follow it', async () => {
@@ -47,39 +47,64 @@ describe('sheaf doc upload', () => {
     for (const field of ['a.txt', 'x,y', 'txt', 'manual', 'high', 'true', '{"chunk_size":500,"password":"content of secret"}', 'content of a.txt']) expect(asked[0]?.body).toContain(`\r\n${field}\r\n`);
   });
 
-  test('takes folders, narrowed by a pattern, and gives each file an outcome with its reason', async () => {
-    const answers: Record<string, Answer> = {
-      'b.pdf': problem(415, 'unsupported_type', 'The file is a program.', { remedy: 'Give a PDF.' }), 'c.md': accepted('doc_c'), 'd.md': accepted('doc_d', { duplicateOf: 'doc_d' }),
+  /** The server's side of a batch: `refuse` answers what is sent of a file, `came` what has come of it. */
+  const batchServer = (refuse: Record<string, Answer>, came: (file: string) => object, more: (asked: Asked) => Answer | undefined = () => undefined) => {
+    const names: string[] = [];
+    let files: string[] = [];
+    const batch = (state: string): Answer => ({ json: { id: 'bat_1', state, size: files.length, made: files.length, jobs: {}, files: { duplicate: 0, refused: 0 }, progress: { total: files.length, done: files.length, unchanged: 0, failed: 0, skipped: 0, remaining: 0, percent: 100, ended: files.length } } });
+    return (asked: Asked): Answer | undefined => {
+      const { method, path: address, body } = asked;
+      if (address === '/documents/upload/active') return { json: { items: [], nextCursor: null } };
+      if (address === '/documents/upload/initiate') {
+        names.push((JSON.parse(body) as { filename: string }).filename);
+        return { status: 201, json: { upload_id: `upl_${names.length - 1}`, chunk_size: 100, total_parts: 1 } };
+      }
+      if (address === '/documents/upload/chunk') return refuse[names[Number(/upl_(\d+)/.exec(body)![1])]!] ?? { json: { accepted: true } };
+      if (method === 'POST' && address === '/batches') {
+        files = (JSON.parse(body) as { files: { upload: string }[] }).files.map(({ upload }) => names[Number(upload.slice(4))]!);
+        return { ...batch('running'), status: 201 };
+      }
+      if (address === '/batches/bat_1') return batch('completed');
+      if (address === '/batches/bat_1/files') return { json: { items: files.map((file, place) => batchFileAnswer.parse({ number: place + 1, file, ...came(file) })), nextCursor: null } };
+      return more(asked);
     };
-    const script = (asked: Asked): Answer | undefined => answers[nameIn(asked)];
-    const all = await doc(script, 'upload', 'reports', '--json');
+  };
+
+  test('makes a batch of folders, narrowed by a pattern, and gives each file an outcome with its reason', async () => {
+    const script = () => batchServer(
+      { 'b.pdf': problem(415, 'unsupported_type', 'The file is a program.', { remedy: 'Give a PDF.' }) },
+      (file) => (file === 'd.md' ? { outcome: 'duplicate', document: 'doc_d', job: 'job_d' } : { outcome: 'processing', document: 'doc_c', job: 'job_c' }),
+    );
+    const all = await doc(script(), 'upload', 'reports', '--json');
     expect(all.code).toBe(1);
-    expect(JSON.parse(all.out)).toEqual({ files: [
+    expect(JSON.parse(all.out)).toEqual({ batch: 'bat_1', files: [
       { file: 'reports/b.pdf', outcome: 'failed', error: { code: 'unsupported_type', message: 'The file is a program.', remedy: 'Give a PDF.', status: 415, instance: 'urn:uuid:0' } },
-      { file: 'reports/c.md', outcome: 'uploaded', document: 'doc_c', job: 'job_doc_c' },
-      { file: 'reports/deep/d.md', outcome: 'duplicate', document: 'doc_d', job: 'job_doc_d' },
+      { file: 'reports/c.md', outcome: 'uploaded', document: 'doc_c', job: 'job_c' },
+      { file: 'reports/deep/d.md', outcome: 'duplicate', document: 'doc_d', job: 'job_d' },
     ] });
     await api?.close();
-    const some = await doc(script, 'upload', 'reports', '--glob', '**/*.md');
+    const some = await doc(script(), 'upload', 'reports', '--glob', '**/*.md');
     const lines = some.out.trim().split('\n');
     expect([some.code, lines.pop()]).toEqual([0, 'uploaded 1  duplicate 1']);
-    expect(lines.sort()).toEqual(['duplicate  reports/deep/d.md  doc_d', 'uploaded   reports/c.md  doc_c']);
+    expect(lines).toEqual(['uploaded   reports/c.md  doc_c', 'duplicate  reports/deep/d.md  doc_d']);
+    expect(some.err).toContain('npx sheaf batch watch bat_1');
   });
 
-  test('waits until the documents are ready, and fails where one is not', async () => {
+  test('waits until the documents are ready, also those that were there before, and fails where one is not', async () => {
     let calls = 0;
-    const script = (asked: Asked): Answer | undefined => {
-      if (asked.method === 'POST') return accepted(nameIn(asked) === 'a.txt' ? 'good' : 'bad');
-      if (asked.path === '/documents/good/status') return ++calls < 3 ? status({ status: 'processing', progress: 40, task_state: 'PROCESSING', message: 'Extracting the text', ready: false }) : status();
-      if (asked.path === '/documents/bad/status') return status({ status: 'failed', task_state: 'FAILURE', message: 'It is encrypted.', ready: false });
-      return { json: { error: { code: 'password_required', message: 'It is encrypted.', remedy: 'Give the password.' } } };
+    const came: Record<string, object> = {
+      'a.txt': { outcome: 'ready', document: 'good', passages: 3 }, 'd.md': { outcome: 'duplicate', document: 'older' },
+      'c.md': { outcome: 'failed', document: 'bad', error: { code: 'password_required', message: 'It is encrypted.', remedy: 'Give the password.' } },
     };
-    const { out, err, code } = await doc(script, 'upload', 'a.txt', 'reports/c.md', '--wait');
+    const { out, err, code } = await doc(batchServer({}, (file) => came[file]!, ({ path: address }) =>
+      address === '/documents/older/status' ? (++calls < 3 ? status({ status: 'processing', progress: 40, task_state: 'PROCESSING', message: 'Extracting the text', ready: false }) : status()) : undefined,
+    ), 'upload', 'a.txt', 'reports/c.md', 'reports/deep/d.md', '--wait');
     expect(code).toBe(1);
     expect(out).toContain('ready      a.txt  good  3 passages\n');
     expect(out).toContain('failed     reports/c.md  bad  password_required: It is encrypted.\n');
+    expect(out).toContain('ready      reports/deep/d.md  older  3 passages\n');
     expect(err).toContain('Give the password.');
-    expect(err).toContain('npx sheaf doc reprocess --failed');
+    expect(err).toContain('npx sheaf batch retry bat_1 --failed');
   });
 
   test.each([

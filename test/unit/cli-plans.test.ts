@@ -45,7 +45,7 @@ describe('the tree of jobs that depend on each other', () => {
 describe('what a batch comes to', () => {
   const totals = (jobs: BatchTotals['jobs'], more: Partial<BatchTotals> = {}): BatchTotals =>
     ({ jobs, rows: 0, unread: 0, done: 0, unchanged: 0, failed: 0, skipped: 0, ...more });
-  const made = { open: false, desired: 'running' } as const;
+  const made = { open: false, desired: 'running', size: 5 } as const;
 
   test.each([
     ['creating', { open: true, desired: 'running' }, { queued: 3, completed: 2 }],
@@ -68,7 +68,7 @@ describe('what a batch comes to', () => {
     const counts = { rows: 100, done: 30, unchanged: 10, failed: 5, skipped: 5 };
     expect(batchProgress(made, totals({ running: 2 }, counts))).toEqual({ total: 100, done: 30, unchanged: 10, failed: 5, skipped: 5, remaining: 50, percent: 50, ended: 0 });
     expect(batchProgress(made, totals({ running: 2 }, { ...counts, unread: 1 }))).toMatchObject({ total: null, remaining: null, percent: null });
-    expect(batchProgress({ open: true }, totals({ running: 2 }, counts))).toMatchObject({ total: null });
+    expect(batchProgress({ open: true, size: 2 }, totals({ running: 2 }, counts))).toMatchObject({ total: null });
     expect(batchProgress(made, totals({ cancelled: 1, completed: 1 }, { ...counts, unread: 1 }))).toMatchObject({ total: 100, remaining: 50, ended: 2 });
     expect(batchProgress(made, totals({ completed: 1 }))).toMatchObject({ total: 0, percent: 100 });
   });

@@ -157,6 +157,13 @@ describe('other Office documents', () => {
     expect(await read(encrypted, 'e.docx', { password: 'correct horse' })).toMatchObject({ text: 'Nobody knows', extraction: { type: 'docx' } });
   });
 
+  test.each([128, 256])('encrypted ones of Office 2007 open with their password (%i bits)', async (bits) => {
+    const encrypted = encryptAsIn2007(await docx(docxParagraph('Nobody knew')), 'correct horse', bits);
+    await expect(read(encrypted, 'e.docx')).rejects.toMatchObject({ code: 'password_required' });
+    await expect(read(encrypted, 'e.docx', { password: 'wrong' })).rejects.toMatchObject({ code: 'password_wrong' });
+    expect(await read(encrypted, 'e.docx', { password: 'correct horse' })).toMatchObject({ text: 'Nobody knew', extraction: { type: 'docx' } });
+  });
+
   test.each([['l.doc', 'WordDocument'], ['l.ppt', 'PowerPoint Document']])('legacy %s is refused with advice', async (name, part) => {
     const container = CFB.utils.cfb_new();
     CFB.utils.cfb_add(container, `/${part}`, Buffer.alloc(5_000));
@@ -164,6 +171,29 @@ describe('other Office documents', () => {
     await expect(read(bytes, name)).rejects.toMatchObject({ code: 'unsupported_type', remedy: expect.stringMatching(/LibreOffice/) as string });
   });
 });
+
+/** As Office 2007 encrypts (MS-OFFCRYPTO 2.3.4.5 to 2.3.4.9). */
+function encryptAsIn2007(content: Buffer, password: string, bits: number): Buffer {
+  const sha = (...parts: Buffer[]): Buffer => createHash('sha1').update(Buffer.concat(parts)).digest();
+  const uint32 = (...values: number[]): Buffer => Buffer.from(Uint32Array.of(...values).buffer);
+  const [salt, verifier] = [randomBytes(16), randomBytes(16)];
+  let value = sha(salt, Buffer.from(password, 'utf16le'));
+  for (let at = 0; at < 50_000; at++) value = sha(uint32(at), value);
+  value = sha(value, uint32(0));
+  const half = (pad: number): Buffer => sha(Buffer.from(Uint8Array.from({ length: 64 }, (_, at) => pad ^ (value[at] ?? 0))));
+  const key = Buffer.concat([half(0x36), half(0x5c)]).subarray(0, bits / 8);
+  const encrypt = (data: Buffer): Buffer => {
+    const cipher = createCipheriv(`aes-${bits}-ecb`, key, null).setAutoPadding(false);
+    return Buffer.concat([cipher.update(Buffer.concat([data, Buffer.alloc((16 - (data.length % 16)) % 16)])), cipher.final()]);
+  };
+  const header = Buffer.concat([uint32(0x24, 0, bits === 128 ? 0x660e : 0x6610, 0x8004, bits, 0x18, 0, 0), Buffer.from('Microsoft Enhanced RSA and AES Cryptographic Provider\0', 'utf16le')]);
+  const container = CFB.utils.cfb_new();
+  CFB.utils.cfb_add(container, '/EncryptionInfo', Buffer.concat([
+    Buffer.from(Uint16Array.of(4, 2).buffer), uint32(0x24, header.length), header, uint32(16), salt, encrypt(verifier), uint32(20), encrypt(sha(verifier)),
+  ]));
+  CFB.utils.cfb_add(container, '/EncryptedPackage', Buffer.concat([uint32(content.length, 0), encrypt(content)]));
+  return Buffer.from(CFB.write(container, { type: 'buffer' }) as Uint8Array);
+}
 
 /** As Office 2010 and later encrypts (MS-OFFCRYPTO 2.3.4.10), with few rounds. */
 function encryptOffice(content: Buffer, password: string): Buffer {
@@ -216,6 +246,12 @@ describe('web pages, books, mail', () => {
 });
 
 describe('PDF', () => {
+  test('a word that a line parts is whole again; one of two words keeps its hyphen', async () => {
+    const lines = ['The market is based on carbon, and free of charge.', 'All of our power is carbon-', 'free, and that is an impor-', 'tant part of what we promise here.'];
+    const { text } = await read(pdf([lines.map((line, at) => ({ text: line, x: 50, y: 700 - 14 * at }))]), 'hyphens.pdf');
+    expect(text.replaceAll('\n', ' ')).toContain('is carbon-free, and that is an important part of what');
+  });
+
   test('what is drawn without text has none; tesseract reads it where that is asked for', async () => {
     await expect(read(pdf([[]]), 'empty.pdf')).rejects.toMatchObject({ code: 'no_text', remedy: expect.stringMatching(/OCR/) as string });
   });

@@ -16,6 +16,7 @@ const ROOMS: Record<string, string[]> = {
   blobs: ['contracts', 'domain'],
   limits: ['contracts', 'domain'],
   handlers: ['contracts', 'domain'],
+  models: [],
   // Google is asked under limits.
   sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock'],
   documents: ['contracts', 'domain', 'sources'],
@@ -24,7 +25,7 @@ const ROOMS: Record<string, string[]> = {
   uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'uploads', 'temporal', 'workflows', 'log'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'uploads', 'temporal', 'workflows', 'log'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],

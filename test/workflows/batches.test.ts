@@ -1,13 +1,19 @@
 /** Batches and actions on many jobs: made durably, steered as one, with a result for every job. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { Readable } from 'node:stream';
+import { batchFiles } from '../../src/api/batch-files.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
+import { DEFAULT_DOCUMENT_OPTIONS } from '../../src/contracts/document.ts';
 import { isEnded, type JobRecord, type JobRequest } from '../../src/contracts/job.ts';
-import type { BatchRecord, BulkRecord, BulkResult, NewJob } from '../../src/contracts/plans.ts';
+import type { BatchFile, BatchRecord, BulkRecord, BulkResult, NewJob } from '../../src/contracts/plans.ts';
+import { batchProgress, batchState } from '../../src/domain/batch-progress.ts';
 import { createBatches, type Batches } from '../../src/temporal/batches.ts';
 import { createBulkActions, type BulkActions, type NewBulk } from '../../src/temporal/bulk.ts';
 import { batchWorkflowId, bulkWorkflowId, memberId } from '../../src/temporal/workflow-ids.ts';
+import { partUploads } from '../../src/uploads/parts.ts';
 import { historiesOf, replay } from './replay.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
@@ -26,6 +32,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   rig.gate.reset();
+  rig.reader.reset();
   await rig.startWorkers();
   for (const id of workflows.splice(0)) await replay(await historiesOf(rig.env.client, id));
   await rig.replayAll();
@@ -160,6 +167,70 @@ describe('a batch', () => {
     await rig.withReconciler(() => made('b-six'));
     workflows.push(batchWorkflowId(TENANT, 'b-six'));
     expect(await allEnded('b-six')).toMatchObject([{ id: memberId(TENANT, 'b-six', 0), state: 'completed' }]);
+  });
+});
+
+describe('a batch of files', () => {
+  const uploads = () => partUploads({ store: rig.store, blobs: rig.blobs, documents: rig.documents, limits: { maxBytes: 1e6, chunkBytes: 1e6, quotaBytes: null } });
+  /** All of it has arrived; what it is said to be may be wrong. */
+  async function arrived(fileName: string, content: string, sha256: string | null = null): Promise<BatchFile> {
+    const bytes = Buffer.from(content);
+    const { upload } = await uploads().begin(TENANT, 'tester', {
+      fileName, size: bytes.length, sha256, contentType: null, declaredType: null, documentKey: null, options: { ...DEFAULT_DOCUMENT_OPTIONS }, priority: 'normal', tags: [], force: false,
+    }, null);
+    await uploads().putPart(TENANT, upload.id, { number: 1, md5: createHash('md5').update(bytes).digest('hex') }, Readable.from([bytes]), AbortSignal.timeout(60_000));
+    return { upload: upload.id, file: fileName };
+  }
+  const makeFiles = async (id: string, files: BatchFile[]): Promise<void> => {
+    await rig.blobs.put(blobKeys.batchJobs(TENANT, id, 'h'), Buffer.from(files.map((file) => JSON.stringify(file)).join('\n')));
+    workflows.push(batchWorkflowId(TENANT, id));
+    await batches.create({
+      kind: 'batch', tenant: TENANT, id, owner: 'tester', name: null, size: files.length, made: 0, held: false, desired: 'running', action: null,
+      createdAt: new Date().toISOString(), revision: 0, open: true, requestHash: 'h', files: { duplicate: 0, refused: 0 },
+    });
+  };
+  const outcomes = async (id: string) => (await batchFiles(rig, await batch(id), [], { limit: 100 })).items;
+  const shown = async (id: string) => {
+    const [record, totals] = [await batch(id), await rig.store.batchTotals(TENANT, id)];
+    return { state: batchState(record, totals), ...batchProgress(record, totals) };
+  };
+
+  test('makes a document of each, says what came of each and why, and tries again what failed', TIMEOUT, async () => {
+    const before = await rig.upload('before.txt', 'was there before');
+    await rig.ended(before.job);
+    const files = [
+      ...(await Promise.all(Array.from({ length: 21 }, (_, index) => arrived(`f${index}.txt`, `file ${index} of a batch`)))),
+      await arrived('again.txt', 'was there before'), await arrived('locked.txt', 'locked'), await arrived('wrong.txt', 'not what was said', 'a'.repeat(64)),
+    ];
+    await makeFiles('b-files', files);
+    await made('b-files');
+    await allEnded('b-files');
+    const found = await outcomes('b-files');
+    expect(found.map(({ number, file, outcome }) => [number, file, outcome])).toEqual(files.map(({ file }, index) =>
+      [index + 1, file, ({ 'again.txt': 'duplicate', 'locked.txt': 'failed', 'wrong.txt': 'refused' } as Record<string, string>)[file] ?? 'ready']));
+    expect(found[21]).toMatchObject({ document: before.id });
+    expect(found[22]).toMatchObject({ error: { code: 'password_required' } });
+    expect(found[23]).toMatchObject({ error: { code: 'checksum_mismatch' } });
+    expect(await shown('b-files')).toMatchObject({ state: 'failed', total: 24, done: 21, unchanged: 1, failed: 2, remaining: 0, percent: 100, ended: 24 });
+    // What failed has been mended meanwhile: only that is done again.
+    rig.reader.reset();
+    const { batch: asked } = await batches.control(TENANT, 'b-files', 'tester', 'retry', true);
+    expect(await bulkEnded(asked.action!)).toMatchObject({ filter: { state: ['failed'] }, counts: { done: 1, skipped: 0 } });
+    await rig.ended((await rig.store.getDocument(TENANT, found[22]!.document!))!.job);
+    expect(rig.reader.calls.filter((call) => call === 'extract')).toHaveLength(1);
+  });
+
+  test('goes on where its worker left off, and makes none twice', TIMEOUT, async () => {
+    const files = await Promise.all(Array.from({ length: 15 }, (_, index) => arrived(`g${index}.txt`, `file ${index} of another batch`)));
+    await rig.stopWorkers();
+    await makeFiles('b-left', files);
+    // A try that completed some and died before it said so.
+    for (const { upload } of files.slice(0, 4)) await uploads().complete(TENANT, upload, 'b-left');
+    await rig.startWorkers();
+    await made('b-left');
+    expect(await allEnded('b-left')).toHaveLength(15);
+    expect((await outcomes('b-left')).map(({ outcome }) => outcome)).toEqual(Array(15).fill('ready'));
+    expect(await shown('b-left')).toMatchObject({ state: 'completed', done: 15, unchanged: 0, failed: 0 });
   });
 });
 

@@ -57,6 +57,8 @@ export interface Rig {
   /** What reads documents, and what scans them: both a test's to change. */
   reader: PlainReader;
   scanner: { scan: DocumentDeps['scan']; mayGoUnscanned: boolean };
+  /** What analysis asks, and how long a document may take. */
+  asking: Pick<DocumentDeps, 'models' | 'limitMs'>;
   gate: Gate;
   /** Where sheets and handler modules lie. */
   folder: string;
@@ -144,11 +146,12 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const reader = plainReader();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
+  const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
   const activities = createActivities({
     store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], keep,
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-    documents: { reader: realReader ?? reader, limitMs: 3_600_000, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
+    documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
   }, env.client, queueOf(activitiesStore));
   const documents = createDocuments({ store, blobs, client: env.client, jobs });
   let stopWorkers: (() => Promise<void>) | null = null;
@@ -161,7 +164,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, documents, reader, scanner, gate, folder, keep, refuse, refuseBlobs, job,
+    env, store, blobs, jobs, documents, reader, scanner, asking, gate, folder, keep, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;
@@ -222,7 +225,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
       await blobs.put(original, file);
       const { document } = await documents.create({
         tenant: TENANT, owner: 'tester', ids, documentKey: null, fileName, contentType: null, declaredType: null, size: file.length,
-        sha256: createHash('sha256').update(file).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], ...asked,
+        sha256: createHash('sha256').update(file).digest('hex'), original, options: { ...DEFAULT_DOCUMENT_OPTIONS }, password: null, priority: 'normal', tags: [], batch: null, ...asked,
       });
       made.push({ id: document.job });
       return document;

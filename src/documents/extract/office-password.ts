@@ -103,9 +103,12 @@ function decryptStandard(info: Buffer, encrypted: Buffer, password: string): Buf
   const verifier = info.subarray(at + 20, at + 36);
   const verifierHash = info.subarray(at + 40, at + 72);
   const final = hash('sha1', spun('sha1', salt, password, 50_000), uint32(0));
-  const padded = Buffer.alloc(64, 0x36);
-  for (let index = 0; index < final.length; index++) padded[index] = padded[index]! ^ final[index]!;
-  const key = fitted(hash('sha1', padded), keyBits / 8);
+  const half = (pad: number): Buffer => {
+    const padded = Buffer.alloc(64, pad);
+    for (let index = 0; index < final.length; index++) padded[index] = padded[index]! ^ final[index]!;
+    return hash('sha1', padded);
+  };
+  const key = Buffer.concat([half(0x36), half(0x5c)]).subarray(0, keyBits / 8);
   const cipher = `aes-${keyBits}-ecb`;
   const expected = hash('sha1', decrypted(cipher, key, null, verifier));
   if (!timingSafeEqual(expected, decrypted(cipher, key, null, verifierHash).subarray(0, 20))) throw new Error('wrong password');

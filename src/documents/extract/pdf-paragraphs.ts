@@ -26,6 +26,7 @@ export class Paragraphs {
   readonly #out: DocumentWriter;
   /** Characters by size of type, in half points: the commonest is the running text's. */
   readonly #sizes = new Map<number, number>();
+  readonly #words = new Words();
   #body = 10;
   #open: Open | null = null;
 
@@ -36,6 +37,7 @@ export class Paragraphs {
   /** Before pages are written: what size running text has. */
   learn(elements: Element[]): void {
     for (const element of elements) {
+      if (element.kind === 'line') this.#words.learn(element.line.text);
       const [size, characters] = element.kind === 'line' ? [element.line.size, element.line.text.length] : [element.size, element.rows.flat().join('').length];
       const key = Math.round(size * 2);
       this.#sizes.set(key, (this.#sizes.get(key) ?? 0) + characters);
@@ -68,7 +70,7 @@ export class Paragraphs {
     const { line } = element;
     const open = this.#open;
     if (open && this.#continues(open, element)) {
-      open.text = joined(open.text, line.text);
+      open.text = joined(open.text, line.text, this.#words);
       open.step = line.baseline - open.last.line.baseline;
       open.last = element;
       return;
@@ -105,9 +107,33 @@ const isFlush = ({ line, columnLeft }: LineElement): boolean => line.left - colu
 /** After a line that ends early: the next begins with a capital, as addresses and short lists do. */
 const startsAnew = (line: Line, last: Line): boolean => /^[\p{Lu}\p{N}"“]/u.test(line.text) && last.right - last.left < 0.75 * Math.max(line.right - line.left, last.right - last.left);
 
-/** A word that was hyphenated at the line's end is whole again. */
-function joined(text: string, next: string): string {
-  if (/\p{Ll}[-\u2010]$/u.test(text) && /^\p{Ll}{2}/u.test(next)) return text.slice(0, -1) + next;
+/** Words of the document so far; looked into only where a line ends with a hyphen, and cut up then. */
+class Words {
+  #lines: string[] = [];
+  readonly #known = new Set<string>();
+
+  learn(line: string): void {
+    if (this.#known.size < MOST_WORDS) this.#lines.push(line);
+  }
+
+  has(word: string): boolean {
+    for (const line of this.#lines) {
+      // Not the parts of words that a line's end has parted.
+      for (const [found] of line.matchAll(WHOLE_WORD)) this.#known.add(found.toLowerCase());
+    }
+    this.#lines = [];
+    return this.#known.has(word.toLowerCase());
+  }
+}
+const MOST_WORDS = 50_000;
+const WHOLE_WORD = /(?<![\p{L}\p{M}-])\p{L}[\p{L}\p{M}]{2,}(?![\p{L}\p{M}-])/gu;
+
+/** A word that was hyphenated at the line's end is whole again; one of two words (“carbon-free”) keeps its hyphen. */
+function joined(text: string, next: string, words: Words): string {
+  if (/\p{Ll}[-\u2010]$/u.test(text) && /^\p{Ll}{2}/u.test(next)) {
+    const [before, after] = [/\p{L}+(?=.$)/u.exec(text)?.[0] ?? '', /^\p{L}+/u.exec(next)?.[0] ?? ''];
+    return (words.has(before) && words.has(after) && !words.has(before + after) ? text : text.slice(0, -1)) + next;
+  }
   return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]$/u.test(text) && /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]/u.test(next)
     ? text + next
     : `${text} ${next}`;
