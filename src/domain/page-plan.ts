@@ -73,7 +73,8 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
   return plan;
 }
 
-const wasAskedFor = (result: RowResult, retry: RetryFilter | null): boolean =>
+/** Whether a row that an earlier attempt left so is handled again. */
+export const wasAskedFor = (result: Pick<RowResult, 'row' | 'state' | 'error'>, retry: RetryFilter | null): boolean =>
   result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? '')) &&
   (retry.rows === undefined || retry.rows.includes(result.row));
 

@@ -6,6 +6,7 @@ import { ITEM_CONTROLS, type ItemControl, type ItemStatus } from '../../contract
 import { itemChangeBody, itemJobAnswer, type ItemJobAnswer } from '../../contracts/items-api.ts';
 import { isEnded, type SheetJobRecord } from '../../contracts/job.ts';
 import type { OutcomeOrRemaining } from '../../contracts/row.ts';
+import { wasAskedFor } from '../../domain/page-plan.ts';
 import type { ItemAsked } from '../../temporal/items.ts';
 import type { ApiContext } from '../app.ts';
 import { endpoint, reply } from '../endpoint.ts';
@@ -48,9 +49,11 @@ async function answerOf({ items }: ApiContext, { job, found: { row } }: Item): P
       events: shown.events.map(({ at, status, reason }) => ({ at, status, ...(reason !== null && { reason }) })),
     };
   }
-  if (row.state !== 'remaining') return { ...known, status: STATUSES[row.state], priority: job.priority, events: [] };
+  const { state } = row;
+  const stands = state !== 'remaining' && (isEnded(job.state) || !wasAskedFor({ ...row, state }, job.retry));
+  if (stands) return { ...known, status: STATUSES[state], priority: job.priority, events: [] };
   if (isEnded(job.state)) return { ...known, status: 'cancelled', priority: job.priority, events: [] };
-  return { ...known, ...((await items.asked(job, row.row)) ?? { status: 'queued', priority: job.priority }), events: [] };
+  return { ...names, ...((await items.asked(job, row.row)) ?? { status: 'queued', priority: job.priority }), events: [] };
 }
 
 const sameEnd = (counted: ItemStatus, shown: ItemStatus): boolean => counted === shown || (counted === 'failed' && shown === 'cancelled');
