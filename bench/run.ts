@@ -11,6 +11,7 @@ import Table from 'cli-table3';
 import { documentText } from './document-text.ts';
 import { documentStatus, documentUpload } from './document-upload.ts';
 import { elasticsearchBulk } from './elasticsearch-bulk.ts';
+import { fanOut } from './fan-out.ts';
 import { latency } from './latency.ts';
 import { largeFile } from './large-file.ts';
 import { limitUse } from './limit-use.ts';
@@ -36,6 +37,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'small-documents': smallDocuments,
   queue,
   'queued-jobs': queuedJobs,
+  'fan-out': fanOut,
   'elasticsearch-bulk': elasticsearchBulk,
   stores,
   'limit-use': limitUse,

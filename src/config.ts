@@ -64,7 +64,7 @@ export const environmentSchema = z.object({
   SHEAF_MAX_COLUMNS: bytes.default(16_384).describe('Most columns of a sheet'),
   SHEAF_MAX_INFLATED_BYTES: bytes.default(4 * 2 ** 30).describe('Most bytes that an XLSX, or another document that is an archive, may unpack to'),
 
-  SHEAF_KEEP_JOBS: age.optional().describe('How long jobs are kept after their end, with events, pages and results (30d, 12h); unset: for ever'),
+  SHEAF_KEEP_JOBS: age.optional().describe('How long jobs are kept after their end, with events, pages and results (30d, 12h), and batches and actions on many jobs after them; unset: for ever'),
   SHEAF_KEEP_EVENTS: age.optional().describe('How long events of jobs are kept after their end; unset: as long as the job'),
   SHEAF_KEEP_OUTPUTS: age.optional().describe("How long outputs are kept in a source's ledger after they were written; its rows are not handled again for it. Unset: for ever"),
   SHEAF_KEEP_SUMMARIES: age.optional().describe('How long what analytics are made of is kept after the end of a job; unset: for ever'),

@@ -25,6 +25,7 @@ import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createDocuments, type Documents } from './temporal/documents.ts';
+import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
@@ -36,6 +37,7 @@ export interface Container {
   blobs: Blobs;
   temporal: Client;
   jobs: Jobs;
+  items: Items;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
   schedules: JobSchedules;
@@ -68,7 +70,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
-    config, log, store, blobs, temporal: temporal.client, storage, jobs,
+    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
     documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {

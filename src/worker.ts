@@ -16,7 +16,7 @@ import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 import { startWorkerBeats } from './temporal/worker-beats.ts';
-import { ROW_SLOTS, rowTuner, watchLoad } from './temporal/worker-load.ts';
+import { ITEM_SLOTS, ROW_SLOTS, rowTuner, watchLoad } from './temporal/worker-load.ts';
 
 /** Documents at once: reading them takes a processor each. */
 const DOCUMENT_SLOTS = os.availableParallelism();
@@ -61,7 +61,8 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
 };
 const workflowBundle = { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) };
 const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
-const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets) });
+const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets, ROW_SLOTS) });
+const items = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.items, activities: { ...activities.items }, tuner: rowTuner(loadTargets, ITEM_SLOTS) });
 const [jobs, documents, maintenance] = await Promise.all([
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle, maxCachedWorkflows: CACHED_WORKFLOWS,
@@ -70,7 +71,7 @@ const [jobs, documents, maintenance] = await Promise.all([
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS }),
 ]);
-const workers = [jobs, rows, documents, maintenance];
+const workers = [jobs, rows, items, documents, maintenance];
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
 
 const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
@@ -79,6 +80,7 @@ const beats = startWorkerBeats({
   versions: { sheaf: packageJson.version, node: process.version, temporal: packageJson.dependencies['@temporalio/worker'] },
   workers: [
     { worker: rows, queue: TASK_QUEUES.rows, slots: ROW_SLOTS.most },
+    { worker: items, queue: TASK_QUEUES.items, slots: ITEM_SLOTS.most },
     { worker: jobs, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
     { worker: documents, queue: TASK_QUEUES.documents, slots: DOCUMENT_SLOTS },
     { worker: maintenance, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },

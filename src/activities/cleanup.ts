@@ -28,7 +28,7 @@ export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Que
   const { store, keep } = deps;
   const sweeps: Record<CleanupKind, (asked: SweepAsked) => Promise<Sweep>> = {
     outputs: (asked) => store.sweepOutputs(asked), events: (asked) => store.sweepEvents(asked),
-    jobs: (asked) => sweepJobs(deps, client, queue, asked), summaries: (asked) => store.sweepSummaries(asked),
+    jobs: (asked) => sweepJobs(deps, client, queue, asked), batches: (asked) => sweepBatches(deps, asked), summaries: (asked) => store.sweepSummaries(asked),
   };
 
   return {
@@ -70,8 +70,8 @@ export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Que
 }
 
 function cutoffs(keep: Retention, now: number): CleanupReport['before'] {
-  const before = (kind: CleanupKind): string | null => (keep[kind] === null ? null : new Date(now - keep[kind]).toISOString());
-  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), summaries: before('summaries') };
+  const before = (kind: keyof Retention): string | null => (keep[kind] === null ? null : new Date(now - keep[kind]).toISOString());
+  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), batches: before('jobs'), summaries: before('summaries') };
 }
 
 function kindAfter(kind: CleanupKind | null, before: CleanupReport['before']): CleanupKind | null {
@@ -97,7 +97,7 @@ async function sweepJobs(deps: ActivityDeps, client: Client, queue: Queue, { bef
   for (const job of items) {
     // A document is kept as long as somebody wants it: it has a cleanup of its own.
     if (job.kind === 'document' || (await isDependedOn(deps, job))) continue;
-    const bytes = JSON.stringify(job).length + (await blobBytes(deps, job));
+    const bytes = JSON.stringify(job).length + (await blobBytes(deps, blobKeys.jobFolder(job.tenant, job.id)));
     // From here on nobody can retry it; and if we die, the reconciler goes on with it.
     if (!dryRun && !(await store.changeJob(job.tenant, job.id, job.revision, { desired: 'deleted' }))) continue;
     if (!dryRun) await removeJob(deps, client, queue, { tenant: job.tenant, jobId: job.id });
@@ -116,8 +116,26 @@ async function isDependedOn({ store }: ActivityDeps, { tenant, id }: JobRecord):
   }
 }
 
-async function blobBytes({ blobs }: ActivityDeps, { tenant, id }: JobRecord): Promise<number> {
+/** Batches none of whose jobs is left, and actions on many jobs that have ended: their records last, so that a crash leaves nothing that nobody finds. */
+async function sweepBatches(deps: ActivityDeps, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
+  const { store, blobs } = deps;
+  const { items, nextCursor } = await store.closedPlans(before, { limit: JOBS_AT_ONCE, ...(cursor !== null && { cursor }) });
+  const gone: Tally[] = [];
+  for (const plan of items) {
+    const { tenant, kind, id } = plan;
+    const left = kind === 'batch' ? (await store.listJobs(tenant, { batch: id }, { limit: 1 })).items.length > 0 : (plan.completedAt ?? before) >= before;
+    if (left) continue;
+    const folder = kind === 'batch' ? blobKeys.batchFolder(tenant, id) : blobKeys.bulkFolder(tenant, id);
+    addTo(gone, { tenant, count: 1, bytes: JSON.stringify(plan).length + (await blobBytes(deps, folder)) });
+    if (dryRun) continue;
+    for await (const { key } of blobs.list(folder)) await blobs.delete(key);
+    await store.removePlan(tenant, kind, id);
+  }
+  return { gone, next: nextCursor };
+}
+
+async function blobBytes({ blobs }: ActivityDeps, folder: string): Promise<number> {
   let bytes = 0;
-  for await (const { size } of blobs.list(blobKeys.jobFolder(tenant, id))) bytes += size;
+  for await (const { size } of blobs.list(folder)) bytes += size;
   return bytes;
 }

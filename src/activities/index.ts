@@ -1,5 +1,6 @@
 /** Activities by the task queue that serves them. */
 import type { Client } from '@temporalio/client';
+import type { FanOutActivities, ItemActivities } from '../contracts/items.ts';
 import type { DocumentActivities, JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
 import type { SourceActivities, SourceMaintenance } from '../contracts/source.ts';
@@ -11,6 +12,8 @@ import { batchActivities } from './batches.ts';
 import { cleanupActivities } from './cleanup.ts';
 import { bulkActivities } from './documents-bulk.ts';
 import { documentActivities } from './documents.ts';
+import { fanOutActivities } from './fan-out.ts';
+import { itemActivities } from './items.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
 import { planActivities } from './plans.ts';
@@ -25,7 +28,8 @@ import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
   jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
-  rows: RowActivities & SourceActivities;
+  rows: RowActivities & FanOutActivities & SourceActivities;
+  items: ItemActivities;
   documents: DocumentActivities;
   maintenance: MaintenanceActivities & SourceMaintenance & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
   /** Ends what was kept between activities. */
@@ -39,7 +43,11 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs);
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
-    rows: { ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...writeBackActivities(deps), ...storesActivities(deps), ...versionActivities(deps) },
+    rows: {
+      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
+      ...versionActivities(deps),
+    },
+    items: itemActivities(deps, handlers),
     documents: documentActivities(deps),
     maintenance: {
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),

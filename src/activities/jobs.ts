@@ -64,7 +64,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         });
       }
       // Also by a try after one that got no further.
-      if (input.state === 'paused' || input.cause === 'approval') await queue.pause(input);
+      if (input.state === 'paused' || input.freesPlace) await queue.pause(input);
     },
 
     /** Settles pages that were left in the middle, writes the end, gives lane and place back, tells who waits for it. May be repeated. */
@@ -133,7 +133,7 @@ async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: 
           tenant: job.tenant, jobId: job.id, page: page.page, attempt, generation: lane.generation,
           fence: fence({ generation: lane.generation, attempt, dispatch: Number.MAX_SAFE_INTEGER, activityAttempt: Context.current().info.attempt }),
         };
-        const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, prepared, handler, true);
+        const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, prepared, handler, { ending: true });
         const results = [...plan.settled.values()];
         await writeResult(deps, job, at, rows, {
           lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts: countOutcomes(results),

@@ -21,6 +21,8 @@ export interface PageIdentity {
   attempt: number;
   fence: bigint;
   handlerHash: string;
+  /** The rows may be on the list of failed rows by this very attempt: somebody has asked to try them again. */
+  again?: boolean;
 }
 
 /** A costly row is committed at the latest so long after its answer. */
@@ -53,7 +55,8 @@ export class PageCommits {
   readonly #breaker: BreakerOptions | null;
   readonly #batchRows: number;
   readonly #maxUncommitted: number;
-  readonly #countsEveryMs: number;
+  /** Null: the page's counts are written by somebody else. */
+  readonly #countsEveryMs: number | null;
   #countsWrittenAt = -Infinity;
   readonly #heartbeat: () => void;
   readonly #stop: () => void;
@@ -61,7 +64,7 @@ export class PageCommits {
   /** `stop` is called when no further row must start: the breaker tripped, or a commit failed. */
   constructor(given: {
     store: Store; page: PageIdentity; plan: PagePlan; inputHashes: ReadonlyMap<number, string>;
-    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number; heartbeat: () => void; stop: () => void;
+    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number | null; heartbeat: () => void; stop: () => void;
   }) {
     this.#store = given.store;
     this.#page = given.page;
@@ -77,6 +80,11 @@ export class PageCommits {
     this.#faults = given.plan.faults;
     this.#spent = given.plan.spent;
     this.#counts = countOutcomes(given.plan.settled.values());
+  }
+
+  /** Rows that are done now may be on the list of failed rows. */
+  get #mayBeListed(): boolean {
+    return this.#page.attempt > 1 || this.#page.again === true;
   }
 
   get tally(): { tried: number; faults: number; spent?: Spent } {
@@ -96,7 +104,7 @@ export class PageCommits {
     const failed = newFailures.map((row) => ({
       row: row.row, key: row.key, error: settled.get(row.row)!.error!, input: input(row),
     }));
-    const cleared = this.#page.attempt > 1
+    const cleared = this.#mayBeListed
       ? [...settled.values()].filter(({ state }) => state !== 'failed').map(({ row }) => row)
       : [];
     if (failed.length > 0 || cleared.length > 0) await this.#writeRows([], failed, cleared);
@@ -151,7 +159,7 @@ export class PageCommits {
       const error = 'error' in outcome ? outcome.error : null;
       items.push(this.#item(finished));
       if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
-      else if (this.#page.attempt > 1) cleared.push(row.row);
+      else if (this.#mayBeListed) cleared.push(row.row);
       results.push({
         row: row.row, error, spent: { tokens: outcome.tokens ?? null, cost: outcome.cost ?? null },
         line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output } : failedResult(row.row, outcome.error)),
@@ -173,7 +181,7 @@ export class PageCommits {
       if (spent.tokens !== null || spent.cost !== null) this.#spent = plus(this.#spent, spent);
       if (error !== null && isFault(error)) this.#faults++;
     }
-    if (performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
+    if (this.#countsEveryMs !== null && performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
     else this.#heartbeat();
   }
 

@@ -24,7 +24,7 @@ const MAX_UNCOMMITTED = { cheap: 4_000, costly: 25 } as const;
 /** How often a page's counts follow its commits: with each of costly rows; cheap ones finish faster than anybody looks. */
 const COUNTS_EVERY_MS = { cheap: 200, costly: 0 } as const;
 /** A pause or cancel arrives with a heartbeat's answer. */
-const HEARTBEAT_MS = 500;
+export const HEARTBEAT_MS = 500;
 
 export interface PageTry extends JobRef {
   page: number;
@@ -110,7 +110,7 @@ const mayAskBase = (job: SheetJobRecord, manifest: Manifest, at: PageTry): boole
   manifest.base !== null && !job.request.force && at.generation === manifest.generation;
 
 /** A page of which the job before left nothing failed is settled without reading a row. False: it is to be looked at row by row. */
-async function settleUnchanged(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<boolean> {
+export async function settleUnchanged(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<boolean> {
   if (!mayAskBase(job, manifest, at) || (await deps.store.getPage(job.tenant, job.id, at.page))) return false;
   const before = await deps.store.getPage(job.tenant, manifest.base!, at.page);
   if (!before?.complete || !before.result || before.counts.failed > 0) return false;
@@ -130,9 +130,10 @@ function nullIfGone(error: unknown): null {
   throw error;
 }
 
-/** Reads the page, its earlier result and the ledger, and decides what is to be handled. */
+/** Reads the page, its earlier result and the ledger, and decides what is to be handled. `ending`: the job ends; `again`: rows that a failure in the earlier result says nothing of. */
 export async function readPlan(
-  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler, ending = false,
+  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
+  { ending = false, again = [] }: { ending?: boolean; again?: readonly number[] } = {},
 ): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHashes: Map<number, string>; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
@@ -141,9 +142,10 @@ export async function readPlan(
     store.getPage(job.tenant, job.id, at.page),
     manifest.duplicates > 0 ? readDuplicates(deps, job, at.page) : new Map<number, number>(),
   ]);
+  const earlier = record?.result ? await readResultFile(blobs, record.result) : null;
   const plan = planPage(rows, {
     jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey,
-    earlier: record?.result ? await readResultFile(blobs, record.result) : null,
+    earlier: earlier && { ...earlier, rows: earlier.rows.filter(({ row }) => !again.includes(row)) },
   });
   const hashOfHandler = handlerHash(handler, prepared.identity);
   const base = record === null ? await baseOf(deps, job, manifest, at, hashOfHandler) : null;

@@ -78,7 +78,7 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
   }
   const sheet = withoutColumns(await openSheet(file, job.request, deps.sheetLimits), writtenColumns(job.request));
   try {
-    const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint ?? '', reading, generation, base: null };
+    const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint ?? '', ...('open' in file && sheet.sheet !== null && { sheet: sheet.sheet }), reading, generation, base: null };
     if (file.fingerprint !== null && (await findSheet(deps, job)).fingerprint !== file.fingerprint) {
       throw new SheafError('source_changed', `${file.name} changed while it was read.`, { remedy: 'It is read again; keep it still for a moment.' });
     }

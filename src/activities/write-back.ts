@@ -109,11 +109,13 @@ const isObject = (value: Json): value is { [key: string]: Json } => typeof value
 
 /** Rows are known again by their key columns, else by all that they hold. */
 function targetOf({ request }: SheetJobRecord, manifest: Manifest) {
-  const { sheet, range, headerRow, writeBack } = request;
+  const { range, headerRow, writeBack } = request;
+  const location = request.location as SpreadsheetLocation;
+  const sheet = request.sheet ?? (location.gid === undefined && !range?.includes('!') ? manifest.sheet : undefined);
   const keyed = manifest.keyColumns.length > 0;
   const columns = keyed ? manifest.keyColumns.map((key) => manifest.columns.find(({ name }) => name === key)!) : manifest.columns;
   return {
-    location: request.location as SpreadsheetLocation, columns: Object.values(writeBack!.columns),
+    location, columns: Object.values(writeBack!.columns),
     ...(sheet !== undefined && { sheet }), ...(range !== undefined && { range }), ...(headerRow !== undefined && { headerRow }),
     identity: { columns, of: keyed ? itemKey : rowHasher(columns.map(({ name }) => name)) },
     width: Math.max(0, ...manifest.columns.map(({ letter }) => columnIndex(letter) + 1)),

@@ -28,6 +28,7 @@ import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { asSheafError, problemOf } from './problem.ts';
+import type { Items } from '../temporal/items.ts';
 import { sayingThatJobsWait } from './refused-writes.ts';
 
 export interface ApiDeps {
@@ -35,6 +36,7 @@ export interface ApiDeps {
   store: Store;
   blobs: Blobs;
   jobs: Jobs;
+  items: Items;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;

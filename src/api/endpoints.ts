@@ -9,6 +9,7 @@ import { documentEndpoints } from './routes/documents.ts';
 import { documentPartUploadEndpoints } from './routes/document-part-uploads.ts';
 import { documentSimpleUploadEndpoints } from './routes/document-simple-uploads.ts';
 import { handlerEndpoints } from './routes/handlers.ts';
+import { jobItemEndpoints } from './routes/job-item.ts';
 import { jobEndpoints } from './routes/jobs.ts';
 import { limitEndpoints } from './routes/limits.ts';
 import { jobRowEndpoints } from './routes/job-rows.ts';
@@ -22,7 +23,7 @@ import { uploadEndpoints } from './routes/uploads.ts';
 export const endpoints: readonly Endpoint[] = [
   // Before the jobs: theirs would take `batch` for a job's id.
   ...bulkEndpoints,
-  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints, ...searchEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
   ...cleanupEndpoints, ...analyticsEndpoints,
   ...documentPartUploadEndpoints, ...documentSimpleUploadEndpoints, ...documentBulkEndpoints, ...documentEndpoints,
 ];

@@ -59,6 +59,7 @@ async function sheetJobAnswerOf(store: Store, job: SheetJobRecord): Promise<JobA
     concurrency: request.concurrency,
     breaker: request.breaker ?? false,
     ...(request.writeBack && { writeBack: { ...request.writeBack, ...(job.writeBack ?? NOTHING_WRITTEN) } }),
+    ...(request.fanOut && { fanOut: request.fanOut }),
     progress: progressOf(job, totals, Date.now()),
     ...(job.manifest !== null && { manifest: manifestOf(job.manifest) }),
     links: {

@@ -69,6 +69,26 @@ export async function* readJobRows(stores: Stores, job: SheetJobRecord, states: 
   }
 }
 
+export interface FoundRow {
+  page: number;
+  row: JobRow;
+}
+
+/** The row with this number; null where the sheet has none. Pages are looked through by halves. */
+export async function findRow(stores: Stores, job: SheetJobRecord, row: number): Promise<FoundRow | null> {
+  for (let first = 1, last = manifestOf(job).pages; first <= last; ) {
+    const page = Math.floor((first + last) / 2);
+    const rows = await readPageFile(stores.blobs, blobKeys.page(job.tenant, job.id, page));
+    if (row < rows[0]!.row) last = page - 1;
+    else if (row > rows.at(-1)!.row) first = page + 1;
+    else {
+      const found = (await rowsOfPage(stores, job, page, undefined)).find((one) => one.row === row);
+      return found ? { page, row: found } : null;
+    }
+  }
+  return null;
+}
+
 export function itemOf(columns: readonly string[], { cells, ...row }: JobRow): ItemAnswer {
   const { row: number, key, state, output, error } = row;
   return { row: number, key, state, input: rowInput(columns, cells), output, ...(error && { error }) };

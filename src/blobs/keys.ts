@@ -13,6 +13,7 @@ export const blobKeys = {
   batchFolder: (tenant: string, batch: string) => `${tenant}/batches/${batch}/`,
   /** Members that are to be made, a line of JSON each; gone when they are made. */
   batchJobs: (tenant: string, batch: string, requestHash: string) => `${tenant}/batches/${batch}/${requestHash}.ndjson`,
+  bulkFolder: (tenant: string, bulk: string) => `${tenant}/bulk/${bulk}/`,
   /** What an action came to, a line of JSON for each job. */
   bulkResults: (tenant: string, bulk: string, chunk: number) => `${tenant}/bulk/${bulk}/${number(chunk)}.ndjson`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,

@@ -32,6 +32,7 @@ export interface CreateOptions extends SheetOptions {
   priority?: string;
   tag?: string[];
   concurrency?: number;
+  fanOut?: 'workflow';
   breaker: number | boolean;
   idempotencyKey?: string;
   runAt?: string;
@@ -119,7 +120,7 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
+  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
@@ -132,6 +133,7 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     priority,
     tags: tag,
     concurrency,
+    fanOut,
     runAt,
     dependsOn: after,
     onFailure,
@@ -155,6 +157,7 @@ export function jobOptions(command: Command): Command {
     .addOption(new Option('--priority <priority>', 'what is served first (default: normal)').choices([...PRIORITIES]))
     .option('--tag <tag>', 'to find the job by (repeatable)', collect)
     .option('--concurrency <n>', "rows handled at once (default: the handler's)", atLeastOne)
+    .addOption(new Option('--fan-out <how>', 'every row a workflow of its own: for long, expensive rows').choices(['workflow']))
     .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
     .option('--no-breaker', 'never stop because of failed rows')
     .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)

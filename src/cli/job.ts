@@ -10,6 +10,7 @@ import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
 import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
+import { addJobItem } from './job-item.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
 import { printWarnings } from './preview.ts';
@@ -30,6 +31,7 @@ export function addJobCommands(program: Command): void {
   addJobBulk(job);
   addJobResults(job);
   addItems(job);
+  addJobItem(job);
   addEvents(job);
 }
 
@@ -84,6 +86,7 @@ function printJob(terminal: Terminal, job: JobAnswer): void {
   printFacts(terminal, [
     ['job', job.id],
     ['file', [file.name, file.sheet === undefined ? '' : `sheet ${file.sheet}`, file.range ?? ''].filter(Boolean).join(', ')],
+    ['read by', file.useAdc === true ? 'Application Default Credentials' : file.credentials],
     ['source', job.source],
     ['handler', job.handler],
     ['options', Object.keys(job.options).length === 0 ? null : JSON.stringify(job.options)],

@@ -76,6 +76,7 @@ function paceSpans(job: JobAnswer, now: Date): Span[] {
   if (job.state === 'queued' && job.queue) return [{ text: `number ${job.queue.position} in the queue`, style: 'yellow' }, { text: `  ${printable(job.reason ?? '')}` }];
   if (job.state === 'queued') return [{ text: `waits for a worker${since(job.createdAt)}`, style: 'dim' }];
   if (stage === 'snapshot' || total === null) return [{ text: `reads the sheet${since(job.startedAt)}`, style: 'dim' }];
+  if (stage === 'write_back') return [{ text: `writes results into the sheet: ${count(job.writeBack?.current ?? 0)} rows so far`, style: 'dim' }];
   const pace: Span[] = [];
   if (itemsPerSecond !== null) pace.push({ text: rate(itemsPerSecond) });
   if (etaSeconds !== null) pace.push({ text: `about ${duration(Math.max(1, etaSeconds))} left` });

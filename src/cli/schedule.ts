@@ -27,6 +27,16 @@ export function addScheduleCommands(program: Command): void {
   addList(schedule);
   addShow(schedule);
 
+  schedule.command('set <id>')
+    .description('change when it runs')
+    .option('--cron <expression>', 'as for create')
+    .option('--time-zone <zone>', 'whose local time that is')
+    .addOption(new Option('--overlap <what>', 'when a job of it has not ended').choices([...OVERLAPS]))
+    .action(async (id: string, wanted: Partial<Pick<ScheduleOptions, 'cron' | 'timeZone' | 'overlap'>>, command: Command) => {
+      const { client, terminal, signal } = contextOf(command);
+      printChanged(terminal, await client.call<ScheduleAnswer>('PATCH', schedulePath(id), { body: wanted, signal }));
+    });
+
   schedule.command('pause <id>')
     .description('make no further jobs; those that it has made go on')
     .option('--note <text>', 'why, for others')

@@ -146,6 +146,13 @@ export function printOutcome(terminal: Terminal, job: JobAnswer): void {
   }
   const codes = (job.errors ?? []).map(({ code, rows: failed }) => `${printable(code)} ${count(failed)}`);
   if (codes.length > 0) terminal.print(`failed by code: ${codes.join(', ')}`);
+  if (job.writeBack) terminal.print(`in the sheet: ${writeBackText(job.writeBack)}`);
+}
+
+/** What stands in the sheet, and what does not. */
+function writeBackText({ current, written, moved, missing, cut, completedAt }: NonNullable<JobAnswer['writeBack']>): string {
+  const parts = [`results of ${count(current)} rows`, `${count(written)} of them new`, moved > 0 && `${count(moved)} had moved`, missing > 0 && `${count(missing)} rows were not found again`, cut > 0 && `${count(cut)} values cut`, completedAt === null && 'not finished'];
+  return parts.filter(Boolean).join(', ');
 }
 
 /** A person or script that waited wants to know: did every row get through? */

@@ -114,6 +114,7 @@ export const jobBody = z
     onFailure: z.enum(ON_FAILURE).default('cancel').meta({
       description: 'When one of them fails, is cancelled or deleted: `cancel` this one too, `run` it all the same once all have ended, or `wait` for a retry',
     }),
+    fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
     writeBack: writeBackBody.exactOptional().meta({
       description: 'What of the results is written into the Google Sheet that the rows came from, as values, never as formulas. Columns written so are no part of the rows',
@@ -247,6 +248,7 @@ export const jobAnswer = z
       })
       .optional()
       .meta({ description: 'What was written into the sheet, where that was asked for' }),
+    fanOut: z.enum(['workflow']).optional(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),
     onFailure: z.enum(ON_FAILURE),

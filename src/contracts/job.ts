@@ -142,11 +142,15 @@ export interface JobRequest extends SheetOptions {
   writeBack?: WriteBack;
   /** Only of a job that brings a source up to date. */
   sync?: SyncRequest;
+  /** Every row is a workflow of its own; left out: rows are handled in pages. */
+  fanOut?: 'workflow';
 }
 
 export interface RetryFilter {
   /** Only failed rows with these codes; null: all failed rows and those remaining. */
   codes: string[] | null;
+  /** Only failed rows with these numbers; left out: whatever their number. */
+  rows?: number[];
   /** Of a document: what is done again. Left out: the stage that it stopped at, as before. */
   reprocess?: Reprocess;
 }
@@ -159,6 +163,8 @@ export interface Manifest {
   columns: { name: string; header: string | null; letter: string }[];
   /** Cheap identity of what was read; empty where nobody could tell it. */
   fingerprint: string;
+  /** Which sheet was read, where whoever holds it may put another first. */
+  sheet?: string;
   /** Hash of how it was read: range, header, key columns, size of pages. */
   reading: string;
   /** The lane's, when the sheet was read. */

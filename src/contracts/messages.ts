@@ -2,10 +2,12 @@
 import type { Cause, Counts, EndedState, JobState, Priority, WriteBackReport } from './job.ts';
 import type { DocumentFilter, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
+import type { AskedItem, FanOutState, RunningItem } from './items.ts';
 
 export const TASK_QUEUES = {
   jobs: 'sheaf-jobs',
   rows: 'sheaf-rows',
+  items: 'sheaf-items',
   documents: 'sheaf-documents',
   maintenance: 'sheaf-maintenance',
 } as const;
@@ -73,6 +75,8 @@ export interface JobLifeState {
 }
 
 export interface SheetJobInput extends JobInput {
+  /** Every row is a workflow of its own; left out: pages. */
+  fanOut?: 'workflow';
   /** Only in the input of a run that continues another. */
   carried?: SheetJobState;
 }
@@ -98,6 +102,8 @@ export interface SheetJobState extends JobLifeState {
   /** Pages not started, and those started and left unfinished. */
   pending: PageSpan[];
   counts: Counts;
+  /** Only where rows are workflows of their own. */
+  items?: FanOutState;
 }
 
 /** The answer to the `status` Query. */
@@ -114,6 +120,8 @@ export interface JobStatus {
   counts: Counts;
   pagesInFlight: number[];
   pagesPending: number;
+  /** Only where rows are workflows of their own: those that run, and what was asked of those that do not. */
+  items?: { running: RunningItem[]; asked: AskedItem[] };
 }
 
 /** The answer to a control Update. */
@@ -156,6 +164,8 @@ export interface RecordStateInput extends JobRef {
   cause: Cause | null;
   until: string | null;
   reason: string | null;
+  /** The place among the running jobs is given back meanwhile. */
+  freesPlace?: true;
 }
 
 export interface OpenSheetInput extends JobRef {

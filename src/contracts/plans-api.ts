@@ -33,6 +33,12 @@ export const scheduleBody = z
   })
   .meta({ id: 'ScheduleRequest' });
 
+const { cron, timeZone, overlap } = scheduleBody.shape;
+export const scheduleChangeBody = z
+  .strictObject({ cron: cron.exactOptional(), timeZone: timeZone.unwrap().exactOptional(), overlap: overlap.unwrap().exactOptional() })
+  .refine((body) => Object.keys(body).length > 0, 'say what is to change: cron, timeZone or overlap')
+  .meta({ id: 'ScheduleChange' });
+
 export const schedulePauseBody = z.strictObject({ note: z.string().max(500).exactOptional().meta({ description: 'Why, for people' }) }).default({});
 
 export const backfillBody = z

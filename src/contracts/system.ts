@@ -45,12 +45,12 @@ export interface TaskQueueStats {
   pollers: number;
 }
 
-/** What cleanup removes, in its order: what hangs on a job before the job. */
-export const CLEANUP_KINDS = ['outputs', 'events', 'jobs', 'summaries'] as const;
+/** What cleanup removes, in its order: what hangs on a job before the job, and batches (with actions on many jobs) after their jobs. */
+export const CLEANUP_KINDS = ['outputs', 'events', 'jobs', 'batches', 'summaries'] as const;
 export type CleanupKind = (typeof CLEANUP_KINDS)[number];
 
-/** How long each kind is kept, in milliseconds; null: for ever. */
-export type Retention = Record<CleanupKind, number | null>;
+/** How long each kind is kept, in milliseconds; null: for ever. Batches are kept as jobs are. */
+export type Retention = Record<Exclude<CleanupKind, 'batches'>, number | null>;
 
 export interface Tally {
   tenant: string;

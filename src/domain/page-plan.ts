@@ -34,7 +34,7 @@ export interface PagePlan {
 }
 
 /** Whether a circuit breaker counts the failure. */
-export const isFault = (error: RowFailure): boolean => error.input !== true && error.carried !== true;
+export const isFault = (error: RowFailure): boolean => error.input !== true && error.carried !== true && error.code !== 'row_cancelled';
 
 /** What can be told from the page itself and its earlier result. */
 export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
@@ -74,7 +74,8 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
 }
 
 const wasAskedFor = (result: RowResult, retry: RetryFilter | null): boolean =>
-  result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? ''));
+  result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? '')) &&
+  (retry.rows === undefined || retry.rows.includes(result.row));
 
 /** What became of a page's rows in the job before, on the same sheet with the same handler, nobody having worked on the lane since. */
 export type BaseRows = ReadonlyMap<number, { state: Outcome; line: string }>;

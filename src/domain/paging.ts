@@ -42,6 +42,14 @@ export function takePage(spans: PageSpan[]): number | undefined {
   return page;
 }
 
+export const holdsPage = (spans: readonly PageSpan[], page: number): boolean => spans.some(([from, to]) => from <= page && page <= to);
+
+/** The spans without the page. */
+export const withoutPage = (spans: readonly PageSpan[], page: number): PageSpan[] =>
+  spans.flatMap(([from, to]): PageSpan[] => (page < from || to < page ? [[from, to]] : [
+    ...(from < page ? [[from, page - 1] satisfies PageSpan] : []), ...(page < to ? [[page + 1, to] satisfies PageSpan] : []),
+  ]));
+
 /** Puts a page back where it belongs. */
 export function returnPage(spans: PageSpan[], page: number): PageSpan[] {
   const pages = [...spans, [page, page] satisfies PageSpan].sort((a, b) => a[0] - b[0]);

@@ -48,8 +48,8 @@ export function createGoogleSheets({ credentials, url, limits }: { credentials: 
       const reading = await client(location, caller, 'read');
       const revision = await reading.revision();
       const fingerprint = revision && `google:${location.spreadsheet}-${location.gid ?? ''}-${revision.revision}`;
-      // Nobody could say for which state of the sheet parts were kept: a call that has to wait is waited for, in place.
-      const asking = revision ? reading : await client(location, { ...caller, patient: true }, 'read');
+      // Nobody could say for which state of the sheet parts were kept: whoever would keep them waits in place for a call instead.
+      const asking = revision || !fetched ? reading : await client(location, { ...caller, patient: true }, 'read');
       return {
         name: revision?.title ?? `Google Sheet ${location.spreadsheet}`,
         fingerprint,

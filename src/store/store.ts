@@ -9,7 +9,7 @@ import type {
 } from '../contracts/job.ts';
 import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
 import type { JobRef } from '../contracts/messages.ts';
-import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
+import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
 import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 import type { SourceRecord, VersionRecord } from '../contracts/source.ts';
@@ -369,6 +369,8 @@ export interface Store extends DocumentStore, UploadStore, SourceStore {
    *  whether a row is handled again; their text is of the input alone. Counted by item. */
   sweepOutputs(asked: SweepAsked): Promise<Sweep>;
   sweepSummaries(asked: SweepAsked): Promise<Sweep>;
+  /** Batches and actions on many jobs that were made before and are not `open`, in an order of the store's own. Rejects with `invalid_cursor`. */
+  closedPlans(before: string, page: ListPage): Promise<Listed<BatchRecord | BulkRecord>>;
   /** Writes the report unless one with as many steps is there. The newest 100 are kept. */
   writeCleanup(report: CleanupReport): Promise<void>;
   getCleanup(id: string): Promise<CleanupReport | null>;

@@ -37,6 +37,8 @@ export interface JobSchedules {
   show(tenant: string, id: string): Promise<JobSchedule>;
   /** Newest first. Rejects with `invalid_cursor`. */
   list(tenant: string, page: ListPage): Promise<Listed<JobSchedule>>;
+  /** Rejects with `invalid_schedule`, `conflict` as well. */
+  change(tenant: string, id: string, wanted: Partial<Pick<ScheduleRecord, 'cron' | 'timeZone' | 'overlap'>>): Promise<JobSchedule>;
   pause(tenant: string, id: string, note: string | undefined): Promise<JobSchedule>;
   resume(tenant: string, id: string): Promise<JobSchedule>;
   /** Runs now, also while it is paused or a job of it runs. `job` null: Temporal has not said yet which it is. */
@@ -118,6 +120,8 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   };
 
+  const show = async (tenant: string, id: string): Promise<JobSchedule> => look(await recordOf(tenant, id));
+
   return {
     async create(record, paused) {
       const before = await store.getPlan(record.tenant, 'schedule', record.id);
@@ -133,7 +137,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
       }
     },
 
-    show: async (tenant, id) => look(await recordOf(tenant, id)),
+    show,
 
     async list(tenant, page) {
       const { items, nextCursor } = await store.listPlans(tenant, 'schedule', page);
@@ -144,6 +148,19 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
         schedules.push(...(await Promise.all(items.slice(index, index + AT_ONCE).map(async (record) => (away ? { record, clock: null } : look(record))))));
       }
       return { items: schedules, nextCursor };
+    },
+
+    async change(tenant, id, wanted) {
+      const before = await show(tenant, id);
+      const record = { ...before.record, ...wanted };
+      // Temporal first, since it knows whether they can be. Should we die in between, the next resume or change puts it right.
+      await ensure(record, 'as it is');
+      const changed = await store.changePlan<'schedule'>(record);
+      const due = JSON.stringify(before.clock?.next);
+      const isTimed = record.cron !== before.record.cron || record.timeZone !== before.record.timeZone;
+      if (changed) return isTimed && before.clock?.state === 'active' ? lookUntil(changed, ({ clock }) => JSON.stringify(clock?.next) !== due) : look(changed);
+      await ensure(await recordOf(tenant, id), 'as it is');
+      throw new SheafError('conflict', `Schedule ${id} is being changed by others.`, { remedy: 'Try again.' });
     },
 
     async pause(tenant, id, note) {

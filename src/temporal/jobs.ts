@@ -223,6 +223,7 @@ export async function startJob(client: Client, job: JobRecord): Promise<boolean>
   const input: JobInput = {
     tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
     priority: job.priority, concurrency: job.kind === 'sheet' ? job.request.concurrency : null, ...planOf(job),
+    ...(job.kind === 'sheet' && job.request.fanOut && { fanOut: job.request.fanOut }),
   };
   const typedSearchAttributes = new TypedSearchAttributes([
     { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },
@@ -325,7 +326,8 @@ async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilte
 /** Results that are to stand in the sheet, and do not all. */
 const somethingToWrite = ({ request, writeBack }: SheetJobRecord): boolean => request.writeBack !== undefined && (!writeBack?.completedAt || writeBack.missing > 0);
 
-function whatIsRetried({ kind }: JobRecord, { codes, reprocess }: RetryFilter): string {
+function whatIsRetried({ kind }: JobRecord, { codes, rows, reprocess }: RetryFilter): string {
+  if (rows) return `row ${rows.join(', ')}`;
   if (kind === 'document') return reprocess?.from ? `from ${reprocess.from} on` : 'from the stage on that it stopped at';
   return `${codes ? `failed rows with ${codes.join(', ')}` : 'all failed rows'}, and rows that were not reached`;
 }

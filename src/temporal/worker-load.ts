@@ -18,16 +18,19 @@ export interface LoadTargets {
  */
 export const ROW_SLOTS = { fewest: 4, most: 40 } as const;
 
+/** Rows that are workflows of their own. They mostly wait for somebody else's machine. */
+export const ITEM_SLOTS = { fewest: 4, most: 200 } as const;
+
 const LOOK_EVERY_MS = 2_000;
 /** Looks in a row that must agree: a moment's load is nobody's concern. */
 const LOOKS = 3;
 
-export const rowTuner = (targets: LoadTargets): TunerHolder => ({
+export const rowTuner = (targets: LoadTargets, slots: { fewest: number; most: number }): TunerHolder => ({
   activityTaskSlotSupplier: {
-    type: 'resource-based', minimumSlots: ROW_SLOTS.fewest, maximumSlots: ROW_SLOTS.most,
+    type: 'resource-based', minimumSlots: slots.fewest, maximumSlots: slots.most,
     controller: ResourceBasedController.create({ targetCpuUsage: targets.cpu, targetMemoryUsage: targets.memory }),
   },
-  // The worker of rows has none of these.
+  // The workers of rows have none of these.
   workflowTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },
   localActivityTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },
   nexusTaskSlotSupplier: { type: 'fixed-size', numSlots: 1 },

@@ -2,6 +2,8 @@ import { digest } from '../domain/hashing.ts';
 
 /** Each attempt of a job is a workflow of its own, so that none is ever started twice. */
 export const jobWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}`;
+/** Of a row of a job whose rows are workflows of their own. */
+export const itemWorkflowId = (job: string, attempt: number, row: number): string => `${job}/${attempt}/row/${row}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
 /** The broker of a named limit. */
 export const limitWorkflowId = (key: string): string => `limit/${key}`;

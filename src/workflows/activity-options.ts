@@ -32,9 +32,9 @@ export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
-/** Some seconds of writing into somebody's sheet; between two calls of theirs it beats. */
+/** Some seconds of writing into somebody's sheet. Beats twice a second, as a page does. */
 export const WRITE_BACK: ActivityOptions = {
-  startToCloseTimeout: '1h', heartbeatTimeout: '30s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  startToCloseTimeout: '1h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
 /** A document: all of its stages, an hour of work at most, which the activity counts itself. Beats twice a second. */
@@ -58,12 +58,16 @@ export const CAPACITY_WAIT_MS = { first: 1_000, factor: 2, most: 30_000 } as con
 
 /** How long a job waits at least for a limit: longer each time, as long as no row gets through. */
 export const LIMIT_WAIT_MS = { first: 250, factor: 2, most: 15_000 } as const;
+/** A job that waits for longer lets another have its place: longer than the windows of most limits. */
+export const LONG_WAIT_MS = 90_000;
 /** A page is there so long before a limit has calls again: it takes a moment until its rows ask. */
 export const LIMIT_LEAD_MS = 500;
 /** How often in a row a server may refuse (`Retry-After`), without a row getting through, before rows that it refuses fail. */
 export const MOST_REFUSALS = 10;
 /** How often somebody who is told of a change looks by himself. */
 export const LOOK_AGAIN_MS = 15 * 60_000;
+/** How often a row that somebody paused looks whether its job is still there. */
+export const PAUSED_ROW_LOOK_MS = 24 * 3_600_000;
 /** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
 export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
 

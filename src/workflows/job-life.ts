@@ -17,12 +17,20 @@ import {
 import type { PlanActivities } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { MET, planWait } from '../domain/dependencies.ts';
-import { CAPACITY_WAIT_MS, FINISH, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, LONG_WAIT_MS, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
 import { LimitPause } from './limit-pause.ts';
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
 /** How long a control Update waits for rows in flight before it answers `pausing` or `cancelling`. */
 const ANSWER_WAIT_MS = 1_000;
+
+/** What a state's record says beside the state. */
+interface Why {
+  cause?: Cause | null;
+  until?: string | null;
+  reason?: string | null;
+  freesPlace?: true;
+}
 
 export abstract class JobLife {
   protected state: JobState = 'queued';
@@ -169,9 +177,22 @@ export abstract class JobLife {
   /** In the open, and without holding a slot. */
   protected async waitForLimit(): Promise<void> {
     const { until, reason } = this.limit.begin();
-    await this.enter('waiting', { cause: 'rate_limit', until: new Date(until).toISOString(), reason });
-    await condition(() => this.wanted !== 'running', Math.max(1, until - Date.now()));
+    const why: Why = { cause: 'rate_limit', until: new Date(until).toISOString(), reason };
+    if (until - Date.now() > LONG_WAIT_MS) await this.restWithoutPlace(why, until - Date.now());
+    else {
+      await this.enter('waiting', why);
+      await condition(() => this.wanted !== 'running', Math.max(1, until - Date.now()));
+    }
     if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  /** Another has its place meanwhile, as with a pause; after it the job is admitted again, in its turn. */
+  protected async restWithoutPlace(why: Why, ms: number | null, called = (): boolean => false): Promise<void> {
+    await this.enter('waiting', { ...why, freesPlace: true }, true);
+    this.placed = false;
+    this.#queued = false;
+    const over = (): boolean => called() || this.wanted !== 'running';
+    await (ms === null ? condition(over) : condition(over, Math.min(ms, LONGEST_TIMER_MS)));
   }
 
   /** Answers the final counts. Throws the error of a job that failed, when all is written down. */
@@ -300,7 +321,7 @@ export abstract class JobLife {
 
   // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected async enter(state: JobState, why: { cause?: Cause | null; until?: string | null; reason?: string | null } = {}, again = false): Promise<void> {
+  protected async enter(state: JobState, why: Why = {}, again = false): Promise<void> {
     const cause = why.cause ?? null;
     const reason = why.reason ?? null;
     const until = why.until ?? null;
@@ -314,7 +335,7 @@ export abstract class JobLife {
     const record = this.activities<JobActivities>({ ...RECORD, summary: state }, TASK_QUEUES.jobs);
     this.#recording++;
     try {
-      await record.recordState({ ...this.ref(), sequence: ++this.sequence, state, cause, until, reason });
+      await record.recordState({ ...this.ref(), sequence: ++this.sequence, state, cause, until, reason, ...(why.freesPlace && { freesPlace: true }) });
     } finally {
       this.#recording--;
     }

@@ -2,16 +2,18 @@
  * One attempt of a sheet job: admitted, the sheet read into pages, pages handled in a bounded window, the end written
  * down. What it shares with other kinds of job is in `job-life.ts`.
  */
-import { ApplicationFailure, condition, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
+import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
 import {
   STATUS_QUERY, TASK_QUEUES,
   type ControlAnswer, type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type VersionProgress, type WriteBackProgress,
 } from '../contracts/messages.ts';
 import { VERDICTS, type OpenVersionAnswer, type SourceActivities, type Verdict } from '../contracts/source.ts';
-import { countPages, returnPage, takePage } from '../domain/paging.ts';
+import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
+import { FanOut, type FanOutJob } from './fan-out.ts';
 import { JobLife } from './job-life.ts';
 import { live, verdictSignals, verdictUpdates } from './job-messages.ts';
 
@@ -39,11 +41,17 @@ class SheetJob extends JobLife {
   #pending: PageSpan[] = [];
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
+  #ending = false;
+  /** None of its rows can go on for long. */
+  #rest: ItemsRest | null = null;
+  /** Where rows are workflows of their own. */
+  readonly #items: FanOut | null;
   readonly #input: SheetJobInput;
 
   constructor(input: SheetJobInput) {
     super(input, input.carried);
     this.#input = input;
+    this.#items = input.fanOut === undefined ? null : new FanOut(this.#fanOut(), input.carried?.items);
     const { carried } = input;
     if (!carried) return;
     this.#dispatches = carried.dispatches;
@@ -56,6 +64,7 @@ class SheetJob extends JobLife {
 
   async run(): Promise<SheetJobResult> {
     for (;;) {
+      if (this.#items && (this.wanted !== 'running' || this.error || this.refused || this.#rest)) await this.#stopItems(this.#items);
       if (this.wanted === 'cancelled') return this.#end('cancelled', this.cancelledFor);
       if (this.wanted === 'paused') {
         await this.pause();
@@ -65,6 +74,8 @@ class SheetJob extends JobLife {
         await this.waitForCapacity(this.refused);
       } else if (this.#version?.stage === 'asked') {
         await this.#awaitVerdict(this.#version);
+      } else if (this.#items && this.#rest) {
+        await this.#restWithItems(this.#items, this.#rest);
       } else if (!this.placed) {
         await this.admit();
       } else if (!this.#sheet && this.limit.reached) {
@@ -72,14 +83,17 @@ class SheetJob extends JobLife {
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0 && (this.#version === null || this.#version.stage === 'closed') && (this.#writeBack?.done ?? true)) {
+      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true) && (this.#version === null || this.#version.stage === 'closed') && (this.#writeBack?.done ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
-        await this.enter('running');
+        // Those whose items have all ended write as others do.
+        const items = this.#pending.length > 0 || !this.#items?.empty ? this.#items : null;
+        if (!items) await this.enter('running');
         if (this.historyIsFull()) await this.continueAsNew();
         else if (this.#version !== null && BEFORE_PAGES.has(this.#version.stage)) await this.#openVersion(this.#version);
+        else if (items) await this.#runItems(items);
         else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
         else if (this.#version?.stage === 'open') await this.#closeVersion(this.#version);
         else await this.#writeSome();
@@ -125,9 +139,7 @@ class SheetJob extends JobLife {
 
   /** For days, if need be: it keeps the source to itself, and no place among the running jobs. */
   async #awaitVerdict({ asks }: VersionProgress): Promise<void> {
-    await this.enter('waiting', { cause: 'approval', reason: asks });
-    this.placed = false;
-    await condition(() => this.#version?.stage !== 'asked' || this.wanted !== 'running');
+    await this.restWithoutPlace({ cause: 'approval', reason: asks }, null, () => this.#version?.stage !== 'asked');
   }
 
   mayDecide(): void {
@@ -153,6 +165,47 @@ class SheetJob extends JobLife {
         if (this.error) this.interrupt();
       }
     });
+  }
+
+  /** Whatever interrupts this, items are told by `stop`. */
+  #runItems(items: FanOut): Promise<void> {
+    return this.interruptible(() => CancellationScope.nonCancellable(() => items.run()));
+  }
+
+  async #stopItems(items: FanOut): Promise<void> {
+    try {
+      await items.stop();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async #restWithItems(items: FanOut, rest: ItemsRest): Promise<void> {
+    this.#rest = null;
+    const before = items.news;
+    await this.restWithoutPlace(rest, rest.until === null ? null : Math.max(1, Date.parse(rest.until) - Date.now()), () => items.news > before);
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  #fanOut(): FanOutJob {
+    return {
+      ref: () => ({ ...this.ref(), page: 0, generation: this.generation, dispatch: ++this.#dispatches }),
+      takePage: () => takePage(this.#pending),
+      returnPage: (page) => { this.#pending = returnPage(this.#pending, page); },
+      holdsPage: (page) => holdsPage(this.#pending, page),
+      activities: (summary) => this.activities<FanOutActivities>({ ...PAGE, summary }, TASK_QUEUES.rows),
+      asked: () => ({ priority: this.priority, concurrency: this.concurrency }),
+      counted: ({ counts, stopped }) => {
+        this.#counts = counts;
+        if (stopped) this.error ??= stopped;
+        this.capacityWaitMs = CAPACITY_WAIT_MS.first;
+      },
+      broken: (error) => { this.error ??= error; },
+      shows: (rest) => (rest ? this.enter('waiting', rest) : this.enter('running')),
+      rests: (rest) => { this.#rest = rest; },
+      mayGoOn: () => this.mayGoOn(),
+      isEnding: () => this.#ending || this.wanted === 'cancelled' || this.error !== null,
+    };
   }
 
   async #processPage(page: number): Promise<void> {
@@ -186,6 +239,7 @@ class SheetJob extends JobLife {
   }
 
   async #end(state: EndedState, error: ErrorBody | null): Promise<SheetJobResult> {
+    this.#ending = true;
     this.#counts = await this.finish(state, error);
     const total = this.#sheet?.total ?? null;
     return { state, total, counts: this.#counts, remaining: Math.max(0, (total ?? 0) - finished(this.#counts)) };
@@ -194,7 +248,10 @@ class SheetJob extends JobLife {
   protected continued(): Promise<never> {
     return continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
-      carried: { ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#version && { version: this.#version }), ...(this.#writeBack && { writeBack: this.#writeBack }), pending: this.#pending, counts: this.#counts },
+      carried: {
+        ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#version && { version: this.#version }), ...(this.#writeBack && { writeBack: this.#writeBack }),
+        pending: this.#pending, counts: this.#counts, ...(this.#items && { items: this.#items.carried() }),
+      },
     });
   }
 
@@ -203,7 +260,7 @@ class SheetJob extends JobLife {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason,
       attempt: this.#input.attempt, priority: this.priority, concurrency: this.concurrency,
       total: this.#sheet?.total ?? null, counts: this.#counts,
-      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending),
+      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
     };
   }
 }

@@ -25,6 +25,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { createSources } from '../../src/temporal/sources.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
@@ -78,7 +79,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
   const given: ApiDeps = {
-    config, store, blobs, ...toJobs({ store, blobs }), schedules: createJobSchedules(store, temporal.client),
+    config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),

@@ -92,6 +92,19 @@ describe('schedules', () => {
     expect(await api.refused('POST', '/schedules/late/backfill', { body: { from: '2026-01-01T00:00:00Z', to: '2999-01-01T00:00:00Z' } })).toMatchObject({ status: 400, place: { field: 'to' } });
     expect(await api.refused('POST', '/schedules/late/backfill', { body: { from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' } })).toMatchObject({ status: 400, place: { field: 'to' } });
   });
+
+  it('run at other times when they are changed, and stay paused', async () => {
+    await api.call('POST', '/schedules', { body: await body({ id: 'changed' }) });
+    const { body: now } = await api.call<ScheduleAnswer>('PATCH', '/schedules/changed', { body: { cron: '30 7 * * *', timeZone: 'UTC' } });
+    expect(now).toMatchObject({ state: 'active', cron: '30 7 * * *', timeZone: 'UTC', overlap: 'skip', next: expect.arrayContaining([expect.stringMatching(/T07:30:00/)]) });
+    await api.call('POST', '/schedules/changed/pause', { body: {} });
+    expect((await api.call<ScheduleAnswer>('PATCH', '/schedules/changed', { body: { overlap: 'allow_all' } })).body).toMatchObject({ state: 'paused', cron: '30 7 * * *', overlap: 'allow_all' });
+    expect(await api.refused('PATCH', '/schedules/changed', { body: { timeZone: 'Nowhere/Land' } })).toMatchObject({ status: 422, code: 'invalid_schedule' });
+    expect((await api.call<ScheduleAnswer>('GET', '/schedules/changed')).body).toMatchObject({ timeZone: 'UTC' });
+    expect(await api.refused('PATCH', '/schedules/changed', { body: {} })).toMatchObject({ status: 400 });
+    await api.call('DELETE', '/schedules/changed');
+    expect(await api.refused('PATCH', '/schedules/none', { body: { overlap: 'skip' } })).toMatchObject({ status: 404, code: 'schedule_not_found' });
+  });
 });
 
 describe('batches', () => {
@@ -211,3 +224,15 @@ async function workbook(visible: string[], hidden: string[]): Promise<Buffer> {
   zip.end();
   return buffer(zip.outputStream);
 }
+
+describe('a single row', () => {
+  it('is shown and steered only where rows are workflows, and once the sheet has been read', async () => {
+    const paged = await newJob(api);
+    expect(await api.refused('GET', `/jobs/${paged.id}/items/2`)).toMatchObject({ status: 409, code: 'wrong_state', remedy: expect.stringContaining('fanOut') });
+    const fanned = await newJob(api, { fanOut: 'workflow' });
+    expect(fanned).toMatchObject({ fanOut: 'workflow' });
+    expect(await api.refused('POST', `/jobs/${fanned.id}/items/2/pause`)).toMatchObject({ status: 409, code: 'not_ready' });
+    expect(await api.refused('PATCH', `/jobs/${fanned.id}/items/2`, { body: { priority: 'soon' } })).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(await api.refused('GET', '/jobs/job_none/items/2')).toMatchObject({ status: 404, code: 'job_not_found' });
+  });
+});

@@ -4,6 +4,7 @@ import type { JobRecord, SheetJobRecord } from '../../src/contracts/job.ts';
 import type { CleanupReport, Sweep, Tally } from '../../src/contracts/system.ts';
 import type { Store, SweepAsked } from '../../src/store/store.ts';
 import { aSummary } from './store-figures.ts';
+import { aBatch, aBulk, aSchedule } from './store-plans.ts';
 import { aJob, aLane, anItem, walk } from './store-samples.ts';
 
 const LONG_AGO = '2026-10-01T00:00:00.000Z';
@@ -28,7 +29,7 @@ async function sweep(step: (asked: SweepAsked) => Promise<Sweep>, before: string
 
 const aReport = (id: string, over: Partial<CleanupReport> = {}): CleanupReport => ({
   id, dryRun: false, state: 'running', startedAt: '2026-11-10T12:00:00.000Z', updatedAt: '2026-11-10T12:00:00.000Z', endedAt: null,
-  before: { outputs: null, events: null, jobs: BEFORE, summaries: null }, step: 0, position: null, gone: [], ...over,
+  before: { outputs: null, events: null, jobs: BEFORE, batches: BEFORE, summaries: null }, step: 0, position: null, gone: [], ...over,
 });
 
 export function cleanupConformance(opened: () => { store: Store }): void {
@@ -45,6 +46,18 @@ export function cleanupConformance(opened: () => { store: Store }): void {
       await store.requeueJob('acme', 'again', 0, { codes: null });
       const found = await walk((page) => store.endedJobs(BEFORE, page), 1);
       expect(found.map(({ tenant, id }) => `${tenant} ${id}`).sort()).toEqual(['acme old', 'other other']);
+    });
+
+    it('finds batches and actions that were made before and are done with, and no schedule', async () => {
+      const { store } = opened();
+      await store.createPlan(aBatch('old', { createdAt: LONG_AGO }));
+      await store.createPlan(aBulk('old', { createdAt: LONG_AGO, tenant: 'other' }));
+      await store.createPlan(aBatch('edge', { createdAt: BEFORE }));
+      await store.createPlan(aBulk('young', { createdAt: SINCE }));
+      await store.createPlan(aBatch('open', { createdAt: LONG_AGO, open: true }));
+      await store.createPlan(aSchedule('schedule', { createdAt: LONG_AGO }));
+      const found = await walk((page) => store.closedPlans(BEFORE, page), 1);
+      expect(found.map(({ tenant, kind, id }) => `${tenant} ${kind} ${id}`)).toEqual(['acme batch old', 'other bulk old']);
     });
 
     it('drops the events of jobs that ended before, and counts the same in a dry run', async () => {

@@ -8,11 +8,11 @@ import { aJob, aPage, RACES, walk } from './store-samples.ts';
 const planned = { tenant: 'acme', owner: 'ann', createdAt: '2026-11-01T10:00:00.000Z', revision: 0, requestHash: 'h', open: false };
 export const aBatch = (id: string, over: Partial<BatchRecord> = {}): BatchRecord =>
   ({ ...planned, kind: 'batch', id, name: null, size: 2, made: 0, held: false, desired: 'running', action: null, ...over });
-const aBulk = (id: string, over: Partial<BulkRecord> = {}): BulkRecord => ({
+export const aBulk = (id: string, over: Partial<BulkRecord> = {}): BulkRecord => ({
   ...planned, kind: 'bulk', id, action: 'pause', filter: { state: ['running'], tag: 't' }, priority: null, retry: { codes: null }, dryRun: false, batch: null, after: null,
   state: 'running', counts: { ...NO_BULK_COUNTS }, chunks: 0, cursor: null, exhausted: false, completedAt: null, ...over,
 });
-const aSchedule = (id: string, over: Partial<ScheduleRecord> = {}): ScheduleRecord => {
+export const aSchedule = (id: string, over: Partial<ScheduleRecord> = {}): ScheduleRecord => {
   const { tenant, owner, request, source, lane, priority, tags, runAt, dependsOn, onFailure } = aJob('j');
   return {
     ...planned, kind: 'schedule', id, cron: '0 6 * * *', timeZone: 'Europe/Berlin', overlap: 'skip',

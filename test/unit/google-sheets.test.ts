@@ -6,9 +6,11 @@ import { parseSpreadsheetAddress } from '../../src/domain/spreadsheet-address.ts
 import { localLimits } from '../../src/limits/local.ts';
 import { createGoogleSheets, type GoogleSheets } from '../../src/sources/google-sheets.ts';
 import type { FetchedParts } from '../../src/sources/google/parts.ts';
+import { cellText, writeBlocks, type WrittenBlock } from '../../src/sources/google/write-blocks.ts';
 import { previewSheet } from '../../src/sources/preview.ts';
 import type { OpenSheet, RemoteSheet } from '../../src/sources/source.ts';
-import { date, dateTime, duration, makeTab, time } from '../servers/google/grid.ts';
+import { withoutColumns } from '../../src/sources/without-columns.ts';
+import { date, dateTime, duration, makeTab, time, type Value } from '../servers/google/grid.ts';
 import { ADDRESS, BOT, readyGoogle, SPREADSHEET, type ReadyGoogle } from '../servers/google/ready.ts';
 
 const LIMITS = { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 1_000_000 };
@@ -197,4 +199,32 @@ describe('what is asked of Google', () => {
     expect(preview).toMatchObject({ format: 'Google Sheet', sheet: 'Sheet1', rowCount: null, columns: [{ name: 'n', type: 'integer' }, { name: 'text', type: 'text' }] });
     expect(google.arrivals.filter(({ what }) => what.includes('values')).length).toBeLessThan(12);
   });
+});
+
+describe('what is written', () => {
+  const write = async (blocks: WrittenBlock[]): Promise<void> => writeBlocks(await sheets.client(BY_BOT, { user: 'default/tester' }, 'write'), 'Sheet1', blocks);
+
+  test('goes in requests of a megabyte or two, and leaves cells alone that are not meant', async () => {
+    google.book('Written', [['a', 'b'], ...Array.from({ length: 3_000 }, (_, n): Value[] => [n, 'before'])]);
+    await write([{ firstRow: 2, firstColumn: 1, lines: Array.from({ length: 3_000 }, (_, n) => [n === 0 || n === 2_999 || n % 3 === 1 ? undefined : n % 3 === 2 ? null : `=${'x'.repeat(1_000)}`]) }]);
+    const cells = google.books.get(SPREADSHEET)!.tabs[0]!.rows.slice(1).map((row) => row[1] ?? null);
+    expect(cells.every((cell, n) => cell === (n === 0 || n === 2_999 || n % 3 === 1 ? 'before' : n % 3 === 2 ? null : `=${'x'.repeat(1_000)}`))).toBe(true);
+    expect(google.arrivals.filter(({ kind }) => kind === 'write')).toHaveLength(1);
+    await write([{ firstRow: 2, firstColumn: 0, lines: Array.from({ length: 3_000 }, () => ['y'.repeat(1_000), 'z']) }]);
+    expect(google.arrivals.filter(({ kind }) => kind === 'write')).toHaveLength(4);
+    expect(google.books.get(SPREADSHEET)!.tabs[0]!.rows.at(-1)).toEqual(['y'.repeat(1_000), 'z']);
+  });
+
+  test('is cut where a cell cannot hold it', () => {
+    expect(cellText('x'.repeat(50_001))).toEqual({ text: `${'x'.repeat(49_999)}…`, cut: true });
+    expect(cellText('')).toEqual({ text: null, cut: false });
+    expect(cellText(undefined)).toEqual({ text: undefined, cut: false });
+  });
+});
+
+test('a sheet without some of its columns has neither them nor their cells', async () => {
+  google.book('Columns', [['id', 'Category', 'name'], [1, 'old', 'Ann'], [null, 'left over', null], [2, 'old', 'Ben', 'wider']]);
+  const sheet = withoutColumns(await open(), ['Category', 'not there']);
+  expect(sheet.columns.map(({ name }) => name)).toEqual(['id', 'name', 'D']);
+  expect(await rowsOf(sheet)).toEqual([{ row: 2, cells: [1, 'Ann', null] }, { row: 3, cells: [null, null, null] }, { row: 4, cells: [2, 'Ben', 'wider'] }]);
 });

@@ -6,6 +6,7 @@ import { WORKFLOWS, TASK_QUEUES } from '../../src/contracts/messages.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { keepSchedules } from '../../src/temporal/schedules.ts';
 import { cleanUpWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { blobKeys } from '../../src/blobs/keys.ts';
 import { historiesOf, replay } from './replay.ts';
 import { blobsOf, eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
@@ -71,6 +72,34 @@ describe('cleanup', () => {
     rig.keep.summaries = 0;
     await cleanUp();
     expect(await analysed()).toBe(0);
+  });
+
+  test('takes actions on many jobs with their results, and batches of which no job is left', async () => {
+    const at = new Date(Date.now() - 1_000).toISOString();
+    const plan = { tenant: TENANT, owner: 'tester', createdAt: at, revision: 0, requestHash: 'h', open: false };
+    const batch = (id: string) => rig.store.createPlan<'batch'>({ ...plan, kind: 'batch', id, name: null, size: 1, made: 1, held: false, desired: 'running', action: null });
+    await Promise.all([batch('gone'), batch('kept')]);
+    await rig.store.createPlan<'bulk'>({
+      ...plan, kind: 'bulk', id: 'bulk_a', action: 'cancel', filter: {}, priority: null, retry: { codes: null }, dryRun: false, batch: null, after: null,
+      state: 'completed', counts: { done: 1, asked: 0, skipped: 0, failed: 0 }, chunks: 1, cursor: null, exhausted: true, completedAt: at,
+    });
+    const results = blobKeys.bulkResults(TENANT, 'bulk_a', 0);
+    await rig.blobs.put(results, Buffer.from('{}\n'));
+    rig.gate.hold = () => true;
+    const job = await rig.create('member', rowsOf(1), { request: await rig.gated() });
+    const record = await rig.job(job.id);
+    await rig.store.createJob({ ...record, id: 'job_member', batch: 'kept', state: 'paused' });
+    rig.keep.jobs = 0;
+    expect(counts(await cleanUp(true))).toMatchObject({ 'default batches': 2 });
+    expect(await rig.blobs.head(results)).not.toBeNull();
+    expect(counts(await cleanUp())).toMatchObject({ 'default batches': 2 });
+    expect(await rig.blobs.head(results)).toBeNull();
+    expect(await rig.store.getPlan(TENANT, 'bulk', 'bulk_a')).toBeNull();
+    expect(await rig.store.getPlan(TENANT, 'batch', 'gone')).toBeNull();
+    expect(await rig.store.getPlan(TENANT, 'batch', 'kept')).not.toBeNull();
+    while (!(await rig.store.removeJob(TENANT, 'job_member')));
+    rig.gate.reset();
+    await rig.ended(job.id);
   });
 
   test('leaves alone a job that has not ended, and the outputs that it may yet need', async () => {

@@ -172,6 +172,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
       const workers = await Promise.all([
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.jobs } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: rowSlots }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.items, activities: { ...activities.items } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.maintenance } }),
       ]);

@@ -1,7 +1,7 @@
 /** Schedules: jobs that are made by the clock. */
 import { ulid } from 'ulid';
 import { API_PREFIX, idempotencyHeaders, idParams, listOf, listQuery } from '../../contracts/api.ts';
-import { backfillBody, scheduleAnswer, scheduleBody, schedulePauseBody, triggerAnswer, type ScheduleAnswer } from '../../contracts/plans-api.ts';
+import { backfillBody, scheduleAnswer, scheduleBody, scheduleChangeBody, schedulePauseBody, triggerAnswer, type ScheduleAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { canonicalJson, digest } from '../../domain/hashing.ts';
 import type { JobSchedule } from '../../temporal/job-schedules.ts';
@@ -70,6 +70,12 @@ const show = endpoint({
   method: 'get', path: `${schedules}/{id}`, id: 'getSchedule', tag, summary: 'Show a schedule', params: idParams, answers, fails: ['schedule_not_found'],
 }, async ({ tenant, params }, deps) => reply(200, scheduleAnswerOf(await deps.schedules.show(tenant, params.id))));
 
+const change = endpoint({
+  method: 'patch', path: `${schedules}/{id}`, id: 'changeSchedule', tag, summary: 'Change when a schedule runs',
+  description: 'A schedule of another job is another schedule.',
+  params: idParams, body: scheduleChangeBody, answers, fails: [...changing, 'invalid_schedule', 'conflict'],
+}, async ({ tenant, params, body }, deps) => reply(200, scheduleAnswerOf(await deps.schedules.change(tenant, params.id, body))));
+
 const pause = endpoint({
   method: 'post', path: `${schedules}/{id}/pause`, id: 'pauseSchedule', tag, summary: 'Pause a schedule',
   description: 'Jobs that it has made go on.',
@@ -109,4 +115,4 @@ const remove = endpoint({
   return reply(204);
 });
 
-export const scheduleEndpoints = [create, list, show, pause, resume, trigger, backfill, remove];
+export const scheduleEndpoints = [create, list, show, change, pause, resume, trigger, backfill, remove];

@@ -81,7 +81,7 @@ function refusal({ message, reasons }: Answer, status: number, { account, kind, 
   if (/limit of \d+ cells/.test(message)) {
     return new SheafError('write_back_conflict', 'The spreadsheet is full: Google takes no more cells', { remedy: 'Remove cells that nobody needs, or write to another spreadsheet', cause });
   }
-  return new SheafError('source_unreadable', `Google refused to ${verb} the sheet (${status})`, { remedy: 'The log has what it said', cause });
+  return new SheafError('source_unreadable', `Google refused to ${verb} the sheet (${status}): ${message.slice(0, 300)}`, { cause });
 }
 
 function tokenRefused({ oauth, message }: Answer, { account, kind }: Asked, cause: unknown): SheafError {

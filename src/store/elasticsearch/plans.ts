@@ -1,7 +1,7 @@
 /** Schedules, batches and actions on many jobs: small documents, each changed by compare-and-set. And what depends on a job. */
 import type { estypes } from '@elastic/elasticsearch';
 import type { JobRecord } from '../../contracts/job.ts';
-import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
+import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
 import { jobCursor, listed, readCursor, tripleCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
 import type { ListPage, Store } from '../store.ts';
@@ -11,7 +11,7 @@ import { type JobSource, recordOf } from './jobs.ts';
 import { blockId, type BlockSource, bodyOf } from './pages.ts';
 
 type PlanMethods = Pick<Store,
-  'createPlan' | 'getPlan' | 'listPlans' | 'changePlan' | 'removePlan' | 'openPlans' | 'listDependents' | 'batchTotals'>;
+  'createPlan' | 'getPlan' | 'listPlans' | 'changePlan' | 'removePlan' | 'openPlans' | 'closedPlans' | 'listDependents' | 'batchTotals'>;
 
 /** `record` is the whole PlanRecord as JSON; the other fields are drawn from it, so that lists can filter. */
 interface PlanSource {
@@ -98,6 +98,15 @@ export function planMethods(cluster: Cluster): PlanMethods {
       const limit = Math.min(page.limit, MAX_LISTED);
       const found = await search<PlanSource>('plans', null, [{ term: { open: true } }], [{ tenant: 'asc' }, { kind: 'asc' }, { id: 'asc' }], after, limit);
       return listed(found.map(({ record }) => JSON.parse(record) as PlanRecord), limit, ({ tenant, kind, id }) => [tenant, kind, id]);
+    },
+
+    closedPlans: async (before, page) => {
+      const after = readCursor(page.cursor, tripleCursor);
+      const limit = Math.min(page.limit, MAX_LISTED);
+      const found = await search<PlanSource>('plans', null, [
+        { term: { open: false } }, { terms: { kind: ['batch', 'bulk'] } }, { range: { createdAt: { lt: before } } },
+      ], [{ tenant: 'asc' }, { kind: 'asc' }, { id: 'asc' }], after, limit);
+      return listed(found.map(({ record }) => JSON.parse(record) as BatchRecord | BulkRecord), limit, ({ tenant, kind, id }) => [tenant, kind, id]);
     },
 
     listDependents: async (tenant, job, page) => {

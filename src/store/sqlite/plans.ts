@@ -1,13 +1,13 @@
 /** Schedules, batches, actions on many jobs, and what depends on a job, in the control file. */
 import type { JobRecord, JobState } from '../../contracts/job.ts';
-import type { BatchTotals, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
+import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
 import { jobCursor, listed, readCursor, tripleCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
 import type { Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
 type PlanMethods = Pick<Store,
-  'createPlan' | 'getPlan' | 'listPlans' | 'changePlan' | 'removePlan' | 'openPlans' | 'listDependents' | 'batchTotals'>;
+  'createPlan' | 'getPlan' | 'listPlans' | 'changePlan' | 'removePlan' | 'openPlans' | 'closedPlans' | 'listDependents' | 'batchTotals'>;
 
 export function planMethods(file: SqliteFile): PlanMethods {
   const { db } = file;
@@ -21,6 +21,9 @@ export function planMethods(file: SqliteFile): PlanMethods {
     ORDER BY created_at DESC, id DESC LIMIT :limit`).pluck();
   const open = db.prepare<[string, string, string, number], string>(`
     SELECT record FROM plans WHERE open = 1 AND (tenant, kind, id) > (?, ?, ?) ORDER BY tenant, kind, id LIMIT ?`).pluck();
+  const closed = db.prepare<[string, string, string, string, number], string>(`
+    SELECT record FROM plans WHERE open = 0 AND kind IN ('batch', 'bulk') AND created_at < ? AND (tenant, kind, id) > (?, ?, ?)
+    ORDER BY tenant, kind, id LIMIT ?`).pluck();
   const dependents = db.prepare<[string, string, string, number], string>(`
     SELECT jobs.record FROM dependencies JOIN jobs ON jobs.tenant = dependencies.tenant AND jobs.id = dependencies.job
     WHERE dependencies.tenant = ? AND dependency = ? AND job > ? ORDER BY job LIMIT ?`).pluck();
@@ -69,6 +72,12 @@ export function planMethods(file: SqliteFile): PlanMethods {
       const [tenant, kind, id] = readCursor(page.cursor, tripleCursor) ?? ['', '', ''];
       const found = await file.read(() => open.all(tenant, kind, id, page.limit + 1));
       return listed(found.map((record) => JSON.parse(record) as PlanRecord), page.limit, (record) => [record.tenant, record.kind, record.id]);
+    },
+
+    closedPlans: async (before, page) => {
+      const [tenant, kind, id] = readCursor(page.cursor, tripleCursor) ?? ['', '', ''];
+      const found = await file.read(() => closed.all(before, tenant, kind, id, page.limit + 1));
+      return listed(found.map((record) => JSON.parse(record) as BatchRecord | BulkRecord), page.limit, (record) => [record.tenant, record.kind, record.id]);
     },
 
     listDependents: async (tenant, job, page) => {
