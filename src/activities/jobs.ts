@@ -64,7 +64,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
         });
       }
       // Also by a try after one that got no further.
-      if (input.state === 'paused' || input.freesPlace || input.cause === 'approval') await queue.pause(input);
+      if (input.state === 'paused' || input.freesPlace) await queue.pause(input);
     },
 
     /** Settles pages that were left in the middle, writes the end, gives lane and place back, tells who waits for it. May be repeated. */

@@ -140,10 +140,10 @@ export interface JobRequest extends SheetOptions {
   drainSeconds: number;
   /** Left out: nothing is written into the sheet. */
   writeBack?: WriteBack;
-  /** Every row is a workflow of its own; left out: rows are handled in pages. */
-  fanOut?: 'workflow';
   /** Only of a job that brings a source up to date. */
   sync?: SyncRequest;
+  /** Every row is a workflow of its own; left out: rows are handled in pages. */
+  fanOut?: 'workflow';
 }
 
 export interface RetryFilter {

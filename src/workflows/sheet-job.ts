@@ -2,7 +2,7 @@
  * One attempt of a sheet job: admitted, the sheet read into pages, pages handled in a bounded window, the end written
  * down. What it shares with other kinds of job is in `job-life.ts`.
  */
-import { ApplicationFailure, CancellationScope, condition, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
@@ -72,10 +72,10 @@ class SheetJob extends JobLife {
         return this.#end('failed', this.error);
       } else if (this.refused) {
         await this.waitForCapacity(this.refused);
-      } else if (this.#items && this.#rest) {
-        await this.#restWithItems(this.#items, this.#rest);
       } else if (this.#version?.stage === 'asked') {
         await this.#awaitVerdict(this.#version);
+      } else if (this.#items && this.#rest) {
+        await this.#restWithItems(this.#items, this.#rest);
       } else if (!this.placed) {
         await this.admit();
       } else if (!this.#sheet && this.limit.reached) {
@@ -140,9 +140,7 @@ class SheetJob extends JobLife {
 
   /** For days, if need be: it keeps the source to itself, and no place among the running jobs. */
   async #awaitVerdict({ asks }: VersionProgress): Promise<void> {
-    await this.enter('waiting', { cause: 'approval', reason: asks });
-    this.placed = false;
-    await condition(() => this.#version?.stage !== 'asked' || this.wanted !== 'running');
+    await this.restWithoutPlace({ cause: 'approval', reason: asks }, null, () => this.#version?.stage !== 'asked');
   }
 
   mayDecide(): void {

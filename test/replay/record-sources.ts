@@ -1,7 +1,7 @@
 /** As `record.ts`, of sources: syncs that ask, and what happens to sources themselves. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import { SOURCE_WORKFLOWS, type CleanUpSourcesInput, type Verdict } from '../../src/contracts/source.ts';
 import { createSources, type Sources } from '../../src/temporal/sources.ts';
@@ -48,4 +48,5 @@ test('approved, rejected, cleaned up after, deleted', async () => {
   await commit('clean-up-sources', 'clean-up-sources');
   await sources.remove(TENANT, 'approved');
   await commit('delete-source', deleteSourceWorkflowId(TENANT, 'approved'));
+  expect(await rig.store.getSource(TENANT, 'approved')).toBeNull();
 });

@@ -16,11 +16,10 @@ const scheduled = ({ events }: CommittedHistory): number[] =>
 
 test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
-    'bulk-action', 'cancelled', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'clean-up', 'clean-up-sources', 'cleanup-old-documents',
-    'close-job', 'completed', 'continued-as-new', 'delete-document', 'delete-job', 'delete-source', 'document-completed', 'document-failed',
-    'document-paused-and-resumed', 'document-reprocessed', 'document-waiting', 'failed-by-breaker', 'fanned-out', 'fanned-out-waiting',
-    'limit-broker', 'make-batch', 'paused-and-resumed', 'planned', 'resumed-while-draining', 'retry', 'row-cancelled', 'row-completed', 'row-failed',
-    'row-waiting', 'scheduled-job', 'sync-approved', 'sync-rejected', 'waiting', 'waiting-for-a-limit', 'written-back',
+    'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'clean-up-sources', 'clean-up', 'cleanup-old-documents', 'close-job', 'completed',
+    'continued-as-new', 'delete-document', 'delete-job', 'delete-source', 'document-completed', 'document-failed', 'document-paused-and-resumed',
+    'document-reprocessed', 'document-waiting', 'failed-by-breaker', 'fanned-out-waiting', 'fanned-out', 'limit-broker', 'make-batch', 'paused-and-resumed', 'planned',
+    'resumed-while-draining', 'retry', 'row-cancelled', 'row-completed', 'row-failed', 'row-waiting', 'scheduled-job', 'sync-approved', 'sync-rejected', 'waiting-for-a-limit', 'waiting', 'written-back',
   ]);
 });
 
