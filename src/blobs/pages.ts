@@ -51,10 +51,6 @@ export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Ar
 /** A row as its line, whether it was parsed or not. */
 export const lineOf = (row: PageRow): string => pageLine({ row: row.row, key: row.key, rowHash: row.rowHash, cells: row.cells });
 
-/** What `digest` makes, with the quotes and the bracket that end a head. */
-const HASH_CHARS = 22;
-const AFTER_HASH = 2;
-
 /**
  * A row that stays text until somebody asks: of a page that is unchanged nobody does, and what lives as long as its page is
  * copied by the collector. Hash and cells are read with every call.
@@ -63,20 +59,23 @@ class StoredRow implements PageRow {
   readonly row: number;
   readonly key: string | null;
   readonly #page: string;
+  readonly #hash: number;
   readonly #tab: number;
   readonly #end: number;
 
   constructor(page: string, start: number, tab: number, end: number) {
     const comma = page.indexOf(',', start);
+    const last = page.lastIndexOf(',', tab); // a key may have commas, a hash has none
     this.row = Number(page.slice(start + 1, comma));
-    this.key = JSON.parse(page.slice(comma + 1, tab - HASH_CHARS - AFTER_HASH - 2)) as string | null;
+    this.key = JSON.parse(page.slice(comma + 1, last)) as string | null;
     this.#page = page;
+    this.#hash = last + 1;
     this.#tab = tab;
     this.#end = end;
   }
 
   get rowHash(): string {
-    return this.#page.slice(this.#tab - HASH_CHARS - AFTER_HASH, this.#tab - AFTER_HASH);
+    return JSON.parse(this.#page.slice(this.#hash, this.#tab - 1)) as string;
   }
 
   get cells(): Cell[] {
