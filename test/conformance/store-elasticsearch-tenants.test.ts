@@ -163,7 +163,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
 
   it('have been tried with every method of the port that takes one', () => {
     const ofNoTenant = [
-      'openJobs', 'openPlans', 'placesTaken', 'countJobs', 'jobsIn', 'endedJobs', 'sweepEvents', 'sweepOutputs', 'sweepSummaries', 'writeCleanup', 'getCleanup', 'listCleanups',
+      'openJobs', 'openPlans', 'closedPlans', 'placesTaken', 'countJobs', 'jobsIn', 'endedJobs', 'sweepEvents', 'sweepOutputs', 'sweepSummaries', 'writeCleanup', 'getCleanup', 'listCleanups',
       'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'tenants', 'check', 'close', 'admitNext',
     ];
     expect([...askedByOther].toSorted()).toEqual(Object.keys(opened).filter((name) => !ofNoTenant.includes(name)).toSorted());
