@@ -18,9 +18,9 @@ import type { PreparedHandlers } from './prepared-handlers.ts';
 import { runRows } from './row-runner.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
-const COMMIT_ROWS = { cheap: 500, costly: 25 } as const;
+const COMMIT_ROWS = { cheap: 1_000, costly: 25 } as const;
 /** Rows of a page that may wait for their commit. Of costly ones, 50 over the two pages in flight: what a kill may make pay again. */
-const MAX_UNCOMMITTED = { cheap: 4_000, costly: 25 } as const;
+const MAX_UNCOMMITTED = { cheap: 5_000, costly: 25 } as const;
 /** How often a page's counts follow its commits: with each of costly rows; cheap ones finish faster than anybody looks. */
 const COUNTS_EVERY_MS = { cheap: 200, costly: 0 } as const;
 /** A pause or cancel arrives with a heartbeat's answer. */

@@ -59,7 +59,7 @@ export interface Handler<Options = unknown> {
   summary: string;
   /** Strict; its descriptions become documentation. */
   options: z.ZodType<Options>;
-  /** `cheap`: pages of up to 5,000 rows, committed by the 500. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
+  /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
   work: 'cheap' | 'costly';
   /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */
   prepare(options: Options, context: HandlerContext): Promise<PreparedHandler>;
