@@ -177,7 +177,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: rowSlots }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.items, activities: { ...activities.items } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents } }),
-        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, workflowBundle: { codePath: await bundleWorkflows() }, activities: { ...activities.maintenance } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
       ]);
       const running = Promise.all(workers.map((worker) => worker.run()));
       stopWorkers = async () => {
