@@ -235,6 +235,9 @@ export const CONTROL_MIGRATIONS = [`
     record TEXT NOT NULL,
     PRIMARY KEY (tenant, source, sequence)
   ) STRICT, WITHOUT ROWID;
+`, `
+  -- Rows of the page that nothing was paid for, because the same was asked before; NULL where there are none.
+  ALTER TABLE pages ADD COLUMN cached INTEGER;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
