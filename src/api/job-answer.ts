@@ -61,6 +61,7 @@ async function sheetJobAnswerOf(store: Store, job: SheetJobRecord): Promise<JobA
     ...(request.writeBack && { writeBack: { ...request.writeBack, ...(job.writeBack ?? NOTHING_WRITTEN) } }),
     ...(request.fanOut && { fanOut: request.fanOut }),
     progress: progressOf(job, totals, Date.now()),
+    ...(totals.spent && { tokens: totals.spent.tokens, cost: totals.spent.cost, cached: totals.spent.cached ?? 0 }),
     ...(job.manifest !== null && { manifest: manifestOf(job.manifest) }),
     links: {
       self: jobAddress(job.id),

@@ -257,6 +257,9 @@ export const jobAnswer = z
     batch: z.string().optional(),
     schedule: z.strictObject({ id: z.string(), at: time }).optional().meta({ description: 'Which run of which schedule made it' }),
     progress: progressAnswer,
+    tokens: count.nullable().optional().meta({ description: 'Like `cost` and `cached`: of all attempts so far, and left out while nothing is known. Null: nobody tells' }),
+    cost: z.number().min(0).nullable().optional().meta({ description: 'In the currency of the price table, of the rows whose cost is known. Null: of none' }),
+    cached: count.optional().meta({ description: 'Rows that nothing was paid for, because the same was asked before' }),
     attempt: z.int().min(1),
     createdAt: time,
     startedAt: time.nullable(),
@@ -289,6 +292,7 @@ const rowFailure = z.strictObject({
   column: z.string().optional(),
   carried: z.boolean().optional().meta({ description: 'Failed in an earlier job and was not tried again' }),
   input: z.boolean().optional().meta({ description: 'The row itself is wrong; no circuit breaker counts it' }),
+  raw: z.string().optional().meta({ description: 'The beginning of what a model answered and could not be used' }),
 });
 
 /** A row of a job: an entry of `items`, a line of NDJSON results. */
@@ -300,6 +304,7 @@ export const itemAnswer = z
     input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
     output: json,
     error: rowFailure.optional(),
+    cached: z.literal(true).optional().meta({ description: 'Nothing was paid for it: the same was asked before' }),
   })
   .meta({ id: 'Item' });
 export type ItemAnswer = z.infer<typeof itemAnswer>;
@@ -394,7 +399,7 @@ export const handlerAnswer = z
     name: z.string(),
     summary: z.string(),
     version: z.int(),
-    work: z.enum(['cheap', 'costly']),
+    work: z.enum(['cheap', 'costly', 'depends']).meta({ description: '`depends`: on the options' }),
     options: jsonObject.meta({ description: 'JSON schema' }),
   })
   .meta({ id: 'Handler' });

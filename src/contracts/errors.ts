@@ -76,6 +76,10 @@ export const ERRORS = {
   handler_not_allowed: { status: 403, retryable: false, title: 'The handler module is outside the folders that may be run' },
   handler_not_found: { status: 422, retryable: false, title: 'The handler module does not exist' },
   handler_invalid: { status: 422, retryable: false, title: 'The handler module cannot be used' },
+  // Models
+  model_unknown: { status: 422, retryable: false, title: 'There is no such model' },
+  model_not_configured: { status: 422, retryable: false, title: 'The workers lack what the model needs' },
+  price_unknown: { status: 422, retryable: false, title: 'Nobody knows what the model costs' },
   // The job
   circuit_breaker: { status: 422, retryable: false, title: 'Too many rows failed' },
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },

@@ -264,6 +264,8 @@ export interface PageRecord {
 export interface JobTotals extends Counts {
   tried: number;
   faults: number;
+  /** Over all attempts; left out where nothing is known. */
+  spent?: Spent;
 }
 
 export interface JobEvent {

@@ -41,6 +41,32 @@ export interface RowFailure {
   carried?: boolean;
   /** What is wrong is the row itself (validation, duplicate key): no circuit breaker counts it. */
   input?: boolean;
+  /** What was answered and could not be used, its beginning. */
+  raw?: string;
+}
+
+/** What was paid for a row; left out: nobody knows. `cost` null: nobody knows it. `cached`: asked before, and nothing was paid. */
+export interface Paid {
+  tokens?: number;
+  cost?: number | null;
+  cached?: true;
+}
+
+/** What became of one row: an output, or why there is none. */
+export type HandledOutcome = Paid & (
+  | { output: Json }
+  /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
+  | { error: RowFailure; retryAfterSeconds?: number }
+  | { unpaid: Unpaid }
+);
+export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid }>;
+
+/** Nobody pays now: what there is to pay for stays undone, and its job waits until somebody says to go on. */
+export interface Unpaid {
+  /** One sentence for people. */
+  reason: string;
+  /** ISO 8601: from then on there is money again; null: nobody knows. */
+  until: string | null;
 }
 
 /** One row of a snapshot page. `row` is the 1-based row number that a spreadsheet program shows. */
@@ -60,6 +86,8 @@ export interface RowResult {
   state: Outcome;
   output: Json;
   error?: RowFailure;
+  /** Answered without being paid for: the same was asked before. */
+  cached?: true;
   /** The whole as its line in the result file, where that is known; `output` is then null. */
   line?: string;
 }
@@ -69,6 +97,8 @@ export interface Spent {
   tokens: number | null;
   /** In the currency of the price table. */
   cost: number | null;
+  /** Rows that nothing was paid for, because the same was asked before; left out: none. The ledger has them with 0 tokens. */
+  cached?: number;
 }
 
 /** A page's result: all outcomes that its rows have so far, and who found them. */

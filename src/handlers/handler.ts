@@ -1,6 +1,9 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
-import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type { HandledOutcome, Json, RowInput } from '../contracts/row.ts';
+import type { RowModels } from '../models/questions.ts';
+
+export type { HandledOutcome } from '../contracts/row.ts';
 
 export interface HandlerLog {
   debug(message: string, data?: object): void;
@@ -18,6 +21,7 @@ export interface HandlerContext {
   log: HandlerLog;
   /** Folders that handler modules may be loaded from; absolute. */
   handlerDirs: string[];
+  models: RowModels;
 }
 
 export interface HandledRow {
@@ -25,12 +29,6 @@ export interface HandledRow {
   key: string;
   input: RowInput;
 }
-
-/** What became of one row: an output, or why there is none. */
-export type HandledOutcome =
-  | { output: Json; tokens?: number; cost?: number | null }
-  /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
-  | { error: RowFailure; tokens?: number; cost?: number | null; retryAfterSeconds?: number };
 
 export interface PreparedHandler {
   /** Columns that it reads, which make the input hash; null: all. */
@@ -45,11 +43,14 @@ export interface PreparedHandler {
   limits?: readonly string[];
   /**
    * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
-   * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone).
+   * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone), or what Sheaf stands on
+   * is away (a `SheafError` that is worth another try: the rows stay undone, and the job waits).
    */
   handle(rows: HandledRow[], signal: AbortSignal): Promise<HandledOutcome[]>;
   close(): Promise<void>;
 }
+
+export type Work = 'cheap' | 'costly';
 
 export interface Handler<Options = unknown> {
   name: string;
@@ -60,7 +61,7 @@ export interface Handler<Options = unknown> {
   /** Strict; its descriptions become documentation. */
   options: z.ZodType<Options>;
   /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
-  work: 'cheap' | 'costly';
+  work: Work | ((options: { [name: string]: Json }) => Work);
   /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */
   prepare(options: Options, context: HandlerContext): Promise<PreparedHandler>;
 }

@@ -1,5 +1,7 @@
 /** A handler's context for tests: everything that it logs is kept. */
 import type { HandlerContext } from '../../src/handlers/handler.ts';
+import { languageModels } from '../../src/models/providers.ts';
+import { NO_MODELS, rowModelsAt } from './model/models.ts';
 
 export interface LogLine {
   level: string;
@@ -15,6 +17,7 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     columns: [],
     log: { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') },
     handlerDirs: [],
+    models: rowModelsAt(languageModels(NO_MODELS)),
     ...parts,
   };
 }

@@ -14,11 +14,12 @@ const ROOMS: Record<string, string[]> = {
   workflows: ['contracts', 'domain'],
   store: ['contracts', 'domain'],
   blobs: ['contracts', 'domain'],
-  limits: ['contracts', 'domain'],
-  handlers: ['contracts', 'domain'],
-  models: [],
+  limits: ['contracts', 'domain', 'settings-file'],
+  // A handler may ask a model.
+  handlers: ['contracts', 'domain', 'models'],
+  models: ['contracts', 'domain', 'settings-file'],
   // Google is asked under limits.
-  sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock'],
+  sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock', 'settings-file'],
   documents: ['contracts', 'domain', 'sources'],
   temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
   // What arrives is looked at (`documents`) before it is kept.
@@ -31,10 +32,11 @@ const ROOMS: Record<string, string[]> = {
   embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
-  // The rules of named limits and the names of credentials are part of the configuration.
-  config: ['limits', 'sources'],
+  // The rules of named limits, the names of credentials and the prices of models are part of the configuration.
+  config: ['limits', 'sources', 'models'],
   log: ['config'],
   'process-lock': [],
+  'settings-file': [],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };
 

@@ -1,0 +1,118 @@
+/** Jobs that ask a model about their rows, on the real server. */
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { JobRequest } from '../../src/contracts/job.ts';
+import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { MODEL_KEY, modelsAt } from '../servers/model/models.ts';
+import { modelServer, type Asked, type ModelServer } from '../servers/model/server.ts';
+import { historiesOf } from './replay.ts';
+import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+
+const MODEL = 'openai:gpt-5-mini';
+
+let rig: Rig;
+let server: ModelServer;
+beforeAll(async () => {
+  [rig, server] = await Promise.all([openRig(), modelServer()]);
+  rig.speaking.models = modelsAt(server.url, { prices: { [MODEL]: { input: 100_000, output: 100_000 } } }); // 1.5 a call
+  await rig.startWorkers();
+});
+beforeEach(() => {
+  Object.assign(server, { asked: [], failing: [], always: null, paid: 0, says: JSON.stringify({ reason: 'x', category: 'a', confidence: 1 }) });
+});
+afterEach(() => rig.replayAll());
+afterAll(async () => {
+  await rig?.close();
+  await server?.close();
+});
+
+const categorizing = (over: Partial<JobRequest> = {}): Partial<JobRequest> => ({
+  handler: 'categorize', keyColumns: ['name'], options: { model: MODEL, categories: 'a, b', instructions: 'By {{name}}.' }, ...over,
+});
+const names = (): string[] => server.asked.map(({ prompt }: Asked) => /"name":"(\w+)"/.exec(prompt)![1]!).sort();
+
+describe('a job with a model', () => {
+  test('keeps what each row cost, and pays for no question twice, whatever job or sheet it is in', async () => {
+    const first = await rig.create('first', rowsOf(4), { request: categorizing() });
+    expect(await rig.ended(first.id)).toMatchObject({ state: 'completed' });
+    expect(await rig.totals(first.id)).toMatchObject({ done: 4, spent: { tokens: 60, cost: 6 } });
+    expect(names()).toEqual(['a1', 'a2', 'a3', 'a4']);
+
+    const second = await rig.create('second', `${rowsOf(6)}`, { request: categorizing() });
+    expect(await rig.ended(second.id)).toMatchObject({ state: 'completed' });
+    expect(await rig.totals(second.id)).toMatchObject({ done: 6, spent: { tokens: 30, cost: 3, cached: 4 } });
+    const outcomes = await rig.outcomes(second.id);
+    expect(outcomes.filter(({ cached }) => cached).map(({ row }) => row)).toEqual([2, 3, 4, 5]);
+    expect(server.paid).toBe(6);
+
+    const forced = await rig.create('second', `${rowsOf(6)}`, { request: categorizing({ force: true }) });
+    await rig.ended(forced.id);
+    expect(await rig.totals(forced.id)).toMatchObject({ done: 6, spent: { tokens: 90, cost: 9 } });
+    expect(server.paid).toBe(12);
+  });
+
+  test('fails before anything is paid where a column or the key is missing', async () => {
+    const column = await rig.create('wrong', rowsOf(2), { request: categorizing({ options: { model: MODEL, categories: 'a', instructions: '{{nme}}' } }) });
+    expect(await rig.ended(column.id)).toMatchObject({ state: 'failed', error: { code: 'column_missing' } });
+    expect(server.asked).toEqual([]);
+  });
+
+  test('keeps of a row that is never answered as it should be what was answered', async () => {
+    server.says = (asked) => (asked.prompt.includes('"w1"') ? 'No idea.' : JSON.stringify({ reason: 'x', category: 'a', confidence: 1 }));
+    const job = await rig.create('odd', rowsOf(2, 'w'), { request: categorizing() });
+    await rig.ended(job.id);
+    expect(await rig.outcomes(job.id)).toMatchObject([{ row: 2, state: 'failed', error: { code: 'invalid_output', raw: 'No idea.' } }, { row: 3, state: 'done' }]);
+    expect(await rig.totals(job.id)).toMatchObject({ spent: { tokens: 45, cost: 4.5 } });
+  });
+
+  test('waits as long as the server says, and then gets through', async () => {
+    server.failing = [{ status: 429, retryAfter: '3' }];
+    const job = await rig.create('hurried', rowsOf(2, 'r'), { request: categorizing({ concurrency: 1 }) });
+    expect(await rig.when(job.id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'rate_limit' });
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'completed' });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 2 });
+  });
+});
+
+describe.each<[string, Partial<JobRequest>]>([['pages', {}], ['workflows', { fanOut: 'workflow' }]])('an account with nothing left, rows as %s', (_how, more) => {
+  test('makes its job wait, cause budget, with no row failed, until somebody resumes it', async () => {
+    server.always = 'quota';
+    const job = await rig.create(`quota ${_how}`, rowsOf(5, `q${_how}`), { request: categorizing(more) });
+    const waiting = await rig.when(job.id, ({ state }) => state === 'waiting');
+    expect(waiting).toMatchObject({ cause: 'budget', until: null, reason: expect.stringContaining(MODEL) });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 0, failed: 0 });
+    server.asked = [];
+    await rig.jobs.control(TENANT, job.id, 'resume'); // too early
+    await rig.when(job.id, ({ state, cause, sequence }) => state === 'waiting' && cause === 'budget' && sequence > waiting.sequence);
+    expect(server.asked.length).toBeGreaterThan(0);
+    server.always = null;
+    await rig.jobs.control(TENANT, job.id, 'resume');
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'completed', cause: null });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 5, failed: 0 });
+    expect(server.paid).toBe(5);
+  });
+
+  test('can be cancelled while it waits', async () => {
+    server.always = 'quota';
+    const job = await rig.create(`cancelled ${_how}`, rowsOf(2, `c${_how}`), { request: categorizing(more) });
+    await rig.when(job.id, ({ state }) => state === 'waiting');
+    await rig.jobs.control(TENANT, job.id, 'cancel');
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'cancelled' });
+  });
+});
+
+test('the key is nowhere: not in histories, not in the store or files, not in errors', async () => {
+  server.failing = ['key'];
+  const job = await rig.create('secret', rowsOf(1, 's'), { request: categorizing() });
+  await rig.ended(job.id);
+  expect(await rig.outcomes(job.id)).toMatchObject([{ state: 'failed', error: { code: 'model_key_rejected', retryable: false } }]);
+  expect(server.asked[0]!.authorization).toContain(MODEL_KEY);
+  const histories = JSON.stringify(await historiesOf(rig.env.client, jobWorkflowId(job.id, 1)), (_name, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value));
+  expect(histories).toContain('processPage');
+  expect(histories).not.toContain(MODEL_KEY);
+  expect(JSON.stringify(await rig.outcomes(job.id))).not.toContain(MODEL_KEY);
+  for (const file of await readdir(rig.folder, { recursive: true, withFileTypes: true })) {
+    if (file.isFile()) expect((await readFile(path.join(file.parentPath, file.name))).includes(MODEL_KEY), file.name).toBe(false);
+  }
+});
