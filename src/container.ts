@@ -30,6 +30,8 @@ import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
+import { readAllowedHosts } from './web/addresses.ts';
+import { createWeb, type Web } from './web/web.ts';
 
 export interface Container {
   config: Config;
@@ -93,6 +95,9 @@ export function openServices({ config, temporal, limitRules }: Pick<Container, '
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+/** Closed by whoever opens it. */
+export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });
 
 /** What a worker's activities read documents with. */
 export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {

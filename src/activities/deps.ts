@@ -9,6 +9,7 @@ import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
+import type { Web } from '../web/web.ts';
 
 /** What activities stand on; made by the container. */
 export interface ActivityDeps {
@@ -21,6 +22,7 @@ export interface ActivityDeps {
   inputDirs: string[];
   google: GoogleSheets;
   handlerDirs: string[];
+  web: Web;
   keep: Retention;
   documents: DocumentDeps;
 }

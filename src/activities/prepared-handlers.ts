@@ -24,7 +24,7 @@ export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
 
   const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
     handler.prepare(parseOptions(handler, job.request.options), {
-      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs,
+      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
       log: handlerLog(deps, job),
     });
 

@@ -1,6 +1,7 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
 import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type { Web } from '../web/web.ts';
 
 export interface HandlerLog {
   debug(message: string, data?: object): void;
@@ -18,6 +19,8 @@ export interface HandlerContext {
   log: HandlerLog;
   /** Folders that handler modules may be loaded from; absolute. */
   handlerDirs: string[];
+  /** Calls what users name; nothing else may. */
+  web: Web;
 }
 
 export interface HandledRow {

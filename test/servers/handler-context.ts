@@ -1,5 +1,6 @@
 /** A handler's context for tests: everything that it logs is kept. */
 import type { HandlerContext } from '../../src/handlers/handler.ts';
+import { localWeb } from './local-web.ts';
 
 export interface LogLine {
   level: string;
@@ -15,6 +16,7 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     columns: [],
     log: { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') },
     handlerDirs: [],
+    web: localWeb(),
     ...parts,
   };
 }
