@@ -10,6 +10,7 @@ import { createContainer, documentDeps, documentLimits, openServices, openWeb, t
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
+import { openSecrets, readNamedSecrets } from './secrets.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
 import { createQueue } from './temporal/queue.ts';
@@ -51,7 +52,7 @@ const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web,
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
-  documents: documentDeps(config, reader),
+  secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), documents: documentDeps(config, reader),
 }, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {

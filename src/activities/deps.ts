@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
+import type { Secrets } from '../secrets.ts';
 import type { Store } from '../store/store.ts';
 import type { Web } from '../web/web.ts';
 
@@ -23,6 +24,7 @@ export interface ActivityDeps {
   google: GoogleSheets;
   handlerDirs: string[];
   web: Web;
+  secrets: Secrets;
   keep: Retention;
   documents: DocumentDeps;
 }

@@ -25,7 +25,7 @@ export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
   const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
     handler.prepare(parseOptions(handler, job.request.options), {
       tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
-      log: handlerLog(deps, job),
+      log: handlerLog(deps, job), secret: (name, host) => deps.secrets(name, { tenant: job.tenant, host }),
     });
 
   const close = async (key: string, entry: Entry): Promise<void> => {

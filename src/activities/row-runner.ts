@@ -1,11 +1,12 @@
 /** Runs one page's open rows through a handler: bounded concurrency, retries of rows, a stop that drains. */
 import type { LimitWait } from '../contracts/messages.ts';
-import type { HandledOutcome, HandledRow, PreparedHandler } from '../handlers/handler.ts';
+import type { ErrorBody } from '../contracts/errors.ts';
+import type { FinishedOutcome, HandledOutcome, HandledRow, PreparedHandler } from '../handlers/handler.ts';
 import { LimitReached, PATIENCE_MS, type Lease, type Limits } from '../limits/limits.ts';
 
 export interface FinishedRow {
   row: HandledRow;
-  outcome: HandledOutcome;
+  outcome: FinishedOutcome;
   /** Calls made for the row in this run. */
   tries: number;
   latencyMs: number;
@@ -28,6 +29,8 @@ export interface RowRun {
   lastTry: boolean;
   /** Takes what has finished. A pending promise holds new rows back. */
   finished(rows: FinishedRow[]): Promise<void>;
+  /** No row can be handled any more; those in flight drain. */
+  halted(error: ErrorBody): void;
 }
 
 /** How long a handler may ignore that it was aborted before it is left behind. */
@@ -61,6 +64,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   const again: Waiting[] = [];
   const limits = run.handler.limits ?? [];
   let hold: Hold | null = null as Hold | null;
+  let halted = false;
   let failure: unknown;
   let wake: () => void = () => {};
 
@@ -94,6 +98,11 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     const finished: FinishedRow[] = [];
     batch.forEach(({ row, tries }, index) => {
       const outcome = outcomes[index]!;
+      if ('halt' in outcome) {
+        halted = true;
+        run.halted(outcome.halt);
+        return;
+      }
       const delay = run.lastTry && refusedFor(outcome) > 0 ? undefined : run.retryDelaysMs[tries];
       if ('error' in outcome && outcome.error.retryable && delay !== undefined) {
         again.push({ row, tries: tries + 1, readyAt: Date.now() + Math.max(delay, refusedFor(outcome)) });
@@ -160,7 +169,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       }
     });
 
-  while (!run.stop.aborted && failure === undefined) {
+  while (!run.stop.aborted && !halted && failure === undefined) {
     if (hold) {
       if (inFlight.size === 0 && (hold.leave || hold.until - Date.now() > PATIENCE_MS)) break;
       if (hold.until <= Date.now()) hold = null;

@@ -91,6 +91,11 @@ export const ERRORS = {
   answer_inflates: { status: 422, retryable: false, title: 'The answer of the web address unpacks to too much' },
   answer_damaged: { status: 422, retryable: false, title: 'The answer of the web address cannot be read' },
   content_type_refused: { status: 422, retryable: false, title: 'The web address has content of another type' },
+  // The user's own service
+  secret_unknown: { status: 422, retryable: false, title: 'There is no such secret' },
+  secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
+  service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
+  service_redirected: { status: 422, retryable: false, title: 'The service sends requests elsewhere' },
   // The job
   circuit_breaker: { status: 422, retryable: false, title: 'Too many rows failed' },
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },

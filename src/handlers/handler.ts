@@ -1,5 +1,6 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
+import type { ErrorBody } from '../contracts/errors.ts';
 import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
 import type { Web } from '../web/web.ts';
 
@@ -21,19 +22,31 @@ export interface HandlerContext {
   handlerDirs: string[];
   /** Calls what users name; nothing else may. */
   web: Web;
+  /** `host`: where it is sent, as in an address; null: it signs. Throws `secret_unknown`, `secret_not_allowed`. */
+  secret(name: string, host: string | null): string;
 }
 
 export interface HandledRow {
   row: number;
   key: string;
   input: RowInput;
+  /** Names the call for a server, the same however often it is repeated; only where the handler asks for it. */
+  callKey?: string;
 }
 
 /** What became of one row: an output, or why there is none. */
 export type HandledOutcome =
   | { output: Json; tokens?: number; cost?: number | null }
   /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
-  | { error: RowFailure; tokens?: number; cost?: number | null; retryAfterSeconds?: number };
+  | { error: RowFailure; tokens?: number; cost?: number | null; retryAfterSeconds?: number }
+  /** It is not the row that is at fault, and no row can be handled: it stays undone, and the job ends as failed. */
+  | Halt;
+export type FinishedOutcome = Exclude<HandledOutcome, Halt>;
+
+export interface Halt {
+  halt: ErrorBody;
+  tokens?: number;
+}
 
 export interface PreparedHandler {
   /** Columns that it reads, which make the input hash; null: all. */
@@ -46,6 +59,8 @@ export interface PreparedHandler {
   concurrency: number;
   /** Named limits: each call of `handle` takes one call of every one of them, or waits. */
   limits?: readonly string[];
+  /** Rows come with their `callKey`. */
+  namesCalls?: true;
   /**
    * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
    * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone).

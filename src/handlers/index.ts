@@ -6,10 +6,11 @@ import type { Json } from '../contracts/row.ts';
 import { nearest } from '../domain/nearest.ts';
 import { categorize } from './categorize.ts';
 import type { Handler } from './handler.ts';
+import { http } from './http.ts';
 import { module } from './module.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, module].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, module, http].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

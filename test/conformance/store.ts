@@ -5,6 +5,7 @@ import type { StoreAdapter } from './store-adapters.ts';
 import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
 import { documentsConformance } from './store-documents.ts';
+import { intentsConformance } from './store-intents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { plansConformance } from './store-plans.ts';
@@ -43,6 +44,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     pagesConformance(() => ({ store, other }));
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
+    intentsConformance(() => ({ store, other }));
     plansConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));

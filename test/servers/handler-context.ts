@@ -1,4 +1,5 @@
 /** A handler's context for tests: everything that it logs is kept. */
+import { SheafError } from '../../src/contracts/errors.ts';
 import type { HandlerContext } from '../../src/handlers/handler.ts';
 import { localWeb } from './local-web.ts';
 
@@ -17,6 +18,7 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     log: { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') },
     handlerDirs: [],
     web: localWeb(),
+    secret: (name) => { throw new SheafError('secret_unknown', `There is no secret ${name}.`); },
     ...parts,
   };
 }

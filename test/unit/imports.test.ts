@@ -26,16 +26,18 @@ const ROOMS: Record<string, string[]> = {
   uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'uploads', 'temporal', 'workflows', 'log'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'uploads', 'temporal', 'workflows', 'log', 'secrets'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
   // The rules of named limits, the names of credentials and the hosts that may be called are part of the configuration.
-  config: ['limits', 'sources', 'web'],
+  config: ['limits', 'secrets', 'sources', 'web'],
   log: ['config'],
   'process-lock': [],
+  'settings-file': [],
+  secrets: ['contracts', 'settings-file'],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };
 

@@ -27,6 +27,7 @@ import { brokeredLimits } from '../../src/limits/brokered.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import type { NamedCredentials } from '../../src/sources/google/credentials.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
+import { openSecrets, readNamedSecrets } from '../../src/secrets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
@@ -125,11 +126,13 @@ export interface RigOptions {
   /** Pages at once. */
   rowSlots?: number;
   realReader?: DocumentReader;
+  /** As SHEAF_SECRETS; the variable RIG_SECRET is there. */
+  secrets?: string;
   /** Where Google is, and who asks there. */
   google?: { url: string; credentials: NamedCredentials };
 }
 
-export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google }: RigOptions = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -150,7 +153,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web: localWeb(), keep,
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web: localWeb(), keep, secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
   }, env.client, queueOf(activitiesStore));
