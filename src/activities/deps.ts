@@ -6,6 +6,7 @@ import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
+import type { LanguageModels } from '../models/language-model.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Secrets } from '../secrets.ts';
@@ -27,6 +28,8 @@ export interface ActivityDeps {
   secrets: Secrets;
   keep: Retention;
   documents: DocumentDeps;
+  /** What handlers may ask. */
+  languageModels: LanguageModels;
 }
 
 export interface DocumentDeps {

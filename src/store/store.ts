@@ -3,6 +3,7 @@
  * tenant and sees nothing of any other. Every write is idempotent by its key and may be repeated after a crash.
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
+import type { AnswerRecord } from '../contracts/answer.ts';
 import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
@@ -269,7 +270,18 @@ export interface IntentStore {
   openIntents(tenant: string, job: string): Promise<OpenIntents>;
 }
 
-export interface Store extends DocumentStore, UploadStore, SourceStore, IntentStore {
+/** Answers that were paid for; part of every store. They stay when their job or source goes. */
+export interface AnswerStore {
+  // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Those of the tenant's that are there, by key; at most 1,000 keys. */
+  readAnswers(tenant: string, keys: string[]): Promise<ReadonlyMap<string, AnswerRecord>>;
+  /** Replaces the one of this key. */
+  writeAnswer(tenant: string, answer: AnswerRecord): Promise<void>;
+  /** Those that were written before. Counted by answer. */
+  sweepAnswers(asked: SweepAsked): Promise<Sweep>;
+}
+
+export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

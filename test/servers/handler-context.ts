@@ -2,6 +2,8 @@
 import { SheafError } from '../../src/contracts/errors.ts';
 import type { HandlerContext } from '../../src/handlers/handler.ts';
 import { localWeb } from './local-web.ts';
+import { languageModels } from '../../src/models/providers.ts';
+import { NO_MODELS, rowModelsAt } from './model/models.ts';
 
 export interface LogLine {
   level: string;
@@ -19,6 +21,7 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     handlerDirs: [],
     web: localWeb(),
     secret: (name) => { throw new SheafError('secret_unknown', `There is no secret ${name}.`); },
+    models: rowModelsAt(languageModels(NO_MODELS)),
     ...parts,
   };
 }

@@ -14,12 +14,13 @@ const ROOMS: Record<string, string[]> = {
   workflows: ['contracts', 'domain'],
   store: ['contracts', 'domain'],
   blobs: ['contracts', 'domain'],
-  limits: ['contracts', 'domain'],
-  handlers: ['contracts', 'domain', 'web'],
-  models: [],
+  limits: ['contracts', 'domain', 'settings-file'],
+  // A handler may ask a model, and call what a user names.
+  handlers: ['contracts', 'domain', 'models', 'web'],
+  models: ['contracts', 'domain', 'settings-file'],
   web: ['contracts'],
   // Google is asked under limits.
-  sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock'],
+  sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock', 'settings-file'],
   documents: ['contracts', 'domain', 'sources'],
   temporal: ['contracts', 'domain', 'store', 'blobs', 'log'],
   // What arrives is looked at (`documents`) before it is kept.
@@ -32,8 +33,8 @@ const ROOMS: Record<string, string[]> = {
   embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
-  // The rules of named limits, the names of credentials and the hosts that may be called are part of the configuration.
-  config: ['limits', 'secrets', 'sources', 'web'],
+  // The rules of named limits, the names of credentials the hosts that may be called and the prices of models are part of the configuration.
+  config: ['limits', 'models', 'secrets', 'sources', 'web'],
   log: ['config'],
   'process-lock': [],
   'settings-file': [],

@@ -348,3 +348,17 @@ export const LEDGER_MIGRATIONS = [`
   -- 0: the row is gone from its sheet.
   ALTER TABLE items ADD COLUMN present INTEGER NOT NULL DEFAULT 1;
 `];
+
+/** Answers that were paid for: found by hashes, so that they are written all over the file. */
+export const ANSWER_MIGRATIONS = [`
+  CREATE TABLE answers (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    output TEXT NOT NULL,        -- JSON
+    tokens INTEGER,
+    cost REAL,
+    written_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
+    PRIMARY KEY (tenant, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX answers_written ON answers (written_at);
+`];
