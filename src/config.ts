@@ -48,6 +48,7 @@ export const environmentSchema = z.object({
   SHEAF_BLOBS: z.enum(['filesystem', 's3']).default('filesystem').describe('Where files live'),
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
+  SHEAF_PUBLIC_URL: webAddress.optional().describe('Where services of others reach the API, for callbacks; unset: http://127.0.0.1 and its port'),
   SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
     .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),

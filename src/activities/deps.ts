@@ -26,6 +26,8 @@ export interface ActivityDeps {
   handlerDirs: string[];
   web: Web;
   secrets: Secrets;
+  /** Where services reach the API, without a slash at the end. */
+  publicUrl: string;
   keep: Retention;
   documents: DocumentDeps;
   /** What handlers may ask. */

@@ -92,6 +92,8 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers): 
               return commits.add(rows);
             },
             // Its job hears of failed rows only, and of as many as it takes.
+            // A job refuses services that answer later together with rows as workflows.
+            submitted: () => {},
             halted: ({ code, message }) => { halted = { code, message, retryable: true }; },
           });
           if (halted) await commits.add([{ row, outcome: { error: halted }, tries: 1, latencyMs: 0 }]);

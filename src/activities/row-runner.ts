@@ -33,6 +33,8 @@ export interface RowRun {
   finished(rows: FinishedRow[]): Promise<void>;
   /** No row can be handled any more; those in flight drain. */
   halted(error: ErrorBody): void;
+  /** A service has taken the row and answers later: here it is over. */
+  submitted(row: number): void;
 }
 
 /** How long a handler may ignore that it was aborted before it is left behind. */
@@ -57,7 +59,7 @@ interface Hold {
 
 /**
  * Rows are asked for when their turn comes. Resolves when every row is finished, or nothing is in flight after a stop, or a
- * limit has no calls for a while, with how long, or nobody pays; rows not reported are untouched or unfinished.
+ * limit has no calls for a while, with how long, or nobody pays; rows not reported are untouched, unfinished or submitted.
  */
 export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<LimitWait | null> {
   const untried = rows[Symbol.iterator]();
@@ -109,6 +111,10 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       }
       if ('unpaid' in outcome) {
         unpaid ??= outcome.unpaid; // the row is left undone
+        return;
+      }
+      if ('submitted' in outcome) {
+        run.submitted(row.row);
         return;
       }
       const delay = run.lastTry && refusedFor(outcome) > 0 ? undefined : run.retryDelaysMs[tries];

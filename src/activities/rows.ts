@@ -16,6 +16,7 @@ import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { runRows } from './row-runner.ts';
+import { openSubmissions } from './submissions.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
 const COMMIT_ROWS = { cheap: 1_000, costly: 25 } as const;
@@ -86,17 +87,22 @@ async function runPage(
       batchRows: COMMIT_ROWS[handler.work], maxUncommitted: MAX_UNCOMMITTED[handler.work], countsEveryMs: COUNTS_EVERY_MS[handler.work],
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
-    await commits.begin(page.plan, input);
     let halted: ErrorBody | null = null;
     const rowOf = handledRows(job, prepared, page);
-    const wait = await runRows(page.plan.open.values().map(rowOf), {
-      handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
+    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page));
+    for (const row of sent?.waiting ?? []) commits.submit(row);
+    await commits.begin(page.plan, input);
+    for (const row of sent?.answered ?? []) await commits.add([row]);
+    const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowOf), {
+      handler: sent?.handler ?? prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
-      finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; },
+      finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; }, submitted: (row) => commits.submit(row),
     });
     await commits.close();
     const complete = await writeResult(deps, job, at, page.rows, commits);
-    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait };
+    await sent?.settle(commits.lines);
+    const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
+    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
   } finally {
     clearInterval(pulse);
   }
@@ -193,17 +199,19 @@ export interface PageOutcome {
   counts: Counts;
   handlerHash: string;
   tally: { tried: number; faults: number; spent?: Spent };
+  /** Rows that wait for a service. */
+  submitted?: ReadonlySet<number>;
 }
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally }: PageOutcome,
+  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally, submitted }: PageOutcome,
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
   await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, handlerHash }, rows.flatMap(({ row }) => lines.get(row) ?? []));
   await deps.store.writePage(job.tenant, job.id, {
-    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key,
+    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key, ...(submitted && submitted.size > 0 && { submitted: submitted.size }),
   });
   return complete;
 }

@@ -92,6 +92,8 @@ export const ERRORS = {
   answer_damaged: { status: 422, retryable: false, title: 'The answer of the web address cannot be read' },
   content_type_refused: { status: 422, retryable: false, title: 'The web address has content of another type' },
   // The user's own service
+  callback_unknown: { status: 404, retryable: false, title: 'Nobody waits for this callback' },
+  signature_invalid: { status: 401, retryable: false, title: 'The signature is missing, wrong or too old' },
   secret_unknown: { status: 422, retryable: false, title: 'There is no such secret' },
   secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
   service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
