@@ -20,11 +20,13 @@ import type { LanguageModels } from './models/language-model.ts';
 import type { Models } from './models/models.ts';
 import { readPrices } from './models/prices.ts';
 import { languageModels } from './models/providers.ts';
+import { openSecrets, readNamedSecrets, type Secrets } from './secrets.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { storageIdentity } from './storage-identity.ts';
 import { claimChecker } from './temporal/claim.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createAnswerCalls, type AnswerCalls } from './temporal/answer-calls.ts';
 import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
@@ -33,6 +35,8 @@ import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
+import { readAllowedHosts } from './web/addresses.ts';
+import { createWeb, type Web } from './web/web.ts';
 
 export interface Container {
   config: Config;
@@ -42,6 +46,8 @@ export interface Container {
   temporal: Client;
   jobs: Jobs;
   items: Items;
+  answerCalls: AnswerCalls;
+  secrets: Secrets;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
   schedules: JobSchedules;
@@ -74,7 +80,8 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
-    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
+    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs), answerCalls: createAnswerCalls(store, temporal.client),
+    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)),
     documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
@@ -96,6 +103,11 @@ export function openServices({ config, temporal, limitRules }: Pick<Container, '
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+export const publicUrl = (config: Config): string => (config.SHEAF_PUBLIC_URL ?? `http://127.0.0.1:${config.SHEAF_API_PORT}`).replace(/\/+$/, '');
+
+/** Closed by whoever opens it. */
+export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });
 
 /** What a worker's activities read documents with. */
 export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {

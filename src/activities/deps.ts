@@ -9,7 +9,9 @@ import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { LanguageModels } from '../models/language-model.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
+import type { Secrets } from '../secrets.ts';
 import type { Store } from '../store/store.ts';
+import type { Web } from '../web/web.ts';
 
 /** What activities stand on; made by the container. */
 export interface ActivityDeps {
@@ -22,6 +24,10 @@ export interface ActivityDeps {
   inputDirs: string[];
   google: GoogleSheets;
   handlerDirs: string[];
+  web: Web;
+  secrets: Secrets;
+  /** Where services reach the API, without a slash at the end. */
+  publicUrl: string;
   keep: Retention;
   documents: DocumentDeps;
   /** What handlers may ask. */

@@ -8,6 +8,7 @@ import { createDocuments } from '../temporal/documents.ts';
 import { createJobs } from '../temporal/jobs.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
+import { answerActivities } from './answers.ts';
 import { fileMaker } from './batch-files.ts';
 import { batchActivities } from './batches.ts';
 import { cleanupActivities } from './cleanup.ts';
@@ -45,7 +46,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: {
-      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
+      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...answerActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
       ...versionActivities(deps),
     },
     items: itemActivities(deps, handlers),

@@ -27,8 +27,8 @@ export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
 
   const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
     handler.prepare(parseOptions(handler, job.request.options), {
-      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs,
-      log: handlerLog(deps, job),
+      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
+      log: handlerLog(deps, job), secret: (name, host) => deps.secrets(name, { tenant: job.tenant, host }),
       models: rowModels({ models: deps.languageModels, answers: answersOf(deps, job.tenant), underWay: questionsOf(job.tenant), force: job.request.force }),
     });
 

@@ -177,6 +177,7 @@ const progressAnswer = z.strictObject({
   failed: count,
   skipped: count,
   remaining: count.nullable(),
+  submitted: count.optional().meta({ description: 'Of the remaining ones: sent to a service that has not answered yet' }),
   percent: z.number().min(0).max(100).nullable(),
   itemsPerSecond: z.number().min(0).nullable(),
   etaSeconds: z.number().min(0).nullable(),

@@ -12,6 +12,7 @@ import { documentId, Documents } from './elasticsearch/documents.ts';
 import { figureMethods } from './elasticsearch/figures.ts';
 import { documentMethods } from './elasticsearch/document-records.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
+import { intentMethods } from './elasticsearch/intents.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
 import { planMethods } from './elasticsearch/plans.ts';
@@ -54,6 +55,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),
+    ...intentMethods(cluster),
     ...sourceMethods(cluster),
     ...answerMethods(cluster),
 

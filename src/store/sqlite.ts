@@ -10,6 +10,7 @@ import { cleanupMethods } from './sqlite/cleanup.ts';
 import { SqliteFile } from './sqlite/database.ts';
 import { figureMethods } from './sqlite/figures.ts';
 import { documentMethods } from './sqlite/documents.ts';
+import { intentMethods } from './sqlite/intents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
@@ -58,6 +59,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...queueMethods(control),
     ...pageMethods(control),
     ...uploadMethods(control),
+    ...intentMethods(control),
     ...sourceMethods(control, ledger),
     ...rowMethods(ledger),
     ...figureMethods(control),

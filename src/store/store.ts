@@ -9,6 +9,7 @@ import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
 import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
+import type { IntentRecord, IntentState, OpenIntents } from '../contracts/intent.ts';
 import type { JobRef } from '../contracts/messages.ts';
 import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
@@ -255,6 +256,20 @@ export interface SourceStore {
   showItems(lane: LaneRef, fence: bigint, keys: string[]): Promise<void>;
 }
 
+/** Calls to services that answer later, one an item; part of every store. */
+export interface IntentStore {
+  // ── intents ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** By item key; those that are not there are left out. */
+  readIntents(lane: LaneRef, keys: string[]): Promise<Map<string, IntentRecord>>;
+  /** By `intentId`. */
+  getIntent(tenant: string, id: string): Promise<IntentRecord | null>;
+  /** Writes where the stored revision is the record's (0: there is none), and raises it; null where it is another. */
+  changeIntent(intent: IntentRecord): Promise<IntentRecord | null>;
+  /** Ascending by page and row. Rejects with `invalid_cursor`. */
+  listIntents(tenant: string, job: string, filter: { state: IntentState; page?: number }, page: ListPage): Promise<Listed<IntentRecord>>;
+  openIntents(tenant: string, job: string): Promise<OpenIntents>;
+}
+
 /** Answers that were paid for; part of every store. They stay when their job or source goes. */
 export interface AnswerStore {
   // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +281,7 @@ export interface AnswerStore {
   sweepAnswers(asked: SweepAsked): Promise<Sweep>;
 }
 
-export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore {
+export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

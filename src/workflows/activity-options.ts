@@ -71,6 +71,11 @@ export const PAUSED_ROW_LOOK_MS = 24 * 3_600_000;
 /** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
 export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
 
+/** How often a job looks by itself whether services have answered: who took their callback was perhaps killed before it told. */
+export const LOOK_FOR_ANSWERS_MS = 5 * 60_000;
+/** While pages run, answers are taken so often at most. */
+export const TAKE_ANSWERS_EVERY_MS = 10_000;
+
 /** A wait that is longer is waited for in pieces. */
 export const LONGEST_TIMER_MS = 30 * 24 * 3_600_000;
 

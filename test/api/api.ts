@@ -25,6 +25,8 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import { openSecrets, readNamedSecrets } from '../../src/secrets.ts';
+import { createAnswerCalls } from '../../src/temporal/answer-calls.ts';
 import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { createSources } from '../../src/temporal/sources.ts';
@@ -80,6 +82,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   };
   const given: ApiDeps = {
     config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client),
+    answerCalls: createAnswerCalls(store, temporal.client), secrets: openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}}'), { VIDEO_KEY: 'video-secret' }),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),

@@ -27,6 +27,7 @@ import { brokeredLimits } from '../../src/limits/brokered.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import type { NamedCredentials } from '../../src/sources/google/credentials.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
+import { openSecrets, readNamedSecrets } from '../../src/secrets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
@@ -41,6 +42,7 @@ import { createDocuments, newDocumentIds, type Documents, type NewDocument } fro
 import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { localWeb } from '../servers/local-web.ts';
 import { NO_MODELS } from '../servers/model/models.ts';
 import { realEnv } from '../servers/temporal.ts';
 import { plainReader, type PlainReader } from './plain-reader.ts';
@@ -129,11 +131,13 @@ export interface RigOptions {
   /** Pages at once. */
   rowSlots?: number;
   realReader?: DocumentReader;
+  /** As SHEAF_SECRETS; the variable RIG_SECRET is there. */
+  secrets?: string;
   /** Where Google is, and who asks there. */
   google?: { url: string; credentials: NamedCredentials };
 }
 
-export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google }: RigOptions = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -155,7 +159,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS) };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], keep,
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web: localWeb(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     get languageModels() { return speaking.models; },
     documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },

@@ -238,6 +238,25 @@ export const CONTROL_MIGRATIONS = [`
 `, `
   -- Rows of the page that nothing was paid for, because the same was asked before; NULL where there are none.
   ALTER TABLE pages ADD COLUMN cached INTEGER;
+
+  -- record is the whole IntentRecord as JSON. An answer may lie in it, so it is read by its key alone.
+  CREATE TABLE intents (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    source TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.source') STORED,
+    job TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.job') STORED,
+    state TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.state') STORED,
+    page INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.page') STORED,
+    row INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.row') STORED,
+    deadline TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.deadline') STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX intents_of_job ON intents (tenant, job, state, page, row, deadline);
+  CREATE INDEX intents_of_source ON intents (tenant, source);
+
+  -- Rows of the page that wait for a service.
+  ALTER TABLE pages ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
