@@ -9,6 +9,8 @@ import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
+import type { Pages } from '../pages/page.ts';
+import type { PagesOf } from '../pages/pages.ts';
 import type { Web } from '../web/web.ts';
 
 /** What activities stand on; made by the container. */
@@ -23,6 +25,7 @@ export interface ActivityDeps {
   google: GoogleSheets;
   handlerDirs: string[];
   web: Web;
+  pages: { of(whose: PagesOf): Pages };
   keep: Retention;
   documents: DocumentDeps;
 }

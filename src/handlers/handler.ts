@@ -1,6 +1,7 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
 import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type { Pages } from '../pages/page.ts';
 import type { Web } from '../web/web.ts';
 
 export interface HandlerLog {
@@ -21,6 +22,7 @@ export interface HandlerContext {
   handlerDirs: string[];
   /** Calls what users name; nothing else may. */
   web: Web;
+  pages: Pages;
 }
 
 export interface HandledRow {

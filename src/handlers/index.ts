@@ -7,9 +7,10 @@ import { nearest } from '../domain/nearest.ts';
 import { categorize } from './categorize.ts';
 import type { Handler } from './handler.ts';
 import { module } from './module.ts';
+import { scrape } from './scrape.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, module].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, scrape, module].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

@@ -17,6 +17,7 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     log: { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') },
     handlerDirs: [],
     web: localWeb(),
+    pages: { read: () => Promise.reject(new Error('There are no pages here.')) },
     ...parts,
   };
 }

@@ -15,9 +15,11 @@ const ROOMS: Record<string, string[]> = {
   store: ['contracts', 'domain'],
   blobs: ['contracts', 'domain'],
   limits: ['contracts', 'domain'],
-  handlers: ['contracts', 'domain', 'web'],
+  handlers: ['contracts', 'domain', 'web', 'pages'],
   models: [],
   web: ['contracts'],
+  // Read under limits, and kept.
+  pages: ['contracts', 'web', 'documents', 'limits', 'blobs'],
   // Google is asked under limits.
   sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock'],
   documents: ['contracts', 'domain', 'sources'],
@@ -26,7 +28,7 @@ const ROOMS: Record<string, string[]> = {
   uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'uploads', 'temporal', 'workflows', 'log'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],
