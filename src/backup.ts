@@ -108,7 +108,7 @@ async function count(config: Config): Promise<Saved['counts']> {
 
 function countTables(store: string): Saved['counts'] {
   const counts: Saved['counts'] = {};
-  for (const file of ['control.db', 'ledger.db'].filter((name) => existsSync(path.join(store, name)))) {
+  for (const file of ['control.db', 'ledger.db', 'answers.db'].filter((name) => existsSync(path.join(store, name)))) {
     const database = new Database(path.join(store, file), { readonly: true });
     const tables = database.prepare<[], { name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name NOT LIKE 'item_text%' ORDER BY name").all();
     for (const { name } of tables) {

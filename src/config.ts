@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { readLimitRules } from './limits/rules.ts';
+import { readNamedSecrets } from './secrets.ts';
+import { readPrices } from './models/prices.ts';
 import { readNamedCredentials } from './sources/google/credentials.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 
@@ -49,6 +51,8 @@ export const environmentSchema = z.object({
   SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
     .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),
+  SHEAF_SECRETS: z.string().superRefine(readableBy(readNamedSecrets)).optional()
+    .describe('File (YAML or JSON) that names the secrets that handlers may use, and the hosts they may be sent to: {name: {env: variable, hosts: [host], tenants?}} or {name: {file, …}}, or its content as JSON'),
   SHEAF_GOOGLE_URL: webAddress.optional().describe('Where the APIs of Google and its token endpoint are, for demos and tests; unset: at Google'),
   SHEAF_ALLOWED_HOSTS: z.string().superRefine(readableBy(readAllowedHosts)).optional()
     .describe('Hosts, addresses or ranges (CIDR), with a port or without, with commas between, that may be called though they are private; unset: only the public internet'),
@@ -71,6 +75,7 @@ export const environmentSchema = z.object({
   SHEAF_KEEP_EVENTS: age.optional().describe('How long events of jobs are kept after their end; unset: as long as the job'),
   SHEAF_KEEP_OUTPUTS: age.optional().describe("How long outputs are kept in a source's ledger after they were written; its rows are not handled again for it. Unset: for ever"),
   SHEAF_KEEP_SUMMARIES: age.optional().describe('How long what analytics are made of is kept after the end of a job; unset: for ever'),
+  SHEAF_KEEP_ANSWERS: age.optional().describe('How long answers of models are kept after they were paid for; what is asked later is paid for again. Unset: for ever'),
   SHEAF_CLAMAV: z.string().optional().describe('Where clamd listens: its socket, such as /run/clamav/clamd.ctl, or host:port; unset: documents are not scanned'),
   SHEAF_UNSCANNED: z.enum(['wait', 'allow']).default('wait').describe('Documents while clamd is away: wait for it, or go on marked as unscanned'),
   SHEAF_DOCUMENT_MINUTES: amount.default(60).describe('Minutes of work that one document may take'),
@@ -83,6 +88,17 @@ export const environmentSchema = z.object({
   SHEAF_EMBEDDING_MODEL: z.string().optional().describe('Its model that makes vectors of passages; unset: there are none. Their text is sent to it'),
   SHEAF_MODEL_API_KEY: z.string().optional().describe('Key of SHEAF_MODEL_URL'),
   SHEAF_MODEL_API_KEY_FILE: z.string().optional().describe('File with SHEAF_MODEL_API_KEY'),
+  OPENAI_API_KEY: z.string().optional().describe('Key of OpenAI, for models of rows such as openai:gpt-5-mini'),
+  OPENAI_API_KEY_FILE: z.string().optional().describe('File with OPENAI_API_KEY'),
+  OPENAI_BASE_URL: webAddress.optional().describe('Address of OpenAI, up to and with the version; unset: its own'),
+  ANTHROPIC_API_KEY: z.string().optional().describe('Key of Anthropic, for models of rows such as anthropic:claude-sonnet-4-5'),
+  ANTHROPIC_API_KEY_FILE: z.string().optional().describe('File with ANTHROPIC_API_KEY'),
+  ANTHROPIC_BASE_URL: webAddress.optional().describe('Address of Anthropic, up to and with the version; unset: its own'),
+  GOOGLE_GENERATIVE_AI_API_KEY: z.string().optional().describe('Key of Google, for models of rows such as google:gemini-2.5-flash'),
+  GOOGLE_GENERATIVE_AI_API_KEY_FILE: z.string().optional().describe('File with GOOGLE_GENERATIVE_AI_API_KEY'),
+  GOOGLE_GENERATIVE_AI_BASE_URL: webAddress.optional().describe("Address of Google's models, up to and with the version; unset: its own"),
+  SHEAF_MODEL_PRICES: z.string().superRefine(readableBy(readPrices)).optional()
+    .describe('File (YAML or JSON) with what models cost for a million tokens: {provider:model: {input, output}}, or its content as JSON; what a model costs that is not in it is unknown'),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),
@@ -135,10 +151,10 @@ const consistent = environmentSchema.superRefine((config, { addIssue }) => {
 });
 
 /** Values of such variables stay unsaid. */
-export const isSecret = (variable: string): boolean => /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/.test(variable) && !variable.endsWith('_FILE');
+export const isSecret = (variable: string): boolean => /SECRET(?!S$)|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/.test(variable) && !variable.endsWith('_FILE');
 
 /** Variables whose value may be in a file instead, named by the variable with `_FILE` after it. */
-const IN_FILES = ['ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD', 'SHEAF_MODEL_API_KEY'] as const;
+const IN_FILES = ['ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD', 'SHEAF_MODEL_API_KEY', 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY'] as const;
 
 /** Throws a `ZodError` that names the variables. Empty variables count as unset. */
 export function readConfig(environment: Record<string, string | undefined> = process.env): Config {

@@ -16,7 +16,10 @@ import { createLog, type Log } from './log.ts';
 import { readNamedCredentials } from './sources/google/credentials.ts';
 import { createGoogleSheets, type GoogleSheets } from './sources/google-sheets.ts';
 import type { SheetLimits } from './sources/source.ts';
+import type { LanguageModels } from './models/language-model.ts';
 import type { Models } from './models/models.ts';
+import { readPrices } from './models/prices.ts';
+import { languageModels } from './models/providers.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { storageIdentity } from './storage-identity.ts';
@@ -117,6 +120,17 @@ export function documentDeps(config: Config, reader: DocumentReader): DocumentDe
     reader, scan: clamd && ((content, signal) => scanFile(clamd, content, signal)),
     models: modelsOf(config), mayGoUnscanned: config.SHEAF_UNSCANNED === 'allow', limitMs: config.SHEAF_DOCUMENT_MINUTES * 60_000,
   };
+}
+
+/** What rows are asked about: each provider's adapter is loaded by the first job that names one of its models. */
+export function languageModelsOf(config: Config, limitRules: LimitRules): LanguageModels {
+  return languageModels({
+    prices: readPrices(config.SHEAF_MODEL_PRICES), limitNames: limitRules.names,
+    openai: { apiKey: config.OPENAI_API_KEY, baseURL: config.OPENAI_BASE_URL },
+    anthropic: { apiKey: config.ANTHROPIC_API_KEY, baseURL: config.ANTHROPIC_BASE_URL },
+    google: { apiKey: config.GOOGLE_GENERATIVE_AI_API_KEY, baseURL: config.GOOGLE_GENERATIVE_AI_BASE_URL },
+    'openai-compatible': { apiKey: config.SHEAF_MODEL_API_KEY, baseURL: config.SHEAF_MODEL_URL },
+  });
 }
 
 /** The SDK is loaded by the first document that is analysed. */

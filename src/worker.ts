@@ -6,10 +6,11 @@ import { scratchFolder, sweepDocumentFolders } from './activities/document-folde
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, documentDeps, documentLimits, openServices, openWeb, openWebPages, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, openWebPages, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
+import { openSecrets, readNamedSecrets } from './secrets.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
 import { createQueue } from './temporal/queue.ts';
@@ -51,8 +52,8 @@ const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web, pages,
-  keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null },
-  documents: documentDeps(config, reader),
+  keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null, answers: config.SHEAF_KEEP_ANSWERS ?? null },
+  secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),
 }, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {

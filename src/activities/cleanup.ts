@@ -29,6 +29,7 @@ export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Que
   const sweeps: Record<CleanupKind, (asked: SweepAsked) => Promise<Sweep>> = {
     outputs: (asked) => store.sweepOutputs(asked), events: (asked) => store.sweepEvents(asked),
     jobs: (asked) => sweepJobs(deps, client, queue, asked), batches: (asked) => sweepBatches(deps, asked), summaries: (asked) => store.sweepSummaries(asked),
+    answers: (asked) => store.sweepAnswers(asked),
   };
 
   return {
@@ -71,7 +72,7 @@ export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Que
 
 function cutoffs(keep: Retention, now: number): CleanupReport['before'] {
   const before = (kind: keyof Retention): string | null => (keep[kind] === null ? null : new Date(now - keep[kind]).toISOString());
-  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), batches: before('jobs'), summaries: before('summaries') };
+  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), batches: before('jobs'), summaries: before('summaries'), answers: before('answers') };
 }
 
 function kindAfter(kind: CleanupKind | null, before: CleanupReport['before']): CleanupKind | null {

@@ -6,8 +6,10 @@ import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
 import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
+import type { LanguageModels } from '../models/language-model.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
+import type { Secrets } from '../secrets.ts';
 import type { Store } from '../store/store.ts';
 import type { Pages } from '../pages/page.ts';
 import type { PagesOf } from '../pages/pages.ts';
@@ -26,8 +28,11 @@ export interface ActivityDeps {
   handlerDirs: string[];
   web: Web;
   pages: { of(whose: PagesOf): Pages };
+  secrets: Secrets;
   keep: Retention;
   documents: DocumentDeps;
+  /** What handlers may ask. */
+  languageModels: LanguageModels;
 }
 
 export interface DocumentDeps {

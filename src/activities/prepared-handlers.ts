@@ -1,7 +1,9 @@
 /** Handlers prepared for jobs of this process: made once per job and attempt, shared by its pages, closed when idle. */
+import type { Answers } from '../contracts/answer.ts';
 import type { SheetJobRecord } from '../contracts/job.ts';
 import { findHandler, parseOptions } from '../handlers/index.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
+import { rowModels, type Asking } from '../models/questions.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** A job's next page comes within moments; a paused job's handler is made anew. */
@@ -21,13 +23,22 @@ export interface PreparedHandlers {
 
 export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
   const entries = new Map<string, Entry>();
+  const questions = new Map<string, Asking['underWay']>();
 
   const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
     handler.prepare(parseOptions(handler, job.request.options), {
       tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
       pages: deps.pages.of({ tenant: job.tenant, owner: job.owner, force: job.request.force }),
-      log: handlerLog(deps, job),
+      log: handlerLog(deps, job), secret: (name, host) => deps.secrets(name, { tenant: job.tenant, host }),
+      models: rowModels({ models: deps.languageModels, answers: answersOf(deps, job.tenant), underWay: questionsOf(job.tenant), force: job.request.force }),
     });
+
+  /** Of one tenant, from whatever job. */
+  const questionsOf = (tenant: string): Asking['underWay'] => {
+    const known = questions.get(tenant) ?? new Map();
+    questions.set(tenant, known);
+    return known;
+  };
 
   const close = async (key: string, entry: Entry): Promise<void> => {
     clearTimeout(entry.idle);
@@ -61,6 +72,11 @@ export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
     },
   };
 }
+
+const answersOf = ({ store }: ActivityDeps, tenant: string): Answers => ({
+  read: (keys) => store.readAnswers(tenant, keys),
+  write: (answer) => store.writeAnswer(tenant, answer),
+});
 
 function handlerLog(deps: ActivityDeps, job: SheetJobRecord) {
   const log = deps.log.child({ tenant: job.tenant, job: job.id, handler: job.request.handler });

@@ -1,11 +1,14 @@
 /** Runs one page's open rows through a handler: bounded concurrency, retries of rows, a stop that drains. */
+import { SheafError } from '../contracts/errors.ts';
 import type { LimitWait } from '../contracts/messages.ts';
-import type { HandledOutcome, HandledRow, PreparedHandler } from '../handlers/handler.ts';
+import type { ErrorBody } from '../contracts/errors.ts';
+import type { FinishedOutcome, HandledOutcome, Unpaid } from '../contracts/row.ts';
+import type { HandledRow, PreparedHandler } from '../handlers/handler.ts';
 import { LimitReached, PATIENCE_MS, type Lease, type Limits } from '../limits/limits.ts';
 
 export interface FinishedRow {
   row: HandledRow;
-  outcome: HandledOutcome;
+  outcome: FinishedOutcome;
   /** Calls made for the row in this run. */
   tries: number;
   latencyMs: number;
@@ -28,6 +31,8 @@ export interface RowRun {
   lastTry: boolean;
   /** Takes what has finished. A pending promise holds new rows back. */
   finished(rows: FinishedRow[]): Promise<void>;
+  /** No row can be handled any more; those in flight drain. */
+  halted(error: ErrorBody): void;
 }
 
 /** How long a handler may ignore that it was aborted before it is left behind. */
@@ -52,7 +57,7 @@ interface Hold {
 
 /**
  * Rows are asked for when their turn comes. Resolves when every row is finished, or nothing is in flight after a stop, or a
- * limit has no calls for a while, with how long; rows not reported are untouched or unfinished.
+ * limit has no calls for a while, with how long, or nobody pays; rows not reported are untouched or unfinished.
  */
 export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<LimitWait | null> {
   const untried = rows[Symbol.iterator]();
@@ -61,6 +66,8 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   const again: Waiting[] = [];
   const limits = run.handler.limits ?? [];
   let hold: Hold | null = null as Hold | null;
+  let halted = false;
+  let unpaid: Unpaid | null = null as Unpaid | null;
   let failure: unknown;
   let wake: () => void = () => {};
 
@@ -85,6 +92,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       if (outcomes.length !== batch.length) throw new Error(`The handler gave ${outcomes.length} outcomes for ${batch.length} rows.`);
     } catch (error) {
       if (abort.signal.aborted) return undefined; // left undone
+      if (error instanceof SheafError && error.retryable) throw error; // what the job stands on is away
       const message = error instanceof Error ? error.message : String(error);
       outcomes = batch.map(() => ({ error: { code: 'handler_error', message, retryable: false } }));
     }
@@ -94,6 +102,15 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     const finished: FinishedRow[] = [];
     batch.forEach(({ row, tries }, index) => {
       const outcome = outcomes[index]!;
+      if ('halt' in outcome) {
+        halted = true;
+        run.halted(outcome.halt);
+        return;
+      }
+      if ('unpaid' in outcome) {
+        unpaid ??= outcome.unpaid; // the row is left undone
+        return;
+      }
       const delay = run.lastTry && refusedFor(outcome) > 0 ? undefined : run.retryDelaysMs[tries];
       if ('error' in outcome && outcome.error.retryable && delay !== undefined) {
         again.push({ row, tries: tries + 1, readyAt: Date.now() + Math.max(delay, refusedFor(outcome)) });
@@ -160,7 +177,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       }
     });
 
-  while (!run.stop.aborted && failure === undefined) {
+  while (!run.stop.aborted && !halted && failure === undefined && unpaid === null) {
     if (hold) {
       if (inFlight.size === 0 && (hold.leave || hold.until - Date.now() > PATIENCE_MS)) break;
       if (hold.until <= Date.now()) hold = null;
@@ -185,6 +202,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     clearTimeout(drain);
   }
   if (failure !== undefined) throw failure;
+  if (unpaid !== null) return { ms: 0, reason: unpaid.reason, refused: false, unpaidUntil: unpaid.until };
   return hold && { ms: Math.max(0, hold.until - Date.now()), reason: hold.reason, refused: hold.refused };
 }
 

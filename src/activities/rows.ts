@@ -2,14 +2,14 @@
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
-import { SheafError } from '../contracts/errors.ts';
+import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
 import type { PageRow, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
-import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
+import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
 import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
-import type { Handler, PreparedHandler } from '../handlers/handler.ts';
+import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import type { LaneRef } from '../store/store.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -87,17 +87,31 @@ async function runPage(
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
     await commits.begin(page.plan, input);
-    const wait = await runRows(page.plan.open.values().map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
+    let halted: ErrorBody | null = null;
+    const rowOf = handledRows(job, prepared, page);
+    const wait = await runRows(page.plan.open.values().map(rowOf), {
       handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
-      finished: (rows) => commits.add(rows),
+      finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; },
     });
     await commits.close();
     const complete = await writeResult(deps, job, at, page.rows, commits);
-    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped, wait: complete ? null : wait };
+    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait };
   } finally {
     clearInterval(pulse);
   }
+}
+
+/** A page's rows as its handler takes them. */
+export function handledRows(
+  job: SheetJobRecord, prepared: PreparedHandler, { columns, inputHashes, handlerHash }: { columns: string[]; inputHashes: ReadonlyMap<number, string>; handlerHash: string },
+): (row: PageRow) => HandledRow {
+  const { tenant, source, lane, id, request: { force } } = job;
+  return ({ row, key, cells }) => ({
+    row, key: key!, input: rowInput(columns, cells),
+    // The same row with the same handler is the same call, whatever job it is in, unless somebody wants it anew.
+    ...(prepared.namesCalls && { callKey: digest(canonicalJson([tenant, source, lane, key, inputHashes.get(row)!, handlerHash, force ? id : null])) }),
+  });
 }
 
 export async function countsOf({ store }: ActivityDeps, job: JobRecord): Promise<Counts> {

@@ -99,6 +99,15 @@ export const ERRORS = {
   page_not_found: { status: 422, retryable: false, title: 'There is no such page' },
   page_refused: { status: 422, retryable: false, title: 'The server does not answer with a page' },
   page_unavailable: { status: 503, retryable: true, title: 'The server of the page cannot answer for now' },
+  // The user's own service
+  secret_unknown: { status: 422, retryable: false, title: 'There is no such secret' },
+  secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
+  service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
+  service_redirected: { status: 422, retryable: false, title: 'The service sends requests elsewhere' },
+  // Models
+  model_unknown: { status: 422, retryable: false, title: 'There is no such model' },
+  model_not_configured: { status: 422, retryable: false, title: 'The workers lack what the model needs' },
+  price_unknown: { status: 422, retryable: false, title: 'Nobody knows what the model costs' },
   // The job
   circuit_breaker: { status: 422, retryable: false, title: 'Too many rows failed' },
   workflow_terminated: { status: 409, retryable: false, title: 'An operator terminated the workflow' },

@@ -2,7 +2,7 @@
 import type { Cause, Priority } from './job.ts';
 import type { ErrorBody } from './errors.ts';
 import type { JobRef, LimitWait, PageSpan, ProcessPageAnswer } from './messages.ts';
-import type { Outcome } from './row.ts';
+import type { Outcome, Unpaid } from './row.ts';
 
 export const ITEM_WORKFLOW = 'itemJob';
 
@@ -42,11 +42,11 @@ export interface ItemJobInput extends JobRef {
 
 /**
  * What an item tells its job. `released`: it has no outcome, and is to be started again with the wish. `broken`: nothing can be done
- * about the row, for a reason that is not the row's. `paused` and `rate_limited` hold nothing and go on by themselves.
+ * about the row, for a reason that is not the row's. `unpaid`: nobody pays for it, nor for others. `paused` and `rate_limited` hold nothing and go on by themselves.
  */
 export type ItemNews = { row: number } & (
   | { is: 'ended' | 'paused' | 'going_on' }
-  | { is: 'released'; wish: ItemWish }
+  | { is: 'released'; wish: ItemWish; unpaid?: Unpaid }
   | { is: 'rate_limited'; until: string; reason: string }
   | { is: 'broken'; error: ErrorBody }
 );

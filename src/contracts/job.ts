@@ -53,6 +53,8 @@ export interface Progress extends Counts {
   /** Null until the sheet has been read: a total is never guessed. */
   total: number | null;
   remaining: number | null;
+  /** Of the remaining ones: sent to a service that has not answered; left out where there are none. */
+  submitted?: number;
   /** 0–100, one decimal; null while the total is unknown. */
   percent: number | null;
   itemsPerSecond: number | null;
@@ -259,11 +261,15 @@ export interface PageRecord {
   complete: boolean;
   /** Blob key of the page's newest result; null until one is written. */
   result: string | null;
+  /** Rows that were sent to a service and wait for its answer; left out where there are none. */
+  submitted?: number;
 }
 
 export interface JobTotals extends Counts {
   tried: number;
   faults: number;
+  /** Of those without an outcome; left out where there are none. */
+  submitted?: number;
 }
 
 export interface JobEvent {

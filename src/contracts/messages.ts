@@ -227,6 +227,8 @@ export interface LimitWait {
   reason: string;
   /** A server refused (`Retry-After`), as opposed to a limit that has no call left. */
   refused: boolean;
+  /** Nobody pays: the wait is until then (ISO 8601), or without an end (null), or until somebody says to go on. Left out: it is no matter of money. */
+  unpaidUntil?: string | null;
 }
 
 export interface ProcessPageAnswer {

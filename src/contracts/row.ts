@@ -1,5 +1,7 @@
 /** What a sheet is made of, from the cell up. Plain JSON all the way: it crosses threads, files and stores. */
 
+import type { ErrorBody } from './errors.ts';
+
 /** A cell as read. Empty cells, missing cells and error cells are `null`; dates are ISO 8601 text. */
 export type Cell = string | number | boolean | null;
 
@@ -41,6 +43,34 @@ export interface RowFailure {
   carried?: boolean;
   /** What is wrong is the row itself (validation, duplicate key): no circuit breaker counts it. */
   input?: boolean;
+  /** What was answered and could not be used, its beginning. */
+  raw?: string;
+}
+
+/** What was paid for a row; left out: nobody knows. `cost` null: nobody knows it. `cached`: asked before, and nothing was paid. */
+export interface Paid {
+  tokens?: number;
+  cost?: number | null;
+  cached?: true;
+}
+
+/** What became of one row: an output, or why there is none. */
+export type HandledOutcome = Paid & (
+  | { output: Json }
+  /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
+  | { error: RowFailure; retryAfterSeconds?: number }
+  | { unpaid: Unpaid }
+  /** It is not the row that is at fault, and no row can be handled: it stays undone, and the job ends as failed. */
+  | { halt: ErrorBody }
+);
+export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid } | { halt: ErrorBody }>;
+
+/** Nobody pays now: what there is to pay for stays undone, and its job waits until somebody says to go on. */
+export interface Unpaid {
+  /** One sentence for people. */
+  reason: string;
+  /** ISO 8601: from then on there is money again; null: nobody knows. */
+  until: string | null;
 }
 
 /** One row of a snapshot page. `row` is the 1-based row number that a spreadsheet program shows. */

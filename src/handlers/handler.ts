@@ -1,8 +1,11 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
-import type { Json, RowFailure, RowInput } from '../contracts/row.ts';
+import type { HandledOutcome, Json, RowInput } from '../contracts/row.ts';
+import type { RowModels } from '../models/questions.ts';
 import type { Pages } from '../pages/page.ts';
 import type { Web } from '../web/web.ts';
+
+export type { HandledOutcome } from '../contracts/row.ts';
 
 export interface HandlerLog {
   debug(message: string, data?: object): void;
@@ -20,22 +23,21 @@ export interface HandlerContext {
   log: HandlerLog;
   /** Folders that handler modules may be loaded from; absolute. */
   handlerDirs: string[];
+  models: RowModels;
   /** Calls what users name; nothing else may. */
   web: Web;
   pages: Pages;
+  /** `host`: where it is sent, as in an address; null: it signs. Throws `secret_unknown`, `secret_not_allowed`. */
+  secret(name: string, host: string | null): string;
 }
 
 export interface HandledRow {
   row: number;
   key: string;
   input: RowInput;
+  /** Names the call for a server, the same however often it is repeated; only where the handler asks for it. */
+  callKey?: string;
 }
-
-/** What became of one row: an output, or why there is none. */
-export type HandledOutcome =
-  | { output: Json; tokens?: number; cost?: number | null }
-  /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
-  | { error: RowFailure; tokens?: number; cost?: number | null; retryAfterSeconds?: number };
 
 export interface PreparedHandler {
   /** Columns that it reads, which make the input hash; null: all. */
@@ -48,9 +50,12 @@ export interface PreparedHandler {
   concurrency: number;
   /** Named limits: each call of `handle` takes one call of every one of them, or waits. */
   limits?: readonly string[];
+  /** Rows come with their `callKey`. */
+  namesCalls?: true;
   /**
    * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
-   * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone).
+   * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone), or what Sheaf stands on
+   * is away (a `SheafError` that is worth another try: the rows stay undone, and the job waits).
    */
   handle(rows: HandledRow[], signal: AbortSignal): Promise<HandledOutcome[]>;
   close(): Promise<void>;

@@ -6,11 +6,12 @@ import type { Json } from '../contracts/row.ts';
 import { nearest } from '../domain/nearest.ts';
 import { categorize } from './categorize.ts';
 import type { Handler } from './handler.ts';
+import { http } from './http.ts';
 import { module } from './module.ts';
 import { scrape } from './scrape.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, scrape, module].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, scrape, module, http].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

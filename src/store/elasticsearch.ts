@@ -5,12 +5,14 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../contracts/errors.ts';
 import { analyseMethod } from './elasticsearch/analysis.ts';
+import { answerMethods } from './elasticsearch/answers.ts';
 import { cleanupMethods } from './elasticsearch/cleanup.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
 import { figureMethods } from './elasticsearch/figures.ts';
 import { documentMethods } from './elasticsearch/document-records.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
+import { intentMethods } from './elasticsearch/intents.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
 import { planMethods } from './elasticsearch/plans.ts';
@@ -53,7 +55,9 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),
+    ...intentMethods(cluster),
     ...sourceMethods(cluster),
+    ...answerMethods(cluster),
 
     async tenants() {
       const found = await Promise.all((['jobs', 'documents', 'sources'] as const).map(async (kind) => {

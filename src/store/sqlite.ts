@@ -1,14 +1,16 @@
 /**
- * The embedded store: two SQLite files that API and workers open at once. `control.db` holds jobs, lanes, the queue, pages and
- * events; `ledger.db` items, their full text and failed rows. One writer at a time a file, so a worker that writes rows
+ * The embedded store: three SQLite files that API and workers open at once. `control.db` holds jobs, lanes, the queue, pages and
+ * events; `ledger.db` items, their full text and failed rows; `answers.db` what models were paid for. One writer at a time a file, so a worker that writes rows
  * never keeps a status waiting. What a method has acknowledged is on the disk.
  */
 import path from 'node:path';
+import { answerMethods } from './sqlite/answers.ts';
 import { Analyst } from './sqlite/analyst.ts';
 import { cleanupMethods } from './sqlite/cleanup.ts';
 import { SqliteFile } from './sqlite/database.ts';
 import { figureMethods } from './sqlite/figures.ts';
 import { documentMethods } from './sqlite/documents.ts';
+import { intentMethods } from './sqlite/intents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
@@ -18,12 +20,13 @@ import { removal } from './sqlite/removal.ts';
 import { rowMethods } from './sqlite/rows.ts';
 import { Searcher } from './sqlite/search.ts';
 import { workerMethods } from './sqlite/workers.ts';
-import { CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
+import { ANSWER_MIGRATIONS, CONTROL_MIGRATIONS, LEDGER_MIGRATIONS } from './sqlite/schema.ts';
 import { sourceMethods } from './sqlite/sources.ts';
 import { uploadMethods } from './sqlite/uploads.ts';
 import type { Store } from './store.ts';
 
 const CONTROL_CACHE_KIB = 8 * 1024;
+const ANSWERS_CACHE_KIB = 2 * 1024;
 const READING_CACHE_KIB = 8 * 1024;
 const WRITING_CACHE_KIB = 16 * 1024;
 
@@ -39,6 +42,14 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     control.close();
     throw error;
   }
+  let answers: SqliteFile;
+  try {
+    answers = await SqliteFile.open(path.join(folder, 'answers.db'), ANSWER_MIGRATIONS, ANSWERS_CACHE_KIB);
+  } catch (error) {
+    control.close();
+    ledger.close();
+    throw error;
+  }
   const writer = ledgerWriter({ file: ledgerFile, cacheKib: WRITING_CACHE_KIB });
   const searcher = new Searcher(ledgerFile);
   const analyst = new Analyst(controlFile);
@@ -48,12 +59,14 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...queueMethods(control),
     ...pageMethods(control),
     ...uploadMethods(control),
+    ...intentMethods(control),
     ...sourceMethods(control, ledger),
     ...rowMethods(ledger),
     ...figureMethods(control),
     ...workerMethods(control),
     ...cleanupMethods(control, ledger),
     ...planMethods(control),
+    ...answerMethods(answers),
     ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),
@@ -72,6 +85,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
       await analyst.close();
       control.close();
       ledger.close();
+      answers.close();
     },
   };
 }

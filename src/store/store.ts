@@ -3,11 +3,13 @@
  * tenant and sees nothing of any other. Every write is idempotent by its key and may be repeated after a crash.
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
+import type { AnswerRecord } from '../contracts/answer.ts';
 import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
 import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
+import type { IntentRecord, IntentState, OpenIntents } from '../contracts/intent.ts';
 import type { JobRef } from '../contracts/messages.ts';
 import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
@@ -254,7 +256,32 @@ export interface SourceStore {
   showItems(lane: LaneRef, fence: bigint, keys: string[]): Promise<void>;
 }
 
-export interface Store extends DocumentStore, UploadStore, SourceStore {
+/** Calls to services that answer later, one an item; part of every store. */
+export interface IntentStore {
+  // ── intents ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** By item key; those that are not there are left out. */
+  readIntents(lane: LaneRef, keys: string[]): Promise<Map<string, IntentRecord>>;
+  /** By `intentId`. */
+  getIntent(tenant: string, id: string): Promise<IntentRecord | null>;
+  /** Writes where the stored revision is the record's (0: there is none), and raises it; null where it is another. */
+  changeIntent(intent: IntentRecord): Promise<IntentRecord | null>;
+  /** Ascending by page and row. Rejects with `invalid_cursor`. */
+  listIntents(tenant: string, job: string, filter: { state: IntentState; page?: number }, page: ListPage): Promise<Listed<IntentRecord>>;
+  openIntents(tenant: string, job: string): Promise<OpenIntents>;
+}
+
+/** Answers that were paid for; part of every store. They stay when their job or source goes. */
+export interface AnswerStore {
+  // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Those of the tenant's that are there, by key; at most 1,000 keys. */
+  readAnswers(tenant: string, keys: string[]): Promise<ReadonlyMap<string, AnswerRecord>>;
+  /** Replaces the one of this key. */
+  writeAnswer(tenant: string, answer: AnswerRecord): Promise<void>;
+  /** Those that were written before. Counted by answer. */
+  sweepAnswers(asked: SweepAsked): Promise<Sweep>;
+}
+
+export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

@@ -253,6 +253,7 @@ export class FanOut {
       if (news.wish.wanted !== 'running' || news.wish.priority !== null) this.#asked.set(news.row, { row: news.row, page: item.page, ...news.wish });
       const page = this.#pages.find((one) => one.page === item.page);
       if (page) page.open = returnPage(page.open, news.row);
+      if (news.unpaid) this.#job.rests({ cause: 'budget', ...news.unpaid });
     }
   }
 

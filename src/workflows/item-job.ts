@@ -6,6 +6,7 @@ import {
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { ItemActivities, ItemEvent, ItemJobInput, ItemJobStatus, ItemNews, ItemStatus, ItemWish, ProcessItemAnswer } from '../contracts/items.ts';
 import { PRIORITY_KEYS, type Priority } from '../contracts/job.ts';
+import type { Unpaid } from '../contracts/row.ts';
 import { CONTROLS, TASK_QUEUES, type Control, type RowActivities } from '../contracts/messages.ts';
 import { CAPACITY_WAIT_MS, MAX_HISTORY_EVENTS, PAGE, PAUSED_ROW_LOOK_MS, RECORD, REFUSALS, STORES } from './activity-options.ts';
 import { itemNewsSignal, itemPrioritySignal, itemPriorityUpdate, itemStatusQuery, releaseSignal } from './item-messages.ts';
@@ -64,8 +65,8 @@ class ItemJob {
     return { status: ended.status };
   }
 
-  #letGo(): Ended {
-    return { status: 'queued', news: { row: this.#input.row, is: 'released', wish: this.#wish } };
+  #letGo(unpaid: Unpaid | null = null): Ended {
+    return { status: 'queued', news: { row: this.#input.row, is: 'released', wish: this.#wish, ...(unpaid && { unpaid }) } };
   }
 
   #over(status: ItemStatus): Ended {
@@ -94,8 +95,11 @@ class ItemJob {
     }
   }
 
-  async #waitForLimit(wait: NonNullable<ProcessItemAnswer['wait']>): Promise<null> {
+  /** Where nobody pays, it is the job that waits. */
+  async #waitForLimit(wait: NonNullable<ProcessItemAnswer['wait']>): Promise<Ended | null> {
     this.#limit.add(wait);
+    const unpaid = this.#limit.takeUnpaid();
+    if (unpaid) return this.#letGo(unpaid);
     const { until, reason } = this.#limit.begin();
     this.#until = new Date(until).toISOString();
     this.#enter('rate_limited', reason);

@@ -15,6 +15,7 @@ import {
   type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan, type RowActivities,
 } from '../contracts/messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
+import type { Unpaid } from '../contracts/row.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { MET, planWait } from '../domain/dependencies.ts';
 import { CAPACITY_WAIT_MS, FINISH, LONG_WAIT_MS, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
@@ -67,6 +68,8 @@ export abstract class JobLife {
   #agesAt: number | null = null;
   /** What has to come before it asks to be admitted; null once that has come. */
   #plan: JobPlan | null;
+  /** How often somebody said to go on. */
+  #resumed = 0;
   /** Something that the plan waits for may have come about. */
   #askPlan = false;
   readonly #input: JobInput;
@@ -176,6 +179,8 @@ export abstract class JobLife {
 
   /** In the open, and without holding a slot. */
   protected async waitForLimit(): Promise<void> {
+    const unpaid = this.limit.takeUnpaid();
+    if (unpaid) return this.#waitForMoney(unpaid);
     const { until, reason } = this.limit.begin();
     const why: Why = { cause: 'rate_limit', until: new Date(until).toISOString(), reason };
     if (until - Date.now() > LONG_WAIT_MS) await this.restWithoutPlace(why, until - Date.now());
@@ -186,12 +191,19 @@ export abstract class JobLife {
     if (this.historyIsFull()) await this.continueAsNew();
   }
 
-  /** Another has its place meanwhile, as with a pause; after it the job is admitted again, in its turn. */
+  /** Until somebody says to go on, or the time has come from which on there is money again. */
+  async #waitForMoney({ reason, until }: Unpaid): Promise<void> {
+    await this.restWithoutPlace({ cause: 'budget', until, reason }, until === null ? null : Math.max(1, Date.parse(until) - Date.now()));
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  /** Another has its place meanwhile, as with a pause; after it, or when somebody resumes it, the job is admitted again, in its turn. */
   protected async restWithoutPlace(why: Why, ms: number | null, called = (): boolean => false): Promise<void> {
+    const before = this.#resumed;
     await this.enter('waiting', { ...why, freesPlace: true }, true);
     this.placed = false;
     this.#queued = false;
-    const over = (): boolean => called() || this.wanted !== 'running';
+    const over = (): boolean => called() || this.#resumed > before || this.wanted !== 'running';
     await (ms === null ? condition(over) : condition(over, Math.min(ms, LONGEST_TIMER_MS)));
   }
 
@@ -279,6 +291,7 @@ export abstract class JobLife {
   async heed(control: Control): Promise<void> {
     if (this.wanted === 'cancelled' || isEnded(this.state)) return;
     this.wanted = CONTROL_MEANS[control];
+    if (control === 'resume') this.#resumed++;
     if (this.wanted === 'running' || !this.#step) return;
     this.#step.cancel();
     await this.enter(this.wanted === 'paused' ? 'pausing' : 'cancelling');
@@ -294,7 +307,7 @@ export abstract class JobLife {
   #answers(control: Control): boolean {
     if (this.#recording > 0) return false;
     if (isEnded(this.state)) return true;
-    if (control === 'resume') return this.state === 'running' || this.state === 'waiting' || this.state === 'queued';
+    if (control === 'resume') return this.state === 'running' || (this.state === 'waiting' && this.cause !== 'budget') || this.state === 'queued';
     return this.state === CONTROL_MEANS[control];
   }
 

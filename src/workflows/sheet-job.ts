@@ -204,7 +204,7 @@ class SheetJob extends JobLife {
       broken: (error) => { this.error ??= error; },
       shows: (rest) => (rest ? this.enter('waiting', rest) : this.enter('running')),
       rests: (rest) => { this.#rest = rest; },
-      mayGoOn: () => this.mayGoOn(),
+      mayGoOn: () => this.mayGoOn() && this.#rest === null,
       isEnding: () => this.#ending || this.wanted === 'cancelled' || this.error !== null,
     };
   }

@@ -2,9 +2,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
+import { answersConformance } from './store-answers.ts';
 import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
 import { documentsConformance } from './store-documents.ts';
+import { intentsConformance } from './store-intents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { plansConformance } from './store-plans.ts';
@@ -43,8 +45,10 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     pagesConformance(() => ({ store, other }));
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
+    intentsConformance(() => ({ store, other }));
     plansConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));
+    answersConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));
     documentsConformance(() => ({ store, other }));
     processesConformance(name, () => ({ store, place }));

@@ -1,6 +1,9 @@
 /** A handler's context for tests: everything that it logs is kept. */
+import { SheafError } from '../../src/contracts/errors.ts';
 import type { HandlerContext } from '../../src/handlers/handler.ts';
 import { localWeb } from './local-web.ts';
+import { languageModels } from '../../src/models/providers.ts';
+import { NO_MODELS, rowModelsAt } from './model/models.ts';
 
 export interface LogLine {
   level: string;
@@ -18,6 +21,8 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     handlerDirs: [],
     web: localWeb(),
     pages: { read: () => Promise.reject(new Error('There are no pages here.')) },
+    secret: (name) => { throw new SheafError('secret_unknown', `There is no secret ${name}.`); },
+    models: rowModelsAt(languageModels(NO_MODELS)),
     ...parts,
   };
 }

@@ -83,6 +83,6 @@ describe('secrets', () => {
 
   test('are told from other variables by name', () => {
     expect(Object.keys(environmentSchema.shape).filter(isSecret)).toEqual(
-      ['SHEAF_MODEL_API_KEY', 'ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
+      ['SHEAF_MODEL_API_KEY', 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY', 'ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']);
   });
 });

@@ -15,6 +15,7 @@ import type { CleanupReport } from '../../src/contracts/system.ts';
 import { openReader } from '../../src/documents/reader.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
+import { openSecrets } from '../../src/secrets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
@@ -24,6 +25,8 @@ import { aJob } from '../conformance/store-samples.ts';
 import { localWeb } from '../servers/local-web.ts';
 import { timeSkippingEnv } from '../servers/temporal.ts';
 import { historiesOf, replay } from './replay.ts';
+import { languageModels } from '../../src/models/providers.ts';
+import { NO_MODELS } from '../servers/model/models.ts';
 import { eventually } from './rig.ts';
 
 const DAY_MS = 86_400_000;
@@ -45,11 +48,12 @@ beforeAll(async () => {
   store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const log = pino({ level: 'silent' });
   const deps: ActivityDeps = {
-    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [], web: localWeb(), pages: { of: () => ({ read: () => Promise.reject(new Error('Nothing is read here.')) }) },
+    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [], web: localWeb(), pages: { of: () => ({ read: () => Promise.reject(new Error('Nothing is read here.')) }) }, secrets: openSecrets(new Map()),
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
     documents: { reader: openReader({ concurrency: 1 }), scan: null, models: null, mayGoUnscanned: false, limitMs: DAY_MS },
-    keep: { outputs: null, events: 10 * DAY_MS, jobs: 30 * DAY_MS, summaries: 60 * DAY_MS },
+    languageModels: languageModels(NO_MODELS),
+    keep: { outputs: null, events: 10 * DAY_MS, jobs: 30 * DAY_MS, summaries: 60 * DAY_MS, answers: null },
   };
   const real = cleanupActivities(deps, env.client, createQueue({ store, client: env.client, limits: { perTenant: 1, all: 1, ageAfterMs: DAY_MS }, log }));
   const activities: Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> = {

@@ -27,6 +27,7 @@ import { brokeredLimits } from '../../src/limits/brokered.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import type { NamedCredentials } from '../../src/sources/google/credentials.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
+import { openSecrets, readNamedSecrets } from '../../src/secrets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
@@ -34,6 +35,8 @@ import type { NewJob } from '../../src/contracts/plans.ts';
 import { createJobs, type Jobs } from '../../src/temporal/jobs.ts';
 import { lease } from '../../src/temporal/limit-brokers.ts';
 import type { DocumentReader } from '../../src/documents/document.ts';
+import type { LanguageModels } from '../../src/models/language-model.ts';
+import { languageModels } from '../../src/models/providers.ts';
 import { searchTerms } from '../../src/domain/search-text.ts';
 import { createDocuments, newDocumentIds, type Documents, type NewDocument } from '../../src/temporal/documents.ts';
 import { createQueue } from '../../src/temporal/queue.ts';
@@ -41,6 +44,7 @@ import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { openPages } from '../../src/pages/pages.ts';
 import { localWeb } from '../servers/local-web.ts';
+import { NO_MODELS } from '../servers/model/models.ts';
 import { realEnv } from '../servers/temporal.ts';
 import { plainReader, type PlainReader } from './plain-reader.ts';
 import { gateModule, openGate, type Gate } from './gate.ts';
@@ -61,6 +65,8 @@ export interface Rig {
   scanner: { scan: DocumentDeps['scan']; mayGoUnscanned: boolean };
   /** What analysis asks, and how long a document may take. */
   asking: Pick<DocumentDeps, 'models' | 'limitMs'>;
+  /** What rows are asked about; a test's to change. */
+  speaking: { models: LanguageModels };
   gate: Gate;
   /** Where sheets and handler modules lie. */
   folder: string;
@@ -126,11 +132,13 @@ export interface RigOptions {
   /** Pages at once. */
   rowSlots?: number;
   realReader?: DocumentReader;
+  /** As SHEAF_SECRETS; the variable RIG_SECRET is there. */
+  secrets?: string;
   /** Where Google is, and who asks there. */
   google?: { url: string; credentials: NamedCredentials };
 }
 
-export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google }: RigOptions = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
@@ -141,7 +149,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
-  const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null };
+  const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null, answers: null };
   const jobs = createJobs(store, env.client);
   const named = brokeredLimits({ rules: readLimitRules(namedLimits), brokers: { lease: (key, request) => lease(env.client, key, request) } });
   const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
@@ -150,11 +158,13 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const web = localWeb();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
+  const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS) };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, keep,
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, keep, secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
     pages: openPages({ web, blobs, limits: named, reader: realReader ?? reader, folder, limitedHosts: [] }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
+    get languageModels() { return speaking.models; },
     documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
   }, env.client, queueOf(activitiesStore));
   const documents = createDocuments({ store, blobs, client: env.client, jobs });
@@ -168,7 +178,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   };
 
   const rig: Rig = {
-    env, store, blobs, jobs, documents, reader, scanner, asking, gate, folder, keep, refuse, refuseBlobs, job,
+    env, store, blobs, jobs, documents, reader, scanner, asking, speaking, gate, folder, keep, refuse, refuseBlobs, job,
 
     async startWorkers() {
       if (stopWorkers) return;

@@ -1,11 +1,9 @@
 /** The credentials that a process is configured with, by name: a job carries the name, and nothing else of them. */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createRequire } from 'node:module';
-import type Yaml from 'yaml';
 import { z } from 'zod';
 import { SheafError } from '../../contracts/errors.ts';
 import type { SpreadsheetLocation } from '../../contracts/job.ts';
+import { isInline, readSettingsFile } from '../../settings-file.ts';
 
 const entry = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('service_account'), file: z.string().min(1) }),
@@ -27,26 +25,10 @@ const DEFAULT = 'default';
  */
 export function readNamedCredentials(given: string | undefined): NamedCredentials {
   if (given === undefined) return new Map();
-  const inline = given.trimStart().startsWith('{');
-  const where = inline ? '' : `${given}: `;
-  let content: unknown;
-  try {
-    // Here, because it would cost every command of the CLI a moment. YAML holds JSON.
-    const yaml = createRequire(import.meta.url)('yaml') as typeof Yaml;
-    content = yaml.parse(inline ? given : readFileSync(given, 'utf8')) ?? {};
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new Error(`${where}${code.startsWith('E') ? `cannot be read (${code})` : 'is neither YAML nor JSON'}`, { cause: error });
-  }
-  const parsed = entries.safeParse(content);
-  if (!parsed.success) {
-    throw new Error(`${where}${parsed.error.issues.map(readable).join('; ')}`, { cause: parsed.error });
-  }
-  const folder = inline ? process.cwd() : path.dirname(path.resolve(given));
-  return new Map(Object.entries(parsed.data).map(([name, one]) => [name, 'file' in one ? { ...one, file: path.resolve(folder, one.file) } : one]));
+  const named = readSettingsFile(given, entries);
+  const folder = isInline(given) ? process.cwd() : path.dirname(path.resolve(given));
+  return new Map(Object.entries(named).map(([name, one]) => [name, 'file' in one ? { ...one, file: path.resolve(folder, one.file) } : one]));
 }
-
-const readable = (issue: z.core.$ZodIssue): string => `${issue.path.join('.')}: ${issue.code === 'invalid_key' ? issue.issues.map(({ message }) => message).join(', ') : issue.message}`;
 
 /** What a location asks for. `name` is for people. Throws `credentials_unknown`. */
 export function chooseCredentials(known: NamedCredentials, { credentials, useAdc }: SpreadsheetLocation): { name: string; credentials: Credentials } {

@@ -24,10 +24,11 @@ interface PageRow {
   result: string | null;
   tokens: number | null;
   cost: number | null;
+  submitted: number;
 }
 
-const pageRecord = ({ done, unchanged, failed, skipped, complete, tokens, cost, ...rest }: PageRow): PageRecord =>
-  ({ ...rest, counts: { done, unchanged, failed, skipped }, complete: complete === 1, ...ifKnown({ tokens, cost }) });
+const pageRecord = ({ done, unchanged, failed, skipped, complete, tokens, cost, submitted, ...rest }: PageRow): PageRecord =>
+  ({ ...rest, counts: { done, unchanged, failed, skipped }, complete: complete === 1, ...ifKnown({ tokens, cost }), ...(submitted > 0 && { submitted }) });
 
 interface EventRow extends Omit<JobEvent, 'data'> {
   data: string | null;
@@ -38,22 +39,22 @@ const jobEvent = ({ data, ...rest }: EventRow): JobEvent =>
 
 export function pageMethods(file: SqliteFile): PageMethods {
   const { db } = file;
-  const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result, tokens, cost';
+  const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result, tokens, cost, submitted';
   const upsertPage = db.prepare(`
-    INSERT INTO pages (tenant, job, fence, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO pages (tenant, job, fence, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, fence = excluded.fence,
       done = excluded.done, unchanged = excluded.unchanged, failed = excluded.failed, skipped = excluded.skipped,
       tried = excluded.tried, faults = excluded.faults, complete = excluded.complete, result = coalesce(excluded.result, result),
-      tokens = excluded.tokens, cost = excluded.cost
+      tokens = excluded.tokens, cost = excluded.cost, submitted = excluded.submitted
     WHERE excluded.fence >= fence`);
   const selectPage = db.prepare<[string, string, number], PageRow>(
     `SELECT ${columns} FROM pages WHERE tenant = ? AND job = ? AND page = ?`);
   const selectPages = db.prepare<[string, string, number, number], PageRow>(
     `SELECT ${columns} FROM pages WHERE tenant = ? AND job = ? AND page > ? ORDER BY page LIMIT ?`);
-  const sumPages = db.prepare<[number, number, string, string], JobTotals>(`
+  const sumPages = db.prepare<[number, number, string, string], JobTotals & { submitted: number }>(`
     SELECT coalesce(sum(done), 0) AS done, coalesce(sum(unchanged), 0) AS unchanged,
       coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped,
-      coalesce(sum(tried) FILTER (WHERE attempt = ?), 0) AS tried, coalesce(sum(faults) FILTER (WHERE attempt = ?), 0) AS faults
+      coalesce(sum(submitted), 0) AS submitted, coalesce(sum(tried) FILTER (WHERE attempt = ?), 0) AS tried, coalesce(sum(faults) FILTER (WHERE attempt = ?), 0) AS faults
     FROM pages WHERE tenant = ? AND job = ?`);
   const sumSpent = db.prepare<[string, string], Spent>('SELECT sum(tokens) AS tokens, sum(cost) AS cost FROM pages WHERE tenant = ? AND job = ?');
   const insertEvent = db.prepare(`
@@ -67,9 +68,9 @@ export function pageMethods(file: SqliteFile): PageMethods {
     'SELECT seq, at, type, message, data FROM events WHERE tenant = ? AND job = ? AND seq > ? ORDER BY seq LIMIT ?');
 
   return {
-    writePage: (tenant, job, { page, attempt, fence, counts, tried, faults, spent, complete, result }) => file.write(() =>
+    writePage: (tenant, job, { page, attempt, fence, counts, tried, faults, spent, complete, result, submitted = 0 }) => file.write(() =>
       upsertPage.run(tenant, job, fence, page, attempt, counts.done, counts.unchanged, counts.failed, counts.skipped,
-        tried, faults, complete ? 1 : 0, result, spent?.tokens ?? null, spent?.cost ?? null).changes > 0),
+        tried, faults, complete ? 1 : 0, result, spent?.tokens ?? null, spent?.cost ?? null, submitted).changes > 0),
 
     listPages: async (tenant, job, page) => {
       const [after] = readCursor(page.cursor, numberCursor) ?? [-1];
@@ -82,7 +83,10 @@ export function pageMethods(file: SqliteFile): PageMethods {
       return found === undefined ? null : pageRecord(found);
     }),
 
-    jobTotals: (tenant, job, attempt) => file.read(() => sumPages.get(attempt, attempt, tenant, job) as JobTotals),
+    jobTotals: (tenant, job, attempt) => file.read(() => {
+      const { submitted, ...totals } = sumPages.get(attempt, attempt, tenant, job)!;
+      return { ...totals, ...(submitted > 0 && { submitted }) };
+    }),
 
     jobSpent: (tenant, job) => file.read(() => sumSpent.get(tenant, job) as Spent),
 

@@ -40,6 +40,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
   const deleteKeys = control.db.prepare<[string, string]>('DELETE FROM idempotency_keys WHERE tenant = ? AND job = ?');
   const deleteTurn = control.db.prepare<[string, string]>('DELETE FROM queue WHERE tenant = ? AND job = ?');
   const deleteLanes = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
+  const deleteIntents = control.db.prepare<[string, string]>('DELETE FROM intents WHERE tenant = ? AND source = ?');
   const freeLane = control.db.prepare<[string, string, string, string]>(
     'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
   const deleteJob = control.db.prepare<[string, string]>('DELETE FROM jobs WHERE tenant = ? AND id = ?');
@@ -57,8 +58,10 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
       deleteEvents.run(tenant, id);
       deleteKeys.run(tenant, id);
       deleteTurn.run(tenant, id);
-      if (alone) deleteLanes.run(tenant, job.source);
-      else freeLane.run(tenant, job.source, job.lane, id);
+      if (alone) {
+        deleteLanes.run(tenant, job.source);
+        deleteIntents.run(tenant, job.source);
+      } else freeLane.run(tenant, job.source, job.lane, id);
       deleteJob.run(tenant, id);
       return true;
     });

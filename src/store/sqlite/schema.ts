@@ -235,6 +235,25 @@ export const CONTROL_MIGRATIONS = [`
     record TEXT NOT NULL,
     PRIMARY KEY (tenant, source, sequence)
   ) STRICT, WITHOUT ROWID;
+`, `
+  -- record is the whole IntentRecord as JSON. An answer may lie in it, so it is read by its key alone.
+  CREATE TABLE intents (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    source TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.source') STORED,
+    job TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.job') STORED,
+    state TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.state') STORED,
+    page INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.page') STORED,
+    row INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.row') STORED,
+    deadline TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.deadline') STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX intents_of_job ON intents (tenant, job, state, page, row, deadline);
+  CREATE INDEX intents_of_source ON intents (tenant, source);
+
+  -- Rows of the page that wait for a service.
+  ALTER TABLE pages ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
@@ -328,4 +347,18 @@ export const LEDGER_MIGRATIONS = [`
 `, `
   -- 0: the row is gone from its sheet.
   ALTER TABLE items ADD COLUMN present INTEGER NOT NULL DEFAULT 1;
+`];
+
+/** Answers that were paid for: found by hashes, so that they are written all over the file. */
+export const ANSWER_MIGRATIONS = [`
+  CREATE TABLE answers (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    output TEXT NOT NULL,        -- JSON
+    tokens INTEGER,
+    cost REAL,
+    written_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
+    PRIMARY KEY (tenant, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX answers_written ON answers (written_at);
 `];
