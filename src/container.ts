@@ -35,6 +35,9 @@ import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
+import { openReader } from './documents/reader.ts';
+import { openPages, type PagesOf } from './pages/pages.ts';
+import type { Pages } from './pages/page.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 import { createWeb, type Web } from './web/web.ts';
 
@@ -65,6 +68,8 @@ export interface Services {
   google: GoogleSheets;
 }
 
+/** Of what may be read of a page of the web. */
+const PAGE_LIMITS: Partial<DocumentLimits> = { timeMs: 20_000, memoryBytes: 768 * 2 ** 20, textChars: 1_000_000, inflatedBytes: 64 * 2 ** 20 };
 /** Between two tries to open a store that is away. */
 const OPEN_AGAIN_MS = 2_000;
 
@@ -108,6 +113,12 @@ export const publicUrl = (config: Config): string => (config.SHEAF_PUBLIC_URL ??
 
 /** Closed by whoever opens it. */
 export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });
+
+/** Web pages, read in processes of their own, so that books keep nobody waiting. Closed by whoever opens it; `folder`: on this machine's disk. */
+export function openWebPages({ config, blobs, limitRules }: Pick<Container, 'config' | 'blobs' | 'limitRules'>, { limits, web, folder }: { limits: Limits; web: Web; folder: string }): { of(whose: PagesOf): Pages; close(): Promise<void> } {
+  const reader = openReader({ limits: { ...documentLimits(config), ...PAGE_LIMITS }, textFollows: false });
+  return { ...openPages({ web, blobs, limits, reader, folder, limitedHosts: limitRules.names }), close: () => reader.close() };
+}
 
 /** What a worker's activities read documents with. */
 export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {

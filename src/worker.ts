@@ -2,11 +2,11 @@
 import os from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { sweepDocumentFolders } from './activities/document-folder.ts';
+import { scratchFolder, sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, publicUrl, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, openWebPages, publicUrl, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
@@ -46,10 +46,11 @@ const { limits, google } = openServices(container);
 const web = openWeb(config);
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 await sweepDocumentFolders();
+const pages = openWebPages(container, { limits, web, folder: await scratchFolder() });
 const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(config) });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
-  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web,
+  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web, pages,
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null, answers: config.SHEAF_KEEP_ANSWERS ?? null },
   publicUrl: publicUrl(config), secrets: container.secrets, documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),
 }, container.temporal, queue);
@@ -117,6 +118,7 @@ try {
   await beats.stop();
   await activities.close();
   await limits.close();
+  await pages.close();
   await web.close();
   await reader.close();
   await connection.close();

@@ -11,6 +11,8 @@ import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Secrets } from '../secrets.ts';
 import type { Store } from '../store/store.ts';
+import type { Pages } from '../pages/page.ts';
+import type { PagesOf } from '../pages/pages.ts';
 import type { Web } from '../web/web.ts';
 
 /** What activities stand on; made by the container. */
@@ -25,6 +27,7 @@ export interface ActivityDeps {
   google: GoogleSheets;
   handlerDirs: string[];
   web: Web;
+  pages: { of(whose: PagesOf): Pages };
   secrets: Secrets;
   /** Where services reach the API, without a slash at the end. */
   publicUrl: string;

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { AnswerTerms } from '../contracts/intent.ts';
 import type { FinishedOutcome, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
 import type { RowModels } from '../models/questions.ts';
+import type { Pages } from '../pages/page.ts';
 import type { Web } from '../web/web.ts';
 
 export type { HandledOutcome } from '../contracts/row.ts';
@@ -26,6 +27,7 @@ export interface HandlerContext {
   models: RowModels;
   /** Calls what users name; nothing else may. */
   web: Web;
+  pages: Pages;
   /** `host`: where it is sent, as in an address; null: it signs. Throws `secret_unknown`, `secret_not_allowed`. */
   secret(name: string, host: string | null): string;
 }

@@ -9,9 +9,10 @@ import { extract } from './extract.ts';
 import type { Handler, Work } from './handler.ts';
 import { http } from './http.ts';
 import { module } from './module.ts';
+import { scrape } from './scrape.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, http, module].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, scrape, http, module].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

@@ -16,9 +16,11 @@ const ROOMS: Record<string, string[]> = {
   blobs: ['contracts', 'domain'],
   limits: ['contracts', 'domain', 'settings-file'],
   // A handler may ask a model, and call what a user names.
-  handlers: ['contracts', 'domain', 'models', 'web'],
+  handlers: ['contracts', 'domain', 'models', 'web', 'pages'],
   models: ['contracts', 'domain', 'settings-file'],
   web: ['contracts'],
+  // Read under limits, and kept.
+  pages: ['contracts', 'web', 'documents', 'limits', 'blobs'],
   // Google is asked under limits.
   sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock', 'settings-file'],
   documents: ['contracts', 'domain', 'sources'],
@@ -27,7 +29,7 @@ const ROOMS: Record<string, string[]> = {
   uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'uploads', 'temporal', 'workflows', 'log', 'secrets'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log', 'secrets'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log', 'secrets'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],

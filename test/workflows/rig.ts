@@ -42,6 +42,7 @@ import { createDocuments, newDocumentIds, type Documents, type NewDocument } fro
 import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
 import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { openPages } from '../../src/pages/pages.ts';
 import { localWeb } from '../servers/local-web.ts';
 import { NO_MODELS } from '../servers/model/models.ts';
 import { realEnv } from '../servers/temporal.ts';
@@ -154,12 +155,14 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
   const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const reader = plainReader();
+  const web = localWeb();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
   const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS) };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web: localWeb(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
+    pages: openPages({ web, blobs, limits: named, reader: realReader ?? reader, folder, limitedHosts: [] }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     get languageModels() { return speaking.models; },
     documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },

@@ -1,0 +1,60 @@
+/** `scrape`: the text of the web page that a row points to. */
+import { z } from 'zod';
+import { SheafError } from '../contracts/errors.ts';
+import type { Cell } from '../contracts/row.ts';
+import type { WebPage } from '../pages/page.ts';
+import { requireColumns } from './columns.ts';
+import type { HandledOutcome, Handler } from './handler.ts';
+
+const options = z.strictObject({
+  url: z.string().min(1).describe('Column with the address of the page; https:// may be left out'),
+  maxChars: z.int().min(1).max(500_000).default(100_000).describe('Characters of the text that are kept'),
+  maxAgeSeconds: z.number().min(0).max(365 * 86_400).default(86_400).describe('A page that was read before is good for so long; then its server is asked whether it has changed'),
+  hostConcurrency: z.int().min(1).max(50).default(4).describe('Pages of one host at once, in each worker'),
+  hostPerSecond: z.number().min(0.01).max(100).default(10).describe('Pages of one host a second, in each worker; fewer where its robots.txt or SHEAF_LIMITS says so'),
+});
+
+/** Not the page's doing: the row is left undone. */
+const OURS = new Set(['blobs_unavailable', 'store_unavailable', 'shutting_down', 'internal']);
+
+export const scrape: Handler<z.output<typeof options>> = {
+  name: 'scrape',
+  version: 1,
+  summary: 'Reads the web page that a row points to: its main text, title and language.',
+  options,
+  work: 'costly',
+  prepare: async ({ url: column, maxChars, maxAgeSeconds, hostConcurrency, hostPerSecond }, { columns, pages }) => {
+    requireColumns([column], columns, 'options.url');
+    const host = { concurrency: hostConcurrency, perSecond: hostPerSecond };
+    return {
+      reads: [column],
+      identity: { url: column, maxChars },
+      batchSize: 1,
+      concurrency: 20,
+      handle: (rows, signal) => Promise.all(rows.map(async ({ input }): Promise<HandledOutcome> => {
+        const address = addressIn(input[column] ?? null);
+        if (address === null) return { error: { code: 'url_missing', message: `There is no address in column "${column}"`, retryable: false, column, input: true } };
+        try {
+          return { output: outputOf(await pages.read(address, { host, maxAgeMs: maxAgeSeconds * 1_000, signal }), maxChars) };
+        } catch (error) {
+          if (!(error instanceof SheafError) || OURS.has(error.code)) throw error;
+          // A page that is not there is its row's fault, not the web's.
+          return { error: { code: error.code, message: error.message, retryable: error.retryable, column, ...(!error.retryable && { input: true }) } };
+        }
+      })),
+      close: async () => {},
+    };
+  },
+};
+
+/** People write `example.com/page`. */
+function addressIn(cell: Cell): string | null {
+  const text = String(cell ?? '').trim();
+  if (text === '') return null;
+  return /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `https://${text}`;
+}
+
+function outputOf({ text, warnings, ...page }: WebPage, maxChars: number) {
+  const truncated = text.length > maxChars;
+  return { ...page, text: truncated ? text.slice(0, maxChars).toWellFormed() : text, truncated, ...(warnings.length > 0 && { warnings }) };
+}
