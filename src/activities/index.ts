@@ -19,6 +19,7 @@ import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
 import { planActivities } from './plans.ts';
 import { preparedHandlers } from './prepared-handlers.ts';
+import { purses } from './purse.ts';
 import { rowActivities } from './rows.ts';
 import { snapshotActivities } from './snapshot.ts';
 import { sourceMaintenance } from './sources.ts';
@@ -38,22 +39,26 @@ export interface Activities {
 }
 
 export function createActivities(deps: ActivityDeps, client: Client, queue: Queue): Activities {
-  const handlers = preparedHandlers(deps);
+  const paying = purses(deps.store, deps.monthlyBudgets);
+  const handlers = preparedHandlers(deps, paying);
   const jobs = createJobs(deps.store, client);
   const documents = createDocuments({ ...deps, client, jobs });
   const { makeMembers, applyToJobs, ...bulk } = batchActivities(deps, jobs, fileMaker(deps, documents));
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: {
-      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
+      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers, paying), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
       ...versionActivities(deps),
     },
-    items: itemActivities(deps, handlers),
+    items: itemActivities(deps, handlers, paying),
     documents: documentActivities(deps),
     maintenance: {
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),
       makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue), ...sourceMaintenance(deps, client, queue),
     },
-    close: () => handlers.closeAll(),
+    async close() {
+      await handlers.closeAll();
+      await paying.close();
+    },
   };
 }

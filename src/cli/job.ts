@@ -93,6 +93,7 @@ function printJob(terminal: Terminal, job: JobAnswer): void {
     ['lane', job.lane === job.handler ? null : job.lane],
     ['rows named by', job.keyColumns.length > 0 ? job.keyColumns.join(', ') : 'their number'],
     ['columns', manifest === undefined ? null : columnNames(manifest.columns.map(({ name }) => name))],
+    ['may cost', job.maxCost === undefined ? null : String(job.maxCost)],
     ['priority', job.priority],
     ['tags', job.tags.join(', ')],
     ['owner', job.owner === 'default' ? null : job.owner],

@@ -4,6 +4,7 @@
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
 import type { AnswerRecord } from '../contracts/answer.ts';
+import type { BudgetAnswer, BudgetChange } from '../contracts/budget.ts';
 import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
@@ -159,6 +160,8 @@ export interface JobChange {
   desired?: DesiredState | null;
   priority?: Priority;
   concurrency?: number | null;
+  /** Of a sheet's job, in the currency of the price table. */
+  maxCost?: number;
 }
 
 export interface JobCount {
@@ -266,7 +269,14 @@ export interface AnswerStore {
   sweepAnswers(asked: SweepAsked): Promise<Sweep>;
 }
 
-export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore {
+/** What may be spent; part of every store. */
+export interface BudgetStore {
+  // ── budgets ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Tells of the tenant's budget of this name and asks for more, in one step over all processes (`domain/budget.ts`). */
+  changeBudget(tenant: string, name: string, change: BudgetChange): Promise<BudgetAnswer>;
+}
+
+export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore, BudgetStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

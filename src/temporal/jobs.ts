@@ -53,7 +53,7 @@ export interface Jobs {
   /** Rejects with `job_not_found`, `wrong_state` (not ended, or nothing to retry). */
   retry(tenant: string, id: string, filter: RetryFilter): Promise<JobRecord>;
   /** Rejects with `job_not_found`, `wrong_state` (ended). */
-  change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number }): Promise<Controlled>;
+  change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number; maxCost?: number }): Promise<Controlled>;
   /** Of a job that waits for approval. Rejects with `job_not_found`, `wrong_state`, `temporal_unavailable`. */
   decide(tenant: string, id: string, verdict: Verdict): Promise<Controlled>;
   /** Cancels, then removes what the job owns, durably; the record answers until it is gone. */

@@ -116,3 +116,39 @@ test('the key is nowhere: not in histories, not in the store or files, not in er
     if (file.isFile()) expect((await readFile(path.join(file.parentPath, file.name))).includes(MODEL_KEY), file.name).toBe(false);
   }
 });
+
+describe('a budget', () => {
+  afterEach(() => { rig.speaking.monthly = {}; });
+  const foreseen = { tokens: 15, cost: 1.5 };
+
+  test.each<[string, Partial<JobRequest>]>([['pages', {}], ['workflows', { fanOut: 'workflow' }]])('of a job is reached, not passed; the job waits, and goes on with more, rows as %s', async (how, more) => {
+    const job = await rig.create(`budget ${how}`, rowsOf(30, `b${how}`), { request: categorizing({ maxCost: 40, ...more }) });
+    expect(await rig.when(job.id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'budget', until: null, reason: expect.stringContaining('--max-cost') });
+    const { done, failed, spent } = await rig.totals(job.id); // the first call is foreseen by its length, the others by what it took
+    expect(done).toBe(26); // 27 would cost 40.5
+    expect([done * foreseen.cost, failed, server.paid]).toEqual([spent!.cost, 0, done]);
+    await rig.jobs.change(TENANT, job.id, { maxCost: 100 });
+    await rig.jobs.control(TENANT, job.id, 'resume');
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'completed' });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 30, spent: { cost: 45 } });
+    expect(server.paid).toBe(30);
+  });
+
+  test('of a month is for all jobs of the tenant, and asks nothing for what was answered before', async () => {
+    const first = await rig.create('month', rowsOf(3, 'm'), { request: categorizing() });
+    await rig.ended(first.id);
+    rig.speaking.monthly = { [TENANT]: 1 };
+    const job = await rig.create('month again', rowsOf(4, 'm'), { request: categorizing({ concurrency: 1 }) });
+    const waiting = await rig.when(job.id, ({ state }) => state === 'waiting');
+    expect(waiting).toMatchObject({ cause: 'budget', until: expect.stringMatching(/-01T00:00:00\.000Z$/) });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 3, spent: { cached: 3 } });
+    await rig.jobs.control(TENANT, job.id, 'cancel');
+    await rig.ended(job.id);
+  });
+
+  test('cannot hold a model whose price nobody knows', async () => {
+    const job = await rig.create('priceless', rowsOf(1, 'p'), { request: categorizing({ maxCost: 1, options: { model: 'openai:gpt-5', categories: 'a' } }) });
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'failed', error: { code: 'price_unknown', remedy: expect.stringContaining('SHEAF_MODEL_PRICES') } });
+    expect(server.asked).toEqual([]);
+  });
+});

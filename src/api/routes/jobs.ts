@@ -100,7 +100,7 @@ const WISHES: Record<Control, DesiredState> = { pause: 'paused', resume: 'runnin
 
 const CONTROL_TEXTS: Record<Control, { summary: string; description: string }> = {
   pause: { summary: 'Pause a job', description: 'No new row starts; rows in flight are let finish for `drainSeconds`.' },
-  resume: { summary: 'Resume a paused job', description: 'Goes on with the first row that is not done.' },
+  resume: { summary: 'Resume a job', description: 'Goes on with the first row that is not done: after a pause, and where it waits because nobody pays.' },
   cancel: { summary: 'Cancel a job', description: 'As a pause, but for good; what is done stays. `retry` takes the remaining rows up again.' },
 };
 
@@ -132,7 +132,8 @@ const retry = endpoint({
 
 const change = endpoint({
   method: 'patch', path: `${jobs}/{id}`, id: 'changeJob', tag,
-  summary: "Change a job's priority or concurrency",
+  summary: "Change a job's priority, concurrency or budget",
+  description: 'A budget counts from the next page on; a job that waits for it goes on when it is resumed.',
   params: idParams, body: jobChangeBody, answers: controlled, fails: ['job_not_found', 'wrong_state'],
 }, async ({ tenant, params, body }, deps) => controlledReply(deps, await deps.jobs.change(tenant, params.id, body)));
 
