@@ -29,6 +29,7 @@ import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createDocuments, type Documents } from './temporal/documents.ts';
+import { createForecaster, type Forecaster } from './temporal/forecasts.ts';
 import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
@@ -44,6 +45,7 @@ export interface Container {
   items: Items;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
+  forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
@@ -75,7 +77,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
     config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
-    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
+    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,

@@ -1,5 +1,6 @@
 /** Activities by the task queue that serves them. */
 import type { Client } from '@temporalio/client';
+import type { ForecastActivities } from '../contracts/forecast.ts';
 import type { FanOutActivities, ItemActivities } from '../contracts/items.ts';
 import type { DocumentActivities, JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
@@ -14,6 +15,7 @@ import { cleanupActivities } from './cleanup.ts';
 import { bulkActivities } from './documents-bulk.ts';
 import { documentActivities } from './documents.ts';
 import { fanOutActivities } from './fan-out.ts';
+import { forecastActivities } from './forecast.ts';
 import { itemActivities } from './items.ts';
 import { jobActivities } from './jobs.ts';
 import { maintenanceActivities } from './maintenance.ts';
@@ -30,7 +32,7 @@ import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
   jobs: JobActivities & Omit<PlanActivities, 'makeMembers' | 'applyToJobs'>;
-  rows: RowActivities & FanOutActivities & SourceActivities;
+  rows: RowActivities & FanOutActivities & SourceActivities & ForecastActivities;
   items: ItemActivities;
   documents: DocumentActivities;
   maintenance: MaintenanceActivities & SourceMaintenance & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
@@ -48,7 +50,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: {
       ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers, paying), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
-      ...versionActivities(deps),
+      ...versionActivities(deps), ...forecastActivities(deps, handlers, paying),
     },
     items: itemActivities(deps, handlers, paying),
     documents: documentActivities(deps),

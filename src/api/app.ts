@@ -15,6 +15,7 @@ import type { Store } from '../store/store.ts';
 import type { Batches } from '../temporal/batches.ts';
 import type { BulkActions } from '../temporal/bulk.ts';
 import type { Documents } from '../temporal/documents.ts';
+import type { Forecaster } from '../temporal/forecasts.ts';
 import type { JobSchedules } from '../temporal/job-schedules.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import type { KnownLimit } from '../temporal/limit-brokers.ts';
@@ -37,6 +38,7 @@ export interface ApiDeps {
   blobs: Blobs;
   jobs: Jobs;
   items: Items;
+  forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;

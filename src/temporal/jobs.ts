@@ -295,14 +295,14 @@ export function isUnavailable(error: unknown): boolean {
 }
 
 /** A source for a sheet that was given by its place alone; an upload's ends with its job. */
-function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
+export function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
   if ('path' in location) return `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}`;
   if ('spreadsheet' in location) return `google:${digest(JSON.stringify([location.spreadsheet, location.gid ?? null, sheet ?? null, range ?? null]))}`;
   return `job:${id}`;
 }
 
 /** The handler's name; a module's own file's, so that two modules on one sheet never overwrite each other. */
-function defaultLane({ handler, options }: JobRequest): string {
+export function defaultLane({ handler, options }: JobRequest): string {
   return handler === 'module' && typeof options['file'] === 'string' ? `module:${path.basename(options['file'])}` : handler;
 }
 

@@ -1,8 +1,9 @@
 /** Jobs that ask a model about their rows, on the real server. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../src/contracts/job.ts';
+import { createForecaster } from '../../src/temporal/forecasts.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MODEL_KEY, modelsAt } from '../servers/model/models.ts';
 import { modelServer, type Asked, type ModelServer } from '../servers/model/server.ts';
@@ -150,5 +151,46 @@ describe('a budget', () => {
     const job = await rig.create('priceless', rowsOf(1, 'p'), { request: categorizing({ maxCost: 1, options: { model: 'openai:gpt-5', categories: 'a' } }) });
     expect(await rig.ended(job.id)).toMatchObject({ state: 'failed', error: { code: 'price_unknown', remedy: expect.stringContaining('SHEAF_MODEL_PRICES') } });
     expect(server.asked).toEqual([]);
+  });
+});
+
+describe('what a job would do', () => {
+  const forecast = async (sheet: string, over: Partial<JobRequest> = {}, sample = 0) => {
+    const file = path.join(rig.folder, 'sheets', `${sheet}.csv`);
+    const like = await rig.job((await rig.create(sheet, await readFile(file, 'utf8'), { request: { handler: 'store', keyColumns: ['name'] } })).id);
+    await rig.ended(like.id);
+    if (like.kind !== 'sheet') throw new Error('It is a sheet.');
+    const { tenant, owner, priority, tags, onFailure, source } = like;
+    const request = { ...like.request, ...categorizing(over) };
+    return createForecaster(rig.blobs, rig.env.client)(`plan_${sheet}_${sample}`.replaceAll(' ', '_'), { tenant, owner, priority, tags, onFailure, source, lane: null, runAt: null, dependsOn: [], request }, sample);
+  };
+
+  test('is told without paying, by what is known of each row', async () => {
+    const before = await rig.create('plan', rowsOf(4, 'f'), { request: categorizing() });
+    await rig.ended(before.id);
+    await rig.ended((await rig.create('elsewhere', rowsOf(6, 'f'), { request: categorizing() })).id);
+    expect(server.paid).toBe(6);
+    await writeFile(path.join(rig.folder, 'sheets', 'plan.csv'), `${rowsOf(8, 'f')},\nf1,again\n`);
+    expect(await forecast('plan')).toMatchObject({ rows: 10, toDo: 4, unchanged: 4, skipped: 1, refused: 1, failed: 0, cached: 2, cost: expect.any(Number), basis: 'length', sample: null });
+    expect(server.paid).toBe(6);
+    // What is left of the looks is nothing.
+    for await (const { key } of rig.blobs.list(`${TENANT}/jobs/plan_plan_0/`)) expect.fail(key);
+  });
+
+  test('is told better by a sample, which is paid for once', async () => {
+    await writeFile(path.join(rig.folder, 'sheets', 'sampled.csv'), rowsOf(10, 'g'));
+    const told = await forecast('sampled', {}, 3);
+    expect(told).toMatchObject({ toDo: 10, cached: 0, basis: 'sample', sample: { rows: 3, failed: 0, tokens: 45, cost: 4.5 } });
+    expect(told.cost).toBeGreaterThanOrEqual(15);
+    expect(told.cost).toBeLessThan(17); // rows differ a little in length
+    expect(server.paid).toBe(3);
+    const job = await rig.create('sampled', rowsOf(10, 'g'), { request: categorizing() });
+    await rig.ended(job.id);
+    expect(await rig.totals(job.id)).toMatchObject({ done: 10, spent: { cost: 10.5, cached: 3 } });
+  });
+
+  test('is refused as the job would be', async () => {
+    await writeFile(path.join(rig.folder, 'sheets', 'refused.csv'), rowsOf(1));
+    await expect(forecast('refused', { options: { model: MODEL, categories: 'a', instructions: '{{nme}}' } })).rejects.toMatchObject({ code: 'column_missing', place: { column: 'nme' } });
   });
 });
