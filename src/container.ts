@@ -31,6 +31,7 @@ import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createDocuments, type Documents } from './temporal/documents.ts';
+import { createForecaster, type Forecaster } from './temporal/forecasts.ts';
 import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
@@ -53,6 +54,7 @@ export interface Container {
   secrets: Secrets;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
+  forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
@@ -86,7 +88,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
     config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs), answerCalls: createAnswerCalls(store, temporal.client),
-    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)),
+    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), forecast: createForecaster(blobs, temporal.client),
     documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {

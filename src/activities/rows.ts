@@ -16,6 +16,7 @@ import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
+import type { Purse, Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
 import { openSubmissions } from './submissions.ts';
 
@@ -50,7 +51,7 @@ export async function loadSheetJob(deps: ActivityDeps, ref: JobRef): Promise<She
 
 export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source: job.source, lane: job.lane });
 
-export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses) {
   return {
     async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
       const job = await loadSheetJob(deps, input);
@@ -60,14 +61,14 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
         fence: fence({ ...input, activityAttempt: Context.current().info.attempt }),
       };
       return handlers.with(job, columnNames(manifest), (prepared, handler) =>
-        runPage(deps, job, manifest, at, prepared, handler, { concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
+        runPage(deps, job, manifest, at, prepared, handler, { purse: paying.of(job), concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
     },
   };
 }
 
 async function runPage(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry,
-  prepared: PreparedHandler, handler: Handler, asked: { concurrency: number; lastTry: boolean },
+  prepared: PreparedHandler, handler: Handler, asked: { purse: Purse | null; concurrency: number; lastTry: boolean },
 ): Promise<ProcessPageAnswer> {
   const { store, limits } = deps;
   if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
@@ -94,7 +95,10 @@ async function runPage(
     const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page));
     for (const row of sent?.waiting ?? []) commits.submit(row);
     await commits.begin(page.plan, input);
-    for (const row of sent?.answered ?? []) await commits.add([row]);
+    for (const row of sent?.answered ?? []) {
+      asked.purse?.spend(row.outcome.cost ?? 0);
+      await commits.add([row]);
+    }
     const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowOf), {
       handler: sent?.handler ?? prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,

@@ -33,6 +33,7 @@ export interface CreateOptions extends SheetOptions {
   tag?: string[];
   concurrency?: number;
   fanOut?: 'workflow';
+  maxCost?: number;
   breaker: number | boolean;
   idempotencyKey?: string;
   runAt?: string;
@@ -52,6 +53,12 @@ export const atLeastOne = wholeFrom(1);
 export function hours(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('It must be a number of hours from 0.');
+  return value;
+}
+
+export function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.');
   return value;
 }
 
@@ -120,7 +127,7 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
+  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
@@ -134,6 +141,7 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     tags: tag,
     concurrency,
     fanOut,
+    maxCost,
     runAt,
     dependsOn: after,
     onFailure,
@@ -158,6 +166,7 @@ export function jobOptions(command: Command): Command {
     .option('--tag <tag>', 'to find the job by (repeatable)', collect)
     .option('--concurrency <n>', "rows handled at once (default: the handler's)", atLeastOne)
     .addOption(new Option('--fan-out <how>', 'every row a workflow of its own: for long, expensive rows').choices(['workflow']))
+    .option('--max-cost <amount>', 'what the rows may cost together; the job waits when it is used up', amount)
     .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
     .option('--no-breaker', 'never stop because of failed rows')
     .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)

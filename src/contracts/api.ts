@@ -75,6 +75,9 @@ export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
 const columnName = z.string().min(1).max(200);
 
+const maxCost = z.number().positive().max(1e9)
+  .meta({ description: 'What the rows may cost together, in the currency of the price table. When the next one would cost more than is left, the job waits, cause `budget`' });
+
 export const writeBackBody = z.strictObject({
   columns: z.record(z.string().min(1).max(200), columnName)
     .refine((columns) => Object.keys(columns).length > 0 && Object.keys(columns).length <= 100, 'expected 1 to 100 columns')
@@ -116,6 +119,7 @@ export const jobBody = z
     }),
     fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
+    maxCost: maxCost.exactOptional(),
     writeBack: writeBackBody.exactOptional().meta({
       description: 'What of the results is written into the Google Sheet that the rows came from, as values, never as formulas. Columns written so are no part of the rows',
     }),
@@ -124,9 +128,13 @@ export const jobBody = z
 /** What a client sends; what it leaves out has a default. */
 export type JobBody = z.input<typeof jobBody>;
 
+export const forecastBody = jobBody
+  .extend({ sample: z.int().min(1).max(100).exactOptional().meta({ description: 'Rows that are handled, and paid for, to tell better what the others would take. Default: none' }) })
+  .meta({ id: 'ForecastRequest' });
+
 export const jobChangeBody = z
-  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional() })
-  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or both');
+  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional(), maxCost: maxCost.exactOptional() })
+  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or maxCost');
 
 export const retryBody = z
   .strictObject({ codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }) })
@@ -250,6 +258,7 @@ export const jobAnswer = z
       .optional()
       .meta({ description: 'What was written into the sheet, where that was asked for' }),
     fanOut: z.enum(['workflow']).optional(),
+    maxCost: z.number().optional(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),
     onFailure: z.enum(ON_FAILURE),
@@ -285,6 +294,26 @@ export const jobAnswer = z
   })
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
+
+const paidTokens = count.nullable();
+const paidCost = z.number().min(0).nullable().meta({ description: 'In the currency of the price table; null: nobody can tell' });
+
+export const forecastAnswer = z
+  .strictObject({
+    rows: count.meta({ description: 'Of the sheet: the next five add up to them' }),
+    toDo: count.meta({ description: 'Would be handled' }),
+    unchanged: count.meta({ description: 'Done by an earlier job, and would not be handled again' }),
+    failed: count.meta({ description: 'Failed for good in an earlier job, and would not be tried again' }),
+    skipped: count.meta({ description: 'Blank' }),
+    refused: count.meta({ description: 'Without a key, or with the key of an earlier row' }),
+    cached: count.meta({ description: 'Of those to do: nothing would be paid for them, because the same was asked before' }),
+    tokens: paidTokens.meta({ description: 'Of all rows to do; null: nobody can tell' }),
+    cost: paidCost,
+    basis: z.enum(['sample', 'length']).nullable().meta({ description: 'What tokens and cost were told from: the rows of the sample, or the length of what would be asked' }),
+    sample: z.strictObject({ rows: count, failed: count, tokens: paidTokens, cost: paidCost }).nullable().meta({ description: 'What was handled and paid for. The answers are kept for the job' }),
+  })
+  .meta({ id: 'Forecast' });
+export type ForecastAnswer = z.infer<typeof forecastAnswer>;
 
 const rowFailure = z.strictObject({
   code: z.string(),

@@ -146,6 +146,8 @@ export interface JobRequest extends SheetOptions {
   sync?: SyncRequest;
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
+  /** What its rows may cost together, over all attempts, in the currency of the price table; left out: no limit of its own. */
+  maxCost?: number;
 }
 
 export interface RetryFilter {

@@ -66,6 +66,12 @@ export type HandledOutcome = Paid & (
 );
 export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid } | { halt: ErrorBody } | { submitted: object }>;
 
+/** What a row would take; null: nobody can tell. */
+export interface Foreseen extends Spent {
+  /** The same was asked before: nothing would be paid. */
+  known: boolean;
+}
+
 /** Nobody pays now: what there is to pay for stays undone, and its job waits until somebody says to go on. */
 export interface Unpaid {
   /** One sentence for people. */

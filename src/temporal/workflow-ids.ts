@@ -6,6 +6,8 @@ export const jobWorkflowId = (job: string, attempt: number): string => `${job}/$
 export const itemWorkflowId = (job: string, attempt: number, row: number): string => `${job}/${attempt}/row/${row}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
 /** The broker of a named limit. */
+/** Of a look at what a job would do. */
+export const forecastWorkflowId = (id: string): string => `forecast/${id}`;
 export const limitWorkflowId = (key: string): string => `limit/${key}`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
 /** Of the schedule and of the workflow that it starts. */

@@ -1,8 +1,9 @@
 /** Jobs that ask a model about their rows, on the real server. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../src/contracts/job.ts';
+import { createForecaster } from '../../src/temporal/forecasts.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MODEL_KEY, modelsAt } from '../servers/model/models.ts';
 import { modelServer, type Asked, type ModelServer } from '../servers/model/server.ts';
@@ -115,4 +116,81 @@ test('the key is nowhere: not in histories, not in the store or files, not in er
   for (const file of await readdir(rig.folder, { recursive: true, withFileTypes: true })) {
     if (file.isFile()) expect((await readFile(path.join(file.parentPath, file.name))).includes(MODEL_KEY), file.name).toBe(false);
   }
+});
+
+describe('a budget', () => {
+  afterEach(() => { rig.speaking.monthly = {}; });
+  const foreseen = { tokens: 15, cost: 1.5 };
+
+  test.each<[string, Partial<JobRequest>]>([['pages', {}], ['workflows', { fanOut: 'workflow' }]])('of a job is reached, not passed; the job waits, and goes on with more, rows as %s', async (how, more) => {
+    const job = await rig.create(`budget ${how}`, rowsOf(30, `b${how}`), { request: categorizing({ maxCost: 40, ...more }) });
+    expect(await rig.when(job.id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'budget', until: null, reason: expect.stringContaining('--max-cost') });
+    const { done, failed, spent } = await rig.totals(job.id); // the first call is foreseen by its length, the others by what it took
+    expect(done).toBe(26); // 27 would cost 40.5
+    expect([done * foreseen.cost, failed, server.paid]).toEqual([spent!.cost, 0, done]);
+    await rig.jobs.change(TENANT, job.id, { maxCost: 100 });
+    await rig.jobs.control(TENANT, job.id, 'resume');
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'completed' });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 30, spent: { cost: 45 } });
+    expect(server.paid).toBe(30);
+  });
+
+  test('of a month is for all jobs of the tenant, and asks nothing for what was answered before', async () => {
+    const first = await rig.create('month', rowsOf(3, 'm'), { request: categorizing() });
+    await rig.ended(first.id);
+    rig.speaking.monthly = { [TENANT]: 1 };
+    const job = await rig.create('month again', rowsOf(4, 'm'), { request: categorizing({ concurrency: 1 }) });
+    const waiting = await rig.when(job.id, ({ state }) => state === 'waiting');
+    expect(waiting).toMatchObject({ cause: 'budget', until: expect.stringMatching(/-01T00:00:00\.000Z$/) });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 3, spent: { cached: 3 } });
+    await rig.jobs.control(TENANT, job.id, 'cancel');
+    await rig.ended(job.id);
+  });
+
+  test('cannot hold a model whose price nobody knows', async () => {
+    const job = await rig.create('priceless', rowsOf(1, 'p'), { request: categorizing({ maxCost: 1, options: { model: 'openai:gpt-5', categories: 'a' } }) });
+    expect(await rig.ended(job.id)).toMatchObject({ state: 'failed', error: { code: 'price_unknown', remedy: expect.stringContaining('SHEAF_MODEL_PRICES') } });
+    expect(server.asked).toEqual([]);
+  });
+});
+
+describe('what a job would do', () => {
+  const forecast = async (sheet: string, over: Partial<JobRequest> = {}, sample = 0) => {
+    const file = path.join(rig.folder, 'sheets', `${sheet}.csv`);
+    const like = await rig.job((await rig.create(sheet, await readFile(file, 'utf8'), { request: { handler: 'store', keyColumns: ['name'] } })).id);
+    await rig.ended(like.id);
+    if (like.kind !== 'sheet') throw new Error('It is a sheet.');
+    const { tenant, owner, priority, tags, onFailure, source } = like;
+    const request = { ...like.request, ...categorizing(over) };
+    return createForecaster(rig.blobs, rig.env.client)(`plan_${sheet}_${sample}`.replaceAll(' ', '_'), { tenant, owner, priority, tags, onFailure, source, lane: null, runAt: null, dependsOn: [], request }, sample);
+  };
+
+  test('is told without paying, by what is known of each row', async () => {
+    const before = await rig.create('plan', rowsOf(4, 'f'), { request: categorizing() });
+    await rig.ended(before.id);
+    await rig.ended((await rig.create('elsewhere', rowsOf(6, 'f'), { request: categorizing() })).id);
+    expect(server.paid).toBe(6);
+    await writeFile(path.join(rig.folder, 'sheets', 'plan.csv'), `${rowsOf(8, 'f')},\nf1,again\n`);
+    expect(await forecast('plan')).toMatchObject({ rows: 10, toDo: 4, unchanged: 4, skipped: 1, refused: 1, failed: 0, cached: 2, cost: expect.any(Number), basis: 'length', sample: null });
+    expect(server.paid).toBe(6);
+    // What is left of the looks is nothing.
+    for await (const { key } of rig.blobs.list(`${TENANT}/jobs/plan_plan_0/`)) expect.fail(key);
+  });
+
+  test('is told better by a sample, which is paid for once', async () => {
+    await writeFile(path.join(rig.folder, 'sheets', 'sampled.csv'), rowsOf(10, 'g'));
+    const told = await forecast('sampled', {}, 3);
+    expect(told).toMatchObject({ toDo: 10, cached: 0, basis: 'sample', sample: { rows: 3, failed: 0, tokens: 45, cost: 4.5 } });
+    expect(told.cost).toBeGreaterThanOrEqual(15);
+    expect(told.cost).toBeLessThan(17); // rows differ a little in length
+    expect(server.paid).toBe(3);
+    const job = await rig.create('sampled', rowsOf(10, 'g'), { request: categorizing() });
+    await rig.ended(job.id);
+    expect(await rig.totals(job.id)).toMatchObject({ done: 10, spent: { cost: 10.5, cached: 3 } });
+  });
+
+  test('is refused as the job would be', async () => {
+    await writeFile(path.join(rig.folder, 'sheets', 'refused.csv'), rowsOf(1));
+    await expect(forecast('refused', { options: { model: MODEL, categories: 'a', instructions: '{{nme}}' } })).rejects.toMatchObject({ code: 'column_missing', place: { column: 'nme' } });
+  });
 });

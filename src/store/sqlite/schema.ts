@@ -257,6 +257,13 @@ export const CONTROL_MIGRATIONS = [`
 
   -- Rows of the page that wait for a service.
   ALTER TABLE pages ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
+
+  CREATE TABLE budgets (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
