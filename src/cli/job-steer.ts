@@ -57,11 +57,12 @@ export function addJobSteering(job: Command): void {
   job.command('retry <id>')
     .description('run the failed and remaining rows of an ended job again')
     .option('--code <code>', 'only rows that failed with this code (repeatable)', collect)
+    .option('--group <fingerprint>', 'only rows whose failure is of this group, as `job errors` names it (repeatable)', collect)
     .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
-    .action(async (id: string, { code, wait = false }: { code?: string[]; wait?: boolean }, command: Command) => {
+    .action(async (id: string, { code, group, wait = false }: { code?: string[]; group?: string[]; wait?: boolean }, command: Command) => {
       const context = contextOf(command);
       const { client, terminal, signal } = context;
-      const job = await client.call<JobAnswer>('POST', jobPath(id, '/retry'), { body: code === undefined ? {} : { codes: code }, signal });
+      const job = await client.call<JobAnswer>('POST', jobPath(id, '/retry'), { body: { ...(code && { codes: code }), ...(group && { fingerprints: group }) }, signal });
       if (wait) return watchToEnd(context, id);
       printChanged(terminal, job);
       terminal.note(`Attempt ${job.attempt}. Follow it: npx sheaf job watch ${id}`);
