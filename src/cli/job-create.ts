@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
+import { refuse } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printPreview } from './preview.ts';
@@ -180,10 +181,9 @@ export function jobOptions(command: Command): Command {
 
 /** Starts the job; a file goes by path or upload, whichever the API takes. */
 export function createJob(context: Context, file: string, options: CreateOptions): Promise<JobAnswer> {
-  const { client, signal } = context;
-  const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
-  return withSheetFile(context, file, options, (source) =>
-    client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
+  const { sheaf, signal } = context;
+  return withSheetFile(context, file, options, async (source) =>
+    (await sheaf.createJob({ source, ...jobRequest(options) }, { idempotencyKey: options.idempotencyKey, signal }).catch(refuse)).created);
 }
 
 export function addJobCreate(job: Command): void {

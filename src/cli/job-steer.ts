@@ -2,14 +2,14 @@
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
 import type { JobAnswer } from '../contracts/api.ts';
-import { PRIORITIES } from '../contracts/job.ts';
+import { PRIORITIES, type Priority } from '../contracts/job.ts';
 import { CONTROLS, type Control } from '../contracts/messages.ts';
 import { VERDICTS, type Verdict } from '../contracts/source.ts';
+import { refuse } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printable } from './format.ts';
 import { atLeastOne, collect } from './job-create.ts';
-import { jobPath } from './job.ts';
 import { stateStyle } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 import { watchToEnd } from './watch.ts';
@@ -30,8 +30,8 @@ export function addJobSteering(job: Command): void {
     job.command(`${control} <id>`)
       .description(CONTROL_TEXTS[control])
       .action(async (id: string, _options: object, command: Command) => {
-        const { client, terminal, signal } = contextOf(command);
-        printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${control}`), { signal }));
+        const { sheaf, terminal, signal } = contextOf(command);
+        printChanged(terminal, await sheaf.job(id)[control](signal).catch(refuse));
       });
   }
 
@@ -39,8 +39,8 @@ export function addJobSteering(job: Command): void {
     job.command(`${verdict} <id>`)
       .description(VERDICT_TEXTS[verdict])
       .action(async (id: string, _options: object, command: Command) => {
-        const { client, terminal, signal } = contextOf(command);
-        printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${verdict}`), { signal }));
+        const { sheaf, terminal, signal } = contextOf(command);
+        printChanged(terminal, await sheaf.job(id)[verdict](signal).catch(refuse));
       });
   }
 
@@ -48,10 +48,10 @@ export function addJobSteering(job: Command): void {
     .description("change a job's priority or concurrency while it runs")
     .addOption(new Option('--priority <priority>', 'what is served first').choices([...PRIORITIES]))
     .option('--concurrency <n>', 'rows handled at once', atLeastOne)
-    .action(async (id: string, change: { priority?: string; concurrency?: number }, command: Command) => {
-      const { client, terminal, signal } = contextOf(command);
+    .action(async (id: string, change: { priority?: Priority; concurrency?: number }, command: Command) => {
+      const { sheaf, terminal, signal } = contextOf(command);
       if (Object.keys(change).length === 0) throw wrongUsage('There is nothing to change.', 'Give --priority, --concurrency or both.');
-      printChanged(terminal, await client.call<JobAnswer>('PATCH', jobPath(id), { body: change, signal }));
+      printChanged(terminal, await sheaf.job(id).set(change, signal).catch(refuse));
     });
 
   job.command('retry <id>')
@@ -61,8 +61,8 @@ export function addJobSteering(job: Command): void {
     .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
     .action(async (id: string, { code, group, wait = false }: { code?: string[]; group?: string[]; wait?: boolean }, command: Command) => {
       const context = contextOf(command);
-      const { client, terminal, signal } = context;
-      const job = await client.call<JobAnswer>('POST', jobPath(id, '/retry'), { body: { ...(code && { codes: code }), ...(group && { fingerprints: group }) }, signal });
+      const { sheaf, terminal, signal } = context;
+      const job = await sheaf.job(id).retry({ ...(code && { codes: code }), ...(group && { fingerprints: group }) }, signal).catch(refuse);
       if (wait) return watchToEnd(context, id);
       printChanged(terminal, job);
       terminal.note(`Attempt ${job.attempt}. Follow it: npx sheaf job watch ${id}`);
@@ -73,9 +73,9 @@ export function addJobSteering(job: Command): void {
     .option('--yes', 'do not ask')
     .action(async (id: string, { yes = false }: { yes?: boolean }, command: Command) => {
       const context = contextOf(command);
-      const { client, terminal, signal } = context;
+      const { sheaf, terminal, signal } = context;
       if (!yes && !(await confirmed(context, id))) return terminal.note('Nothing was deleted.');
-      const job = await client.call<JobAnswer>('DELETE', jobPath(id), { signal });
+      const job = await sheaf.job(id).delete(signal).catch(refuse);
       if (terminal.json) terminal.printJson(job);
       else terminal.print(`The job ${id} is being deleted.`);
     });
@@ -87,8 +87,8 @@ function printChanged(terminal: Terminal, job: JobAnswer): void {
   if (job.desired !== undefined) terminal.note(`Asked for: ${job.desired}. No worker has answered yet; it will happen as soon as one does.`);
 }
 
-async function confirmed({ client, terminal, signal }: Context, id: string): Promise<boolean> {
-  const { file, state } = await client.call<JobAnswer>('GET', jobPath(id), { signal });
+async function confirmed({ sheaf, terminal, signal }: Context, id: string): Promise<boolean> {
+  const { file, state } = await sheaf.job(id).get(signal).catch(refuse);
   if (terminal.json || process.stdin.isTTY !== true) throw wrongUsage('Deleting asks first, and there is nobody to ask.', 'Give --yes.');
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   // Raw input turns Ctrl-C into this event.

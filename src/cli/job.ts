@@ -1,10 +1,10 @@
 /** `sheaf job …`: its commands, and those that look at jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ErrorGroupsAnswer, EventAnswer, ItemAnswer, JobAnswer } from '../contracts/api.ts';
+import type { EventAnswer, ItemAnswer, JobAnswer } from '../contracts/api.ts';
 import type { JobGraphAnswer } from '../contracts/plans-api.ts';
 import { isEnded, JOB_STATES } from '../contracts/job.ts';
-import { listUpTo, type Client } from './client.ts';
+import { listUpTo, refuse, type Client } from './client.ts';
 import { contextOf } from './context.ts';
 import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
@@ -158,8 +158,8 @@ function addErrors(job: Command): void {
     .description('failed rows, grouped by what their failures have in common')
     .option('--limit <n>', 'at most so many groups', atLeastOne, 20)
     .action(async (id: string, { limit }: { limit: number }, command: Command) => {
-      const { client, terminal, signal } = contextOf(command);
-      const groups = await client.call<ErrorGroupsAnswer>('GET', jobPath(id, '/errors'), { query: { limit }, signal });
+      const { sheaf, terminal, signal } = contextOf(command);
+      const groups = await sheaf.job(id).errors({ limit }, signal).catch(refuse);
       if (terminal.json) return terminal.printJson(groups);
       if (groups.items.length === 0) return terminal.note('No row has failed.');
       printTable(
