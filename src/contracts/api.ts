@@ -136,8 +136,13 @@ export const jobChangeBody = z
   .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional(), maxCost: maxCost.exactOptional() })
   .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or maxCost');
 
+export const fingerprint = z.string().min(1).max(200);
+
 export const retryBody = z
-  .strictObject({ codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }) })
+  .strictObject({
+    fingerprints: z.array(fingerprint).min(1).max(100).exactOptional().meta({ description: 'Only rows whose failure is of these groups (`GET /jobs/{id}/errors`)' }),
+    codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }),
+  })
   .default({});
 
 // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -406,6 +411,20 @@ export type PassageHitAnswer = z.infer<typeof passageHitAnswer>;
 
 export const hitAnswer = z.discriminatedUnion('kind', [searchHitAnswer, passageHitAnswer]);
 export type HitAnswer = z.infer<typeof hitAnswer>;
+
+/** Failed rows that one cause would explain. */
+export const errorGroupsAnswer = z
+  .strictObject({
+    items: z.array(z.strictObject({
+      fingerprint: z.string().meta({ description: 'Names the group; `POST /jobs/{id}/retry` takes it' }),
+      code: z.string(),
+      rows: count,
+      example: z.strictObject({ row: z.int(), key: z.string().nullable(), error: rowFailure, input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])) }),
+    })),
+    more: z.boolean().meta({ description: 'There are more groups than `limit`' }),
+  })
+  .meta({ id: 'ErrorGroups' });
+export type ErrorGroupsAnswer = z.infer<typeof errorGroupsAnswer>;
 
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })

@@ -153,6 +153,8 @@ export interface JobRequest extends SheetOptions {
 export interface RetryFilter {
   /** Only failed rows with these codes; null: all failed rows and those remaining. */
   codes: string[] | null;
+  /** Only failed rows with these fingerprints; left out: with any. */
+  fingerprints?: string[];
   /** Only failed rows with these numbers; left out: whatever their number. */
   rows?: number[];
   /** Of a document: what is done again. Left out: the stage that it stopped at, as before. */

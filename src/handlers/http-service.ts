@@ -2,6 +2,7 @@
 import { SheafError } from '../contracts/errors.ts';
 import type { Cell, HandledOutcome, Json } from '../contracts/row.ts';
 import { digest } from '../domain/hashing.ts';
+import { typedRow } from '../domain/infer.ts';
 import { signatureHeaders } from '../domain/signature.ts';
 import { fillJson, fillText, placesIn } from '../domain/template.ts';
 import { requireColumns } from './columns.ts';
@@ -47,7 +48,7 @@ export function openService(options: HttpOptions, context: HandlerContext): Serv
     return (name: string): Cell => (OWN_PLACES.has(name) ? own[name]! : input[name] ?? null);
   };
   const bodyOf = (row: HandledRow): Json =>
-    (body === undefined ? { key: row.key, row: row.row, input: { ...row.input }, ...(later && { callback: row.callback ?? null }) } : fillJson(body, placeOf(row)));
+    (body === undefined ? { key: row.key, row: row.row, input: typedRow(row.input), ...(later && { callback: row.callback ?? null }) } : fillJson(body, placeOf(row)));
 
   const request = async (asked: { url: string; method: HttpOptions['method']; body?: string; headers: Record<string, string>; signal: AbortSignal }, secrets: readonly string[]): Promise<ServiceAnswer> => {
     const answer = await context.web.request({ ...asked, limits: { bytes: MAX_ANSWER_BYTES, inflatedBytes: MAX_ANSWER_BYTES, answerMs: timeMs, totalMs: timeMs } });

@@ -56,6 +56,9 @@ export interface FailedRow {
   input: RowInput;
 }
 
+/** By one of them, or none. */
+export type FailedRowFilter = { code: string } | { fingerprint: string } | Record<never, never>;
+
 /** One sub-batch of a page, committed as one: the ledger and the list of failed rows agree. */
 export interface RowsCommit {
   lane: LaneRef;
@@ -347,8 +350,10 @@ export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerSt
    *  pages neither repeat nor lose a hit. Removed items never appear. Rejects with `invalid_cursor`. */
   search(tenant: string, query: { terms: SearchTerms; filter: SearchFilter }, page: ListPage): Promise<Listed<SearchHit>>;
   /** Ascending by row. Rejects with `invalid_cursor`. */
-  listFailedRows(tenant: string, job: string, filter: { code?: string }, page: ListPage): Promise<Listed<FailedRow>>;
+  listFailedRows(tenant: string, job: string, filter: FailedRowFilter, page: ListPage): Promise<Listed<FailedRow>>;
   countFailedRows(tenant: string, job: string): Promise<{ code: string; rows: number }[]>;
+  /** By what their failures have in common (`domain/fingerprint.ts`), the largest first, at most `limit` groups. `first`: the lowest row. */
+  groupFailedRows(tenant: string, job: string, limit: number): Promise<{ fingerprint: string; rows: number; first: number }[]>;
 
   // ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** One record a page: a write with a lower fence than the record's changes nothing and answers false. A null `result`

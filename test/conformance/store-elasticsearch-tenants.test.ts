@@ -37,7 +37,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   const seenBy = async (tenant: string) => ({
     job: await store.getJob(tenant, 'j1'), jobs: (await store.listJobs(tenant, {}, { limit: 9 })).items,
     items: [...(await store.readItems(aLane({ tenant }), ['k1', 'k2']))],
-    failed: (await store.listFailedRows(tenant, 'j1', {}, { limit: 9 })).items, codes: await store.countFailedRows(tenant, 'j1'),
+    failed: (await store.listFailedRows(tenant, 'j1', {}, { limit: 9 })).items, codes: await store.countFailedRows(tenant, 'j1'), groups: await store.groupFailedRows(tenant, 'j1', 9),
     pages: (await store.listPages(tenant, 'j1', { limit: 9 })).items, page: await store.getPage(tenant, 'j1', 1), totals: await store.jobTotals(tenant, 'j1', 1),
     events: (await store.listEvents(tenant, 'j1', { limit: 9 })).items,
     // `updatedAt` is the time of the write, the rest of a hit is the item.

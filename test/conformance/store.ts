@@ -7,6 +7,7 @@ import { budgetsConformance } from './store-budgets.ts';
 import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
 import { documentsConformance } from './store-documents.ts';
+import { errorGroupsConformance } from './store-error-groups.ts';
 import { intentsConformance } from './store-intents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
@@ -46,6 +47,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     pagesConformance(() => ({ store, other }));
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
+    errorGroupsConformance(() => ({ store, other }));
     intentsConformance(() => ({ store, other }));
     plansConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));

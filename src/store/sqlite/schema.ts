@@ -357,6 +357,11 @@ export const LEDGER_MIGRATIONS = [`
 `, `
   -- 0: the row is gone from its sheet.
   ALTER TABLE items ADD COLUMN present INTEGER NOT NULL DEFAULT 1;
+`, `
+  -- See domain/fingerprint.ts; of rows that failed before it was kept, the code.
+  ALTER TABLE failed_rows ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';
+  UPDATE failed_rows SET fingerprint = code;
+  CREATE INDEX failed_rows_fingerprint ON failed_rows (tenant, job, fingerprint, row);
 `];
 
 /** Answers that were paid for: found by hashes, so that they are written all over the file. */
