@@ -36,6 +36,10 @@ import { lease } from './temporal/limit-brokers.ts';
 import { openReader } from './documents/reader.ts';
 import { openPages, type PagesOf } from './pages/pages.ts';
 import type { Pages } from './pages/page.ts';
+import { repeatDelivery } from './temporal/webhooks.ts';
+import type { ApiDeps } from './api/app.ts';
+import { openSecrets, readNamedSecrets } from './secrets.ts';
+import { checkedUrl } from './web/guard.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 import { createWeb, type Web } from './web/web.ts';
 
@@ -103,6 +107,27 @@ export function openServices({ config, temporal, limitRules }: Pick<Container, '
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+/** What the API does about webhooks. */
+export function webhooksOf({ config, temporal }: Pick<Container, 'config' | 'temporal'>): ApiDeps['webhooks'] {
+  const allowed = readAllowedHosts(config.SHEAF_ALLOWED_HOSTS);
+  const secrets = openSecrets(readNamedSecrets(config.SHEAF_SECRETS));
+  const at = (field: string, look: () => unknown): void => {
+    try {
+      look();
+    } catch (error) {
+      if (!(error instanceof SheafError)) throw error;
+      throw new SheafError(error.code, error.message, { ...(error.remedy !== undefined && { remedy: error.remedy }), place: { field } });
+    }
+  };
+  return {
+    check(tenant, { url, secret }, field) {
+      at(`${field}.url`, () => checkedUrl(url, allowed));
+      at(`${field}.secret`, () => secrets(secret, { tenant, host: null }));
+    },
+    redeliver: ({ tenant, job, endpoint, number }) => repeatDelivery(temporal, { tenant, jobId: job, endpoint }, number),
+  };
+}
 
 /** Closed by whoever opens it. */
 export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });

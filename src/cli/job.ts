@@ -10,6 +10,7 @@ import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
 import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
+import { addJobDeliveries } from './job-deliveries.ts';
 import { addJobItem } from './job-item.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
@@ -32,6 +33,7 @@ export function addJobCommands(program: Command): void {
   addJobResults(job);
   addItems(job);
   addJobItem(job);
+  addJobDeliveries(job);
   addEvents(job);
 }
 

@@ -15,6 +15,7 @@ import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import { pageLine, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
 import { readConfig } from '../../src/config.ts';
+import { webhooksOf } from '../../src/container.ts';
 import { problemAnswer } from '../../src/contracts/api.ts';
 import type { JobAnswer, Problem } from '../../src/contracts/api.ts';
 import type { Counts } from '../../src/contracts/job.ts';
@@ -68,7 +69,7 @@ export interface Api extends ApiDeps {
 /** `temporal`: its address, where it is to be another than that of the tests' server. */
 export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () => ({}), { temporal: address = inject('temporalAddress') } = {}): Promise<Api> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-api-'));
-  const config = readConfig({ SHEAF_HOME: path.join(folder, 'home'), SHEAF_INPUT_DIRS: folder });
+  const config = readConfig({ SHEAF_HOME: path.join(folder, 'home'), SHEAF_INPUT_DIRS: folder, SHEAF_SECRETS: '{"hook": {"env": "PATH"}}' });
   const store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
   const namespace = await freshNamespace();
@@ -84,6 +85,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
+    webhooks: webhooksOf({ config, temporal: temporal.client }),
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

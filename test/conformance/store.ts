@@ -14,6 +14,7 @@ import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { deliveriesConformance } from './store-deliveries.ts';
 import { sourcesConformance } from './store-sources.ts';
 import { uploadsConformance } from './store-uploads.ts';
 
@@ -47,6 +48,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     cleanupConformance(() => ({ store }));
     intentsConformance(() => ({ store, other }));
     plansConformance(() => ({ store, other }));
+    deliveriesConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));
     answersConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));

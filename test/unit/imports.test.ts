@@ -36,11 +36,12 @@ const ROOMS: Record<string, string[]> = {
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
   // The rules of named limits, the names of credentials the hosts that may be called and the prices of models are part of the configuration.
-  config: ['limits', 'models', 'secrets', 'sources', 'web'],
+  config: ['limits', 'models', 'secrets', 'sources', 'web', 'webhooks'],
   log: ['config'],
   'process-lock': [],
   'settings-file': [],
   secrets: ['contracts', 'settings-file'],
+  webhooks: ['contracts', 'settings-file'],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };
 
