@@ -29,7 +29,7 @@ const ROOMS: Record<string, string[]> = {
   uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log', 'secrets'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log', 'secrets', 'webhooks'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],
