@@ -396,7 +396,7 @@ export const handlerAnswer = z
     name: z.string(),
     summary: z.string(),
     version: z.int(),
-    work: z.enum(['cheap', 'costly']),
+    work: z.enum(['cheap', 'costly', 'depends']).meta({ description: '`depends`: on the options' }),
     options: jsonObject.meta({ description: 'JSON schema' }),
   })
   .meta({ id: 'Handler' });

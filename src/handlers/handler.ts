@@ -61,6 +61,8 @@ export interface PreparedHandler {
   close(): Promise<void>;
 }
 
+export type Work = 'cheap' | 'costly';
+
 export interface Handler<Options = unknown> {
   name: string;
   /** Raised when the same options would give another output. */
@@ -70,7 +72,7 @@ export interface Handler<Options = unknown> {
   /** Strict; its descriptions become documentation. */
   options: z.ZodType<Options>;
   /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
-  work: 'cheap' | 'costly';
+  work: Work | ((options: { [name: string]: Json }) => Work);
   /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */
   prepare(options: Options, context: HandlerContext): Promise<PreparedHandler>;
 }
