@@ -39,6 +39,9 @@ import { lease } from './temporal/limit-brokers.ts';
 import { openReader } from './documents/reader.ts';
 import { openPages, type PagesOf } from './pages/pages.ts';
 import type { Pages } from './pages/page.ts';
+import { repeatDelivery } from './temporal/webhooks.ts';
+import type { ApiDeps } from './api/app.ts';
+import { checkedUrl } from './web/guard.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 import { createWeb, type Web } from './web/web.ts';
 
@@ -112,6 +115,26 @@ export function openServices({ config, temporal, limitRules }: Pick<Container, '
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
 
 export const publicUrl = (config: Config): string => (config.SHEAF_PUBLIC_URL ?? `http://127.0.0.1:${config.SHEAF_API_PORT}`).replace(/\/+$/, '');
+
+/** What the API does about webhooks. */
+export function webhooksOf({ config, temporal, secrets }: Pick<Container, 'config' | 'temporal' | 'secrets'>): ApiDeps['webhooks'] {
+  const allowed = readAllowedHosts(config.SHEAF_ALLOWED_HOSTS);
+  const at = (field: string, look: () => unknown): void => {
+    try {
+      look();
+    } catch (error) {
+      if (!(error instanceof SheafError)) throw error;
+      throw new SheafError(error.code, error.message, { ...(error.remedy !== undefined && { remedy: error.remedy }), place: { field } });
+    }
+  };
+  return {
+    check(tenant, { url, secret }, field) {
+      at(`${field}.url`, () => checkedUrl(url, allowed));
+      at(`${field}.secret`, () => secrets(secret, { tenant, host: null }));
+    },
+    redeliver: ({ tenant, job, endpoint, number }) => repeatDelivery(temporal, { tenant, jobId: job, endpoint }, number),
+  };
+}
 
 /** Closed by whoever opens it. */
 export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });

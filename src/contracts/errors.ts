@@ -106,6 +106,8 @@ export const ERRORS = {
   secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
   service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
   service_redirected: { status: 422, retryable: false, title: 'The service sends requests elsewhere' },
+  // Webhooks
+  delivery_not_found: { status: 404, retryable: false, title: 'Nothing was told under this name' },
   // Models
   model_unknown: { status: 422, retryable: false, title: 'There is no such model' },
   model_not_configured: { status: 422, retryable: false, title: 'The workers lack what the model needs' },

@@ -264,6 +264,16 @@ export const CONTROL_MIGRATIONS = [`
     body TEXT NOT NULL,
     PRIMARY KEY (tenant, name)
   ) STRICT, WITHOUT ROWID;
+
+  -- What webhooks were told; record is the whole DeliveryRecord as JSON.
+  CREATE TABLE deliveries (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, endpoint, number)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
