@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { readMonthlyBudgets } from './limits/monthly-budgets.ts';
 import { readLimitRules } from './limits/rules.ts';
 import { readNamedSecrets } from './secrets.ts';
 import { readPrices } from './models/prices.ts';
@@ -49,6 +50,7 @@ export const environmentSchema = z.object({
   SHEAF_BLOBS: z.enum(['filesystem', 's3']).default('filesystem').describe('Where files live'),
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
+  SHEAF_PUBLIC_URL: webAddress.optional().describe('Where services of others reach the API, for callbacks; unset: http://127.0.0.1 and its port'),
   SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
     .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),
@@ -103,6 +105,9 @@ export const environmentSchema = z.object({
   GOOGLE_GENERATIVE_AI_BASE_URL: webAddress.optional().describe("Address of Google's models, up to and with the version; unset: its own"),
   SHEAF_MODEL_PRICES: z.string().superRefine(readableBy(readPrices)).optional()
     .describe('File (YAML or JSON) with what models cost for a million tokens: {provider:model: {input, output}}, or its content as JSON; what a model costs that is not in it is unknown'),
+
+  SHEAF_MONTHLY_BUDGETS: z.string().superRefine(readableBy(readMonthlyBudgets)).optional()
+    .describe("File (YAML or JSON) with what tenants may spend on rows in a calendar month (UTC), in the currency of the price table: {tenant: amount, '*': amount of each other}, or its content as JSON; unset: no limit"),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),

@@ -20,15 +20,18 @@ import type { LanguageModels } from './models/language-model.ts';
 import type { Models } from './models/models.ts';
 import { readPrices } from './models/prices.ts';
 import { languageModels } from './models/providers.ts';
+import { openSecrets, readNamedSecrets, type Secrets } from './secrets.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { storageIdentity } from './storage-identity.ts';
 import { claimChecker } from './temporal/claim.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createAnswerCalls, type AnswerCalls } from './temporal/answer-calls.ts';
 import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createDocuments, type Documents } from './temporal/documents.ts';
+import { createForecaster, type Forecaster } from './temporal/forecasts.ts';
 import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
@@ -38,7 +41,6 @@ import { openPages, type PagesOf } from './pages/pages.ts';
 import type { Pages } from './pages/page.ts';
 import { repeatDelivery } from './temporal/webhooks.ts';
 import type { ApiDeps } from './api/app.ts';
-import { openSecrets, readNamedSecrets } from './secrets.ts';
 import { checkedUrl } from './web/guard.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 import { createWeb, type Web } from './web/web.ts';
@@ -51,8 +53,11 @@ export interface Container {
   temporal: Client;
   jobs: Jobs;
   items: Items;
+  answerCalls: AnswerCalls;
+  secrets: Secrets;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
+  forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
@@ -85,7 +90,8 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
-    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
+    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs), answerCalls: createAnswerCalls(store, temporal.client),
+    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), forecast: createForecaster(blobs, temporal.client),
     documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
@@ -108,10 +114,11 @@ export function openServices({ config, temporal, limitRules }: Pick<Container, '
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
 
+export const publicUrl = (config: Config): string => (config.SHEAF_PUBLIC_URL ?? `http://127.0.0.1:${config.SHEAF_API_PORT}`).replace(/\/+$/, '');
+
 /** What the API does about webhooks. */
-export function webhooksOf({ config, temporal }: Pick<Container, 'config' | 'temporal'>): ApiDeps['webhooks'] {
+export function webhooksOf({ config, temporal, secrets }: Pick<Container, 'config' | 'temporal' | 'secrets'>): ApiDeps['webhooks'] {
   const allowed = readAllowedHosts(config.SHEAF_ALLOWED_HOSTS);
-  const secrets = openSecrets(readNamedSecrets(config.SHEAF_SECRETS));
   const at = (field: string, look: () => unknown): void => {
     try {
       look();

@@ -6,11 +6,11 @@ import { scratchFolder, sweepDocumentFolders } from './activities/document-folde
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, openWebPages, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, openWebPages, publicUrl, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
-import { openSecrets, readNamedSecrets } from './secrets.ts';
+import { readMonthlyBudgets } from './limits/monthly-budgets.ts';
 import { bundleWorkflows } from './temporal/bundle.ts';
 import { claimChecker, SETTLED_MS } from './temporal/claim.ts';
 import { createQueue } from './temporal/queue.ts';
@@ -55,7 +55,8 @@ const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web, pages, webhooks: readTenantWebhooks(config.SHEAF_WEBHOOKS),
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null, answers: config.SHEAF_KEEP_ANSWERS ?? null, web_pages: config.SHEAF_KEEP_WEB_PAGES ?? null },
-  secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),
+  publicUrl: publicUrl(config), secrets: container.secrets, documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),
+  monthlyBudgets: readMonthlyBudgets(config.SHEAF_MONTHLY_BUDGETS),
 }, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {

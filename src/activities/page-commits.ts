@@ -8,7 +8,7 @@ import type { ErrorBody } from '../contracts/errors.ts';
 import type { PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
-import { ifKnown, plus } from '../domain/spent.ts';
+import { ifKnown, plus, spentOn } from '../domain/spent.ts';
 import { searchText } from '../domain/search-text.ts';
 import type { FailedRow, ItemWrite, LaneRef, Store } from '../store/store.ts';
 import type { FinishedRow } from './row-runner.ts';
@@ -31,6 +31,8 @@ const MAX_WAIT_MS = 250;
 export class PageCommits {
   /** The page's result so far: a line a row, by row. Text, so that thousands of outputs cost the collector nothing. */
   readonly lines = new Map<number, string>();
+  /** Rows that wait for the answer of a service. */
+  readonly submitted = new Set<number>();
   /** Set when the circuit breaker tripped. */
   tripped: ErrorBody | null = null;
   #tried: number;
@@ -44,6 +46,7 @@ export class PageCommits {
   #uncommitted = 0;
   #uncommittedFaults = 0;
   #timer: NodeJS.Timeout | undefined;
+  #submitting: NodeJS.Timeout | undefined;
   readonly #underWay = new Set<Promise<void>>();
   /** Counts are written one after the other, so that the newest stand. */
   #counting: Promise<void> = Promise.resolve();
@@ -111,6 +114,16 @@ export class PageCommits {
     if (open.length > 0) await this.#writeCounts(); // else the page's result follows at once, and has them
   }
 
+  /** The page's counts say so soon. */
+  submit(row: number): void {
+    if (this.submitted.has(row)) return;
+    this.submitted.add(row);
+    this.#submitting ??= setTimeout(() => {
+      this.#submitting = undefined;
+      this.#track(this.#writeCounts());
+    }, MAX_WAIT_MS);
+  }
+
   /** Pending while too many rows are not committed: a kill costs those and the rows in flight. Rejects when a commit failed. */
   async add(rows: FinishedRow[]): Promise<void> {
     this.#waiting.push(...rows);
@@ -129,6 +142,7 @@ export class PageCommits {
 
   /** Commits all that waits. Rejects when any commit of this page has failed. */
   async close(): Promise<void> {
+    clearTimeout(this.#submitting);
     this.#flush();
     await Promise.all(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
@@ -138,14 +152,18 @@ export class PageCommits {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     while (this.#waiting.length > 0 && this.#failure === undefined) {
-      const commit = this.#commit(this.#waiting.splice(0, this.#batchRows))
-        .catch((error: unknown) => {
-          this.#failure ??= error;
-          this.#stop();
-        })
-        .finally(() => this.#underWay.delete(commit));
-      this.#underWay.add(commit);
+      this.#track(this.#commit(this.#waiting.splice(0, this.#batchRows)));
     }
+  }
+
+  #track(write: Promise<void>): void {
+    const tracked = write
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+        this.#stop();
+      })
+      .finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
   }
 
   /** What waits for the disk is text: rows, inputs and outputs die young, before the collector copies them. */
@@ -161,8 +179,8 @@ export class PageCommits {
       if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
       else if (this.#mayBeListed) cleared.push(row.row);
       results.push({
-        row: row.row, error, spent: { tokens: outcome.tokens ?? null, cost: outcome.cost ?? null },
-        line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output } : failedResult(row.row, outcome.error)),
+        row: row.row, error, spent: spentOn(outcome),
+        line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output, ...(outcome.cached && { cached: true }) } : failedResult(row.row, outcome.error)),
       });
     }
     return this.#settle(results, faultsOf(batch), this.#writeRows(items, failed, cleared));
@@ -175,6 +193,7 @@ export class PageCommits {
     for (const { row, line, error: own, spent } of results) {
       const refusal = refused.get(row);
       const error = refusal ?? own;
+      this.submitted.delete(row);
       this.lines.set(row, refusal ? resultLine(failedResult(row, refusal)) : line);
       this.#counts[error === null ? 'done' : 'failed']++;
       this.#tried++;
@@ -187,13 +206,14 @@ export class PageCommits {
 
   #item({ row, outcome, tries, latencyMs }: FinishedRow): ItemWrite {
     const output = 'error' in outcome ? null : outcome.output;
+    const { tokens, cost } = spentOn(outcome);
     return {
       key: row.key, row: row.row, input: row.input, output,
       inputHash: this.#hashes.get(row.row)!, handlerHash: this.#page.handlerHash,
       state: 'error' in outcome ? 'failed' : 'done',
       error: 'error' in outcome ? outcome.error : null,
       job: this.#page.jobId, attempt: this.#page.attempt, text: searchText(row.input, output),
-      tries, tokens: outcome.tokens ?? null, cost: outcome.cost ?? null, latencyMs,
+      tries, tokens, cost, latencyMs,
     };
   }
 
@@ -208,7 +228,7 @@ export class PageCommits {
       this.#countsWrittenAt = performance.now();
       const written = this.tally;
       const mine = await this.#store.writePage(lane.tenant, jobId, {
-        page, attempt, fence, counts: this.counts, ...written, complete: false, result: null,
+        page, attempt, fence, counts: this.counts, ...written, complete: false, result: null, ...(this.submitted.size > 0 && { submitted: this.submitted.size }),
       });
       if (!mine) throw new Error(`Page ${page} is in other hands: a newer try has taken it over.`);
       this.#heartbeat();

@@ -16,7 +16,9 @@ import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
+import type { Purse, Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
+import { openSubmissions } from './submissions.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
 const COMMIT_ROWS = { cheap: 1_000, costly: 25 } as const;
@@ -49,7 +51,7 @@ export async function loadSheetJob(deps: ActivityDeps, ref: JobRef): Promise<She
 
 export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source: job.source, lane: job.lane });
 
-export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses) {
   return {
     async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
       const job = await loadSheetJob(deps, input);
@@ -59,14 +61,14 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
         fence: fence({ ...input, activityAttempt: Context.current().info.attempt }),
       };
       return handlers.with(job, columnNames(manifest), (prepared, handler) =>
-        runPage(deps, job, manifest, at, prepared, handler, { concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
+        runPage(deps, job, manifest, at, prepared, handler, { purse: paying.of(job), concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
     },
   };
 }
 
 async function runPage(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry,
-  prepared: PreparedHandler, handler: Handler, asked: { concurrency: number; lastTry: boolean },
+  prepared: PreparedHandler, handler: Handler, asked: { purse: Purse | null; concurrency: number; lastTry: boolean },
 ): Promise<ProcessPageAnswer> {
   const { store, limits } = deps;
   if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
@@ -88,17 +90,25 @@ async function runPage(
       batchRows: COMMIT_ROWS[work], maxUncommitted: MAX_UNCOMMITTED[work], countsEveryMs: COUNTS_EVERY_MS[work],
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
-    await commits.begin(page.plan, input);
     let halted: ErrorBody | null = null;
     const rowOf = handledRows(job, prepared, page);
-    const wait = await runRows(page.plan.open.values().map(rowOf), {
-      handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
+    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page));
+    for (const row of sent?.waiting ?? []) commits.submit(row);
+    await commits.begin(page.plan, input);
+    for (const row of sent?.answered ?? []) {
+      asked.purse?.spend(row.outcome.cost ?? 0);
+      await commits.add([row]);
+    }
+    const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowOf), {
+      handler: sent?.handler ?? prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
-      finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; },
+      finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; }, submitted: (row) => commits.submit(row),
     });
     await commits.close();
     const complete = await writeResult(deps, job, at, page.rows, commits);
-    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait };
+    await sent?.settle(commits.lines);
+    const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
+    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
   } finally {
     clearInterval(pulse);
   }
@@ -195,17 +205,19 @@ export interface PageOutcome {
   counts: Counts;
   handlerHash: string;
   tally: { tried: number; faults: number; spent?: Spent };
+  /** Rows that wait for a service. */
+  submitted?: ReadonlySet<number>;
 }
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally }: PageOutcome,
+  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally, submitted }: PageOutcome,
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
   await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, handlerHash }, rows.flatMap(({ row }) => lines.get(row) ?? []));
   await deps.store.writePage(job.tenant, job.id, {
-    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key,
+    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key, ...(submitted && submitted.size > 0 && { submitted: submitted.size }),
   });
   return complete;
 }

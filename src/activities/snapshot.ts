@@ -216,7 +216,7 @@ async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenShee
   };
 }
 
-function keyPositions(sheet: OpenSheet, keyColumns: string[]): number[] {
+export function keyPositions(sheet: OpenSheet, keyColumns: string[]): number[] {
   return keyColumns.map((name) => {
     const index = sheet.columns.findIndex((column) => column.name === name);
     if (index < 0) {

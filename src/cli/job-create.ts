@@ -1,11 +1,12 @@
 /** `sheaf job create` and `sheaf job preview`: the command line becomes a request. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { DEFAULT_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from '../contracts/webhooks.ts';
+import { refuse } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printPreview } from './preview.ts';
@@ -25,6 +26,7 @@ interface SheetOptions extends GoogleOptions {
 export interface CreateOptions extends SheetOptions {
   handler: string;
   option?: Record<string, Json>;
+  options?: Record<string, Json>;
   key?: string[];
   source?: string;
   lane?: string;
@@ -34,6 +36,7 @@ export interface CreateOptions extends SheetOptions {
   tag?: string[];
   concurrency?: number;
   fanOut?: 'workflow';
+  maxCost?: number;
   breaker: number | boolean;
   idempotencyKey?: string;
   runAt?: string;
@@ -59,6 +62,12 @@ export function hours(text: string): number {
   return value;
 }
 
+export function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.');
+  return value;
+}
+
 export const collect = (value: string, before: string[] = []): string[] => [...before, value];
 
 /** `name=value`; the value is JSON where it parses as JSON, else text. */
@@ -73,6 +82,17 @@ export function collectOption(text: string, before: Record<string, Json> = {}): 
     parsed = value;
   }
   return { ...before, [text.slice(0, at)]: parsed };
+}
+
+function optionsFrom(file: string): Record<string, Json> {
+  let options: Json;
+  try {
+    options = JSON.parse(readFileSync(file, 'utf8')) as Json;
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof SyntaxError ? 'It is no JSON.' : 'It cannot be read.');
+  }
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) throw new InvalidArgumentError('It must hold a JSON object.');
+  return options;
 }
 
 function collectColumn(text: string, before: Record<string, Json> = {}): Record<string, Json> {
@@ -124,12 +144,15 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab, webhook, webhookSecret, webhookEvents } = options;
+  const {
+    handler, option, options: optionsFile, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab,
+    webhook, webhookSecret, webhookEvents,
+  } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
   if ((webhook === undefined) !== (webhookSecret === undefined)) throw wrongUsage('--webhook URL and --webhook-secret NAME go together.');
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
-    options: option,
+    options: (optionsFile ?? option) && { ...optionsFile, ...option },
     keyColumns: key,
     sourceId: source,
     lane,
@@ -139,6 +162,7 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     tags: tag,
     concurrency,
     fanOut,
+    maxCost,
     runAt,
     dependsOn: after,
     onFailure,
@@ -155,6 +179,7 @@ export function jobOptions(command: Command): Command {
   return sheetOptions(command)
     .option('--handler <handler>', 'what is done to each row: a name, or a module such as ./my-handler.ts', 'store')
     .option('--option <name=value>', 'option of the handler; JSON where it parses as JSON (repeatable)', collectOption)
+    .option('--options <file>', 'options of the handler from a JSON file; --option goes before', optionsFrom)
     .option('--key <column>', 'column that names a row; without it the row number does (repeatable)', collect)
     .option('--source <id>', 'name of the sheet, so that a later file of the same name is an update')
     .option('--lane <lane>', "line of work on the sheet (default: the handler's name)")
@@ -164,6 +189,7 @@ export function jobOptions(command: Command): Command {
     .option('--tag <tag>', 'to find the job by (repeatable)', collect)
     .option('--concurrency <n>', "rows handled at once (default: the handler's)", atLeastOne)
     .addOption(new Option('--fan-out <how>', 'every row a workflow of its own: for long, expensive rows').choices(['workflow']))
+    .option('--max-cost <amount>', 'what the rows may cost together; the job waits when it is used up', amount)
     .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
     .option('--no-breaker', 'never stop because of failed rows')
     .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)
@@ -176,10 +202,9 @@ export function jobOptions(command: Command): Command {
 
 /** Starts the job; a file goes by path or upload, whichever the API takes. */
 export function createJob(context: Context, file: string, options: CreateOptions): Promise<JobAnswer> {
-  const { client, signal } = context;
-  const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
-  return withSheetFile(context, file, options, (source) =>
-    client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
+  const { sheaf, signal } = context;
+  return withSheetFile(context, file, options, async (source) =>
+    (await sheaf.createJob({ source, ...jobRequest(options) }, { idempotencyKey: options.idempotencyKey, signal }).catch(refuse)).created);
 }
 
 export function addJobCreate(job: Command): void {

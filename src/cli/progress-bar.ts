@@ -1,7 +1,7 @@
 /** A job's progress as a few lines of text, and a painter that keeps such lines at the foot of a terminal. */
 import stringWidth from 'string-width';
 import type { JobAnswer } from '../contracts/api.ts';
-import { count, duration, fit, isolate, printable, rate, when } from './format.ts';
+import { count, duration, fit, isolate, money, printable, rate, when } from './format.ts';
 import type { Output, Style, Terminal } from './terminal.ts';
 
 /** A stretch of one line in one style. */
@@ -41,12 +41,12 @@ export function barSpans(progress: JobAnswer['progress'], width: number): Span[]
 }
 
 export function countSpans(progress: JobAnswer['progress']): Span[] {
-  const { done, unchanged, failed, skipped, remaining } = progress;
+  const { done, unchanged, failed, skipped, remaining, submitted = 0 } = progress;
   const one = (name: string, value: number, style: Style): Span =>
     value > 0 ? { text: `${name} ${count(value)}`, style } : { text: `${name} 0`, style: 'dim' };
   return join([
     one('done', done, 'green'), one('unchanged', unchanged, 'cyan'), one('failed', failed, 'red'),
-    one('skipped', skipped, 'reset'), ...(remaining === null ? [] : [one('remaining', remaining, 'reset')]),
+    one('skipped', skipped, 'reset'), ...(remaining === null ? [] : [one('remaining', remaining, 'reset')]), ...(submitted === 0 ? [] : [one('of them with a service', submitted, 'reset')]),
   ]);
 }
 
@@ -58,6 +58,15 @@ function join(spans: Span[]): Span[] {
 function fitting(spans: Span[], width: number): Span[] {
   const room = spans.reduce((sum, { text }) => sum + stringWidth(text), 0);
   return room <= width ? spans : join(spans.filter(({ text }) => text.trim() !== '' && !text.endsWith(' 0')));
+}
+
+/** Null: nothing is known of it. */
+export function paidText({ tokens = null, cost = null, cached = 0 }: Pick<JobAnswer, 'tokens' | 'cost' | 'cached'>): string | null {
+  const parts = [
+    cost !== null && money(cost), tokens !== null && tokens > 0 && `${count(tokens)} tokens${cost === null ? ', at a price that nobody knows' : ''}`,
+    cached > 0 && `${count(cached)} rows from earlier answers`,
+  ].filter((part) => part !== false);
+  return parts.length === 0 ? null : parts.join(', ');
 }
 
 /** Why nothing moves, or how fast it does. */
@@ -78,8 +87,10 @@ function paceSpans(job: JobAnswer, now: Date): Span[] {
   if (stage === 'snapshot' || total === null) return [{ text: `reads the sheet${since(job.startedAt)}`, style: 'dim' }];
   if (stage === 'write_back') return [{ text: `writes results into the sheet: ${count(job.writeBack?.current ?? 0)} rows so far`, style: 'dim' }];
   const pace: Span[] = [];
+  const paid = paidText(job);
   if (itemsPerSecond !== null) pace.push({ text: rate(itemsPerSecond) });
   if (etaSeconds !== null) pace.push({ text: `about ${duration(Math.max(1, etaSeconds))} left` });
+  if (paid !== null) pace.push({ text: paid, style: 'dim' });
   return pace.length > 0 ? join(pace) : [{ text: 'counts the pace', style: 'dim' }];
 }
 

@@ -76,6 +76,9 @@ export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
 const columnName = z.string().min(1).max(200);
 
+const maxCost = z.number().positive().max(1e9)
+  .meta({ description: 'What the rows may cost together, in the currency of the price table. When the next one would cost more than is left, the job waits, cause `budget`' });
+
 export const writeBackBody = z.strictObject({
   columns: z.record(z.string().min(1).max(200), columnName)
     .refine((columns) => Object.keys(columns).length > 0 && Object.keys(columns).length <= 100, 'expected 1 to 100 columns')
@@ -118,6 +121,7 @@ export const jobBody = z
     fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
     webhooks: webhooksBody.exactOptional().meta({ description: 'Who is told of the job, by signed requests (Standard Webhooks), in order, for up to a day' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
+    maxCost: maxCost.exactOptional(),
     writeBack: writeBackBody.exactOptional().meta({
       description: 'What of the results is written into the Google Sheet that the rows came from, as values, never as formulas. Columns written so are no part of the rows',
     }),
@@ -126,12 +130,21 @@ export const jobBody = z
 /** What a client sends; what it leaves out has a default. */
 export type JobBody = z.input<typeof jobBody>;
 
+export const forecastBody = jobBody
+  .extend({ sample: z.int().min(1).max(100).exactOptional().meta({ description: 'Rows that are handled, and paid for, to tell better what the others would take. Default: none' }) })
+  .meta({ id: 'ForecastRequest' });
+
 export const jobChangeBody = z
-  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional() })
-  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or both');
+  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional(), maxCost: maxCost.exactOptional() })
+  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or maxCost');
+
+export const fingerprint = z.string().min(1).max(200);
 
 export const retryBody = z
-  .strictObject({ codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }) })
+  .strictObject({
+    fingerprints: z.array(fingerprint).min(1).max(100).exactOptional().meta({ description: 'Only rows whose failure is of these groups (`GET /jobs/{id}/errors`)' }),
+    codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }),
+  })
   .default({});
 
 // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -179,6 +192,7 @@ const progressAnswer = z.strictObject({
   failed: count,
   skipped: count,
   remaining: count.nullable(),
+  submitted: count.optional().meta({ description: 'Of the remaining ones: sent to a service that has not answered yet' }),
   percent: z.number().min(0).max(100).nullable(),
   itemsPerSecond: z.number().min(0).nullable(),
   etaSeconds: z.number().min(0).nullable(),
@@ -251,6 +265,7 @@ export const jobAnswer = z
       .optional()
       .meta({ description: 'What was written into the sheet, where that was asked for' }),
     fanOut: z.enum(['workflow']).optional(),
+    maxCost: z.number().optional(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),
     onFailure: z.enum(ON_FAILURE),
@@ -259,6 +274,9 @@ export const jobAnswer = z
     batch: z.string().optional(),
     schedule: z.strictObject({ id: z.string(), at: time }).optional().meta({ description: 'Which run of which schedule made it' }),
     progress: progressAnswer,
+    tokens: count.nullable().optional().meta({ description: 'Like `cost` and `cached`: of all attempts so far, and left out while nothing is known. Null: nobody tells' }),
+    cost: z.number().min(0).nullable().optional().meta({ description: 'In the currency of the price table, of the rows whose cost is known. Null: of none' }),
+    cached: count.optional().meta({ description: 'Rows that nothing was paid for, because the same was asked before' }),
     attempt: z.int().min(1),
     createdAt: time,
     startedAt: time.nullable(),
@@ -284,6 +302,26 @@ export const jobAnswer = z
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
 
+const paidTokens = count.nullable();
+const paidCost = z.number().min(0).nullable().meta({ description: 'In the currency of the price table; null: nobody can tell' });
+
+export const forecastAnswer = z
+  .strictObject({
+    rows: count.meta({ description: 'Of the sheet: the next five add up to them' }),
+    toDo: count.meta({ description: 'Would be handled' }),
+    unchanged: count.meta({ description: 'Done by an earlier job, and would not be handled again' }),
+    failed: count.meta({ description: 'Failed for good in an earlier job, and would not be tried again' }),
+    skipped: count.meta({ description: 'Blank' }),
+    refused: count.meta({ description: 'Without a key, or with the key of an earlier row' }),
+    cached: count.meta({ description: 'Of those to do: nothing would be paid for them, because the same was asked before' }),
+    tokens: paidTokens.meta({ description: 'Of all rows to do; null: nobody can tell' }),
+    cost: paidCost,
+    basis: z.enum(['sample', 'length']).nullable().meta({ description: 'What tokens and cost were told from: the rows of the sample, or the length of what would be asked' }),
+    sample: z.strictObject({ rows: count, failed: count, tokens: paidTokens, cost: paidCost }).nullable().meta({ description: 'What was handled and paid for. The answers are kept for the job' }),
+  })
+  .meta({ id: 'Forecast' });
+export type ForecastAnswer = z.infer<typeof forecastAnswer>;
+
 const rowFailure = z.strictObject({
   code: z.string(),
   message: z.string(),
@@ -291,6 +329,7 @@ const rowFailure = z.strictObject({
   column: z.string().optional(),
   carried: z.boolean().optional().meta({ description: 'Failed in an earlier job and was not tried again' }),
   input: z.boolean().optional().meta({ description: 'The row itself is wrong; no circuit breaker counts it' }),
+  raw: z.string().optional().meta({ description: 'The beginning of what a model answered and could not be used' }),
 });
 
 /** A row of a job: an entry of `items`, a line of NDJSON results. */
@@ -302,6 +341,7 @@ export const itemAnswer = z
     input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
     output: json,
     error: rowFailure.optional(),
+    cached: z.literal(true).optional().meta({ description: 'Nothing was paid for it: the same was asked before' }),
   })
   .meta({ id: 'Item' });
 export type ItemAnswer = z.infer<typeof itemAnswer>;
@@ -373,6 +413,20 @@ export type PassageHitAnswer = z.infer<typeof passageHitAnswer>;
 
 export const hitAnswer = z.discriminatedUnion('kind', [searchHitAnswer, passageHitAnswer]);
 export type HitAnswer = z.infer<typeof hitAnswer>;
+
+/** Failed rows that one cause would explain. */
+export const errorGroupsAnswer = z
+  .strictObject({
+    items: z.array(z.strictObject({
+      fingerprint: z.string().meta({ description: 'Names the group; `POST /jobs/{id}/retry` takes it' }),
+      code: z.string(),
+      rows: count,
+      example: z.strictObject({ row: z.int(), key: z.string().nullable(), error: rowFailure, input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])) }),
+    })),
+    more: z.boolean().meta({ description: 'There are more groups than `limit`' }),
+  })
+  .meta({ id: 'ErrorGroups' });
+export type ErrorGroupsAnswer = z.infer<typeof errorGroupsAnswer>;
 
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })

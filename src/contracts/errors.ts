@@ -100,6 +100,8 @@ export const ERRORS = {
   page_refused: { status: 422, retryable: false, title: 'The server does not answer with a page' },
   page_unavailable: { status: 503, retryable: true, title: 'The server of the page cannot answer for now' },
   // The user's own service
+  callback_unknown: { status: 404, retryable: false, title: 'Nobody waits for this callback' },
+  signature_invalid: { status: 401, retryable: false, title: 'The signature is missing, wrong or too old' },
   secret_unknown: { status: 422, retryable: false, title: 'There is no such secret' },
   secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
   service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
@@ -196,4 +198,9 @@ export class SheafError extends Error {
       ...(this.place !== undefined && { place: this.place }),
     };
   }
+}
+
+/** What another process has told of an error. A code that the table does not have is `internal`. */
+export function errorOf({ code, message, remedy, place }: ErrorBody): SheafError {
+  return new SheafError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }) });
 }

@@ -36,6 +36,8 @@ export interface IntentRecord {
   page: number;
   row: number;
   state: IntentState;
+  /** ISO 8601: when it was called first. */
+  sentAt: string;
   /** What the service calls it. */
   remoteId: string | null;
   /** ISO 8601: until when its answer is waited for. */

@@ -149,11 +149,15 @@ export interface JobRequest extends SheetOptions {
   webhooks?: WebhookEndpoint[];
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
+  /** What its rows may cost together, over all attempts, in the currency of the price table; left out: no limit of its own. */
+  maxCost?: number;
 }
 
 export interface RetryFilter {
   /** Only failed rows with these codes; null: all failed rows and those remaining. */
   codes: string[] | null;
+  /** Only failed rows with these fingerprints; left out: with any. */
+  fingerprints?: string[];
   /** Only failed rows with these numbers; left out: whatever their number. */
   rows?: number[];
   /** Of a document: what is done again. Left out: the stage that it stopped at, as before. */
@@ -271,6 +275,8 @@ export interface PageRecord {
 export interface JobTotals extends Counts {
   tried: number;
   faults: number;
+  /** Over all attempts; left out where nothing is known. */
+  spent?: Spent;
   /** Of those without an outcome; left out where there are none. */
   submitted?: number;
 }

@@ -4,7 +4,8 @@
  */
 import type { Counts, RetryFilter } from '../contracts/job.ts';
 import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
-import { NOTHING_SPENT, plus } from './spent.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { NOTHING_SPENT, plus, wasCached } from './spent.ts';
 
 export interface PageFacts {
   jobId: string;
@@ -76,6 +77,7 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
 /** Whether a row that an earlier attempt left so is handled again. */
 export const wasAskedFor = (result: Pick<RowResult, 'row' | 'state' | 'error'>, retry: RetryFilter | null): boolean =>
   result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? '')) &&
+  (retry.fingerprints === undefined || (result.error !== undefined && retry.fingerprints.includes(fingerprintOf(result.error)))) &&
   (retry.rows === undefined || retry.rows.includes(result.row));
 
 /** What became of a page's rows in the job before, on the same sheet with the same handler, nobody having worked on the lane since. */
@@ -137,7 +139,7 @@ export function planFromLedger(plan: PagePlan, ledger: ReadonlyMap<string, Known
     if (settled.state === 'failed') plan.newFailures.push(row);
     // What an earlier attempt paid for a row that was asked for again is in the page's earlier result.
     const own = item!.job === facts.jobId;
-    if (own && (item!.attempt === facts.attempt || !plan.asked.has(row.row))) plan.spent = plus(plan.spent, item!);
+    if (own && (item!.attempt === facts.attempt || !plan.asked.has(row.row))) plan.spent = plus(plan.spent, { ...item!, ...(wasCached(item!) && { cached: 1 }) });
     if (own && item!.attempt === facts.attempt) {
       plan.tried++;
       if (settled.error && isFault(settled.error)) plan.faults++;
@@ -150,7 +152,7 @@ function fromItem(row: PageRow, item: KnownItem, asked: boolean, facts: LedgerFa
   const own = item.job === facts.jobId;
   if (item.state === 'done') {
     if (!own && facts.force) return null;
-    return { row: row.row, state: own ? 'done' : 'unchanged', output: item.output };
+    return { row: row.row, state: own ? 'done' : 'unchanged', output: item.output, ...(own && wasCached(item) && { cached: true }) };
   }
   const error = item.error ?? { code: 'handler_error', message: 'The row failed.', retryable: true };
   if (own && (item.attempt === facts.attempt || facts.ending)) return { row: row.row, state: 'failed', output: null, error };

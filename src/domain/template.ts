@@ -1,5 +1,6 @@
 /** Texts and JSON with places: `{{Title}}` stands for the cell of that column. What stands in a cell is never read for places. */
 import type { Cell, Json } from '../contracts/row.ts';
+import { typedCell } from './infer.ts';
 
 const PLACE = /\{\{\s*([^{}]+?)\s*\}\}/g;
 const WHOLE = /^\{\{\s*([^{}]+?)\s*\}\}$/;
@@ -20,11 +21,13 @@ export function placesIn(template: Json): string[] {
 export const fillText = (template: string, cellOf: (name: string) => Cell, escape: (text: string) => string = (text) => text): string =>
   template.replaceAll(PLACE, (_, name: string) => escape(String(cellOf(name) ?? '')));
 
-/** A text that is one place and nothing else becomes the cell itself, with its type. */
+/** A text that is one place and nothing else becomes the cell itself, with its type; text that is a number becomes one. What `$…` stands for stays as it is. */
 export function fillJson(template: Json, cellOf: (name: string) => Cell): Json {
   if (typeof template === 'string') {
     const whole = WHOLE.exec(template);
-    return whole ? cellOf(whole[1]!) : fillText(template, cellOf);
+    if (!whole) return fillText(template, cellOf);
+    const name = whole[1]!;
+    return name.startsWith('$') ? cellOf(name) : typedCell(cellOf(name));
   }
   if (Array.isArray(template)) return template.map((value) => fillJson(value, cellOf));
   if (template === null || typeof template !== 'object') return template;

@@ -1,6 +1,7 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
-import type { HandledOutcome, Json, RowInput } from '../contracts/row.ts';
+import type { AnswerTerms } from '../contracts/intent.ts';
+import type { FinishedOutcome, Foreseen, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
 import type { RowModels } from '../models/questions.ts';
 import type { Pages } from '../pages/page.ts';
 import type { Web } from '../web/web.ts';
@@ -37,6 +38,23 @@ export interface HandledRow {
   input: RowInput;
   /** Names the call for a server, the same however often it is repeated; only where the handler asks for it. */
   callKey?: string;
+  /** Address at which the service is to say what became of it; null: nothing that it says there would be believed. Only where it may answer later. */
+  callback?: string | null;
+}
+
+/** What a handler whose service may answer later (outcome `submitted`) knows of those answers. One row at a time. */
+export interface LaterAnswers {
+  terms: AnswerTerms;
+  /** How long an answer is waited for. */
+  deadlineMs: number;
+  /** What became of the row, by an answer that is the last. */
+  take(answer: Json): FinishedOutcome;
+  /** Null: the service is not asked, it calls back. */
+  ask: {
+    everyMs: number;
+    /** Null: it said nothing that could be used. Rejects only with the signal's reason. */
+    answer(remoteId: string, signal: AbortSignal): Promise<Json | null>;
+  } | null;
 }
 
 export interface PreparedHandler {
@@ -52,6 +70,11 @@ export interface PreparedHandler {
   limits?: readonly string[];
   /** Rows come with their `callKey`. */
   namesCalls?: true;
+  later?: LaterAnswers;
+  /** What handling rows will cost is known beforehand or told with every row; false: nobody will know, so that no budget can hold it. */
+  priced?: boolean;
+  /** What handling the rows would take, as far as that can be told without paying for it: for budgets, and for plans. */
+  foresee?(rows: HandledRow[]): Promise<Foreseen[]>;
   /**
    * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
    * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone), or what Sheaf stands on
@@ -73,6 +96,8 @@ export interface Handler<Options = unknown> {
   options: z.ZodType<Options>;
   /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
   work: Work | ((options: { [name: string]: Json }) => Work);
+  /** Whether rows may be answered later (`submitted`); left out: none are. */
+  parks?(options: Options): boolean;
   /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */
   prepare(options: Options, context: HandlerContext): Promise<PreparedHandler>;
 }

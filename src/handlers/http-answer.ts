@@ -1,8 +1,7 @@
 /** What a service's answer means for the row: an output, a failure of the row, or that no row can be handled. */
 import type { SheafError } from '../contracts/errors.ts';
-import type { Json, RowFailure } from '../contracts/row.ts';
+import type { FinishedOutcome, HandledOutcome, Json, RowFailure } from '../contracts/row.ts';
 import { at } from '../domain/json-pointer.ts';
-import type { HandledOutcome } from './handler.ts';
 import type { HttpOptions } from './http-options.ts';
 
 const MOST_MESSAGE = 300;
@@ -18,7 +17,7 @@ export interface ServiceAnswer {
 export type Mapping = Pick<HttpOptions, 'output' | 'cost' | 'tokens'>;
 
 /** Of a row whose work is done. */
-export function mapped(answer: Json, { output, cost, tokens }: Mapping): HandledOutcome {
+export function mapped(answer: Json, { output, cost, tokens }: Mapping): FinishedOutcome {
   const spent = { ...amount('cost', at(answer, cost)), ...amount('tokens', at(answer, tokens)) };
   if (!output) return { output: answer, ...spent };
   const found = Object.entries(output).map(([name, pointer]): [string, Json | undefined] => [name, at(answer, pointer)]);

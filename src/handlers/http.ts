@@ -1,21 +1,12 @@
-/** `http`: calls the user's own service for every row, and takes its answer for the output. */
-import { SheafError } from '../contracts/errors.ts';
-import type { Cell, Json } from '../contracts/row.ts';
-import { digest } from '../domain/hashing.ts';
-import { signatureHeaders } from '../domain/signature.ts';
-import { fillJson, fillText, placesIn } from '../domain/template.ts';
+/** `http`: calls the user's own service for every row, and takes its answer, now or later, for the output. */
+import type { AnswerTerms } from '../contracts/intent.ts';
+import type { FinishedOutcome, Json } from '../contracts/row.ts';
 import { at } from '../domain/json-pointer.ts';
-import { requireColumns } from './columns.ts';
-import type { HandledOutcome, HandledRow, Handler, HandlerContext } from './handler.ts';
-import { failureOf, mapped, messageOf, parsed, rowError, unanswered, type ServiceAnswer } from './http-answer.ts';
+import { judge } from '../domain/later-answers.ts';
+import type { HandledOutcome, HandledRow, Handler, LaterAnswers } from './handler.ts';
+import { failureOf, mapped, messageOf, parsed, rowError } from './http-answer.ts';
 import { httpOptions, type HttpOptions } from './http-options.ts';
-
-const MAX_ANSWER_BYTES = 1 << 20;
-const MAX_URL_CHARS = 8_192;
-const SECRET_PLACE = /\{\{\s*secret:\s*([A-Za-z0-9_-]{1,64})\s*\}\}/g;
-/** Places that are no column. */
-const OWN_PLACES = new Set(['$key', '$row', '$call']);
-const WHOLE_ROW: Json = { key: '{{$key}}', row: '{{$row}}', input: null };
+import { openService } from './http-service.ts';
 
 export const http: Handler<HttpOptions> = {
   name: 'http',
@@ -23,9 +14,11 @@ export const http: Handler<HttpOptions> = {
   summary: 'Calls your own service for every row.',
   options: httpOptions,
   work: 'costly',
+  parks: (options) => options.async !== undefined,
   async prepare(options, context) {
     const service = openService(options, context);
-    const { rowsPerRequest } = options;
+    const { rowsPerRequest, async: later } = options;
+    const terms = later && termsOf(options, later);
     return {
       reads: service.reads,
       identity: {
@@ -36,6 +29,7 @@ export const http: Handler<HttpOptions> = {
       concurrency: options.concurrency,
       limits: options.limits,
       namesCalls: true,
+      ...(later && terms && { later: laterAnswers(options, later, terms, service.ask) }),
       handle: async (rows, signal) => {
         const answer = await service.call(rows, signal);
         if (!('status' in answer)) return rows.map(() => answer);
@@ -43,85 +37,34 @@ export const http: Handler<HttpOptions> = {
         if (failure) return rows.map(() => failure);
         const content = answer.body === '' ? null : parsed(answer.body);
         if (content === undefined) return rows.map(() => ({ error: rowError('invalid_answer', "The service's answer is no JSON.") }));
-        return rowsPerRequest === 1 ? [mapped(content, options)] : entriesOf(rows, content, options);
+        if (rowsPerRequest > 1) return entriesOf(rows, content, options);
+        const state = terms && (answer.status === 202 ? 'going_on' : judge(terms, content, 'done'));
+        return [state === 'going_on' ? submitted(content, later!) : state === 'failed' ? remoteFailure(content, later!) : mapped(content, options)];
       },
       close: async () => {},
     };
   },
 };
 
-interface Service {
-  /** Columns that go into requests; null: all. */
-  reads: string[] | null;
-  /** The answer, with no secret in it, or what became of the rows without one. */
-  call(rows: HandledRow[], signal: AbortSignal): Promise<ServiceAnswer | HandledOutcome>;
+type Later = NonNullable<HttpOptions['async']>;
+
+const termsOf = ({ signing }: HttpOptions, { state, done, failed }: Later): AnswerTerms => ({ signing: signing ?? null, state, done, failed });
+
+function submitted(content: Json, { id, statusUrl }: Later): HandledOutcome {
+  const remoteId = at(content, id);
+  const named = typeof remoteId === 'string' || typeof remoteId === 'number';
+  if (!named && statusUrl !== undefined) return { error: rowError('invalid_answer', `The service has taken the row and says nothing at ${id}, so that it cannot be asked how far it is.`) };
+  return { submitted: { remoteId: named ? String(remoteId).slice(0, 500) : null } };
 }
 
-/** Throws where a column, or a secret, is not there: before the first call. */
-function openService(options: HttpOptions, context: HandlerContext): Service {
-  const { url, method, body, headers, signing, rowsPerRequest } = options;
-  const wrong = (field: string, message: string): SheafError => new SheafError('invalid_options', `Options of handler "http": ${message}`, { place: { field: `options.${field}` } });
-  const { host } = new URL(url);
-  const sendsBody = method !== 'GET';
-  if (!sendsBody && (body !== undefined || rowsPerRequest > 1)) throw wrong('method', 'a GET has no body, and asks for one row');
-  if (rowsPerRequest > 1 && placesIn(url).length > 0) throw wrong('rowsPerRequest', 'an address with {{Column}} is that of one row');
+const remoteFailure = (content: Json, { error }: Later): FinishedOutcome => ({ error: rowError('remote_failed', `The service could not do it: ${messageOf(at(content, error)) || 'it does not say why.'}`) });
 
-  const named = (field: string, template: Json): string[] => {
-    const columns = placesIn(template).filter((name) => !OWN_PLACES.has(name));
-    requireColumns(columns, context.columns, `options.${field}`);
-    return columns;
-  };
-  const inHeaders = Object.entries(headers).flatMap(([name, value]) => placesIn(value).map((place) => ({ name, place })));
-  const unknown = inHeaders.find(({ place }) => !place.startsWith('secret:'));
-  if (unknown) throw wrong(`headers.${unknown.name}`, `{{${unknown.place}}} cannot be in a header; {{secret:NAME}} can`);
-  const columns = [...named('url', url), ...(body === undefined ? [] : named('body', body))];
-  const secretNames = [...new Set(Object.values(headers).flatMap((value) => Array.from(value.matchAll(SECRET_PLACE), ([, name]) => name!)))];
-  const secrets = (): Map<string, string> => new Map(secretNames.map((name) => [name, context.secret(name, host)]));
-  secrets();
-  if (signing !== undefined) context.secret(signing, null);
-
-  const bodyOf = ({ key, row, input, callKey }: HandledRow): Json => {
-    const own: Record<string, Cell> = { $key: key, $row: row, $call: callKey ?? null };
-    if (body === undefined) return { ...(fillJson(WHOLE_ROW, (name) => own[name] ?? null) as object), input: { ...input } };
-    return fillJson(body, (name) => (OWN_PLACES.has(name) ? own[name]! : input[name] ?? null));
-  };
-
+function laterAnswers(options: HttpOptions, later: Later, terms: AnswerTerms, ask: (remoteId: string, signal: AbortSignal) => Promise<Json | null>): LaterAnswers {
   return {
-    reads: body === undefined && sendsBody ? null : columns,
-    async call(rows, signal) {
-      const [first] = rows as [HandledRow, ...HandledRow[]];
-      const address = fillText(url, (name) => (name === '$key' ? first.key : name === '$row' ? first.row : name === '$call' ? first.callKey! : first.input[name] ?? null), encodeURIComponent);
-      if (address.length > MAX_URL_CHARS) return { error: rowError('service_refused', 'The address that this row makes is too long.') };
-      const sent = !sendsBody ? null : JSON.stringify(rowsPerRequest === 1 ? bodyOf(first) : { rows: rows.map((row) => ({ id: row.key, body: bodyOf(row) })) });
-      const callKey = rows.length === 1 ? first.callKey! : digest(JSON.stringify(rows.map((row) => row.callKey)));
-      const values = secrets();
-      const all = {
-        accept: 'application/json', 'user-agent': 'sheaf', 'idempotency-key': callKey, ...(sendsBody && { 'content-type': 'application/json' }),
-        ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.replaceAll(SECRET_PLACE, (_, secret: string) => values.get(secret)!)])),
-        ...(signing !== undefined && signatureHeaders(context.secret(signing, null), callKey, sent ?? '', Date.now())),
-      };
-      try {
-        const timeMs = options.timeoutSeconds * 1000;
-        const answer = await context.web.request({
-          url: address, method, headers: all, signal, ...(sent !== null && { body: sent }),
-          limits: { bytes: MAX_ANSWER_BYTES, inflatedBytes: MAX_ANSWER_BYTES, answerMs: timeMs, totalMs: timeMs },
-        });
-        return { status: answer.status, headers: answer.headers, body: withoutSecrets(answer.body.toString(), [...values.values()]) };
-      } catch (error) {
-        if (error instanceof SheafError) return unanswered(error);
-        throw error;
-      }
-    },
+    terms, deadlineMs: later.deadlineMinutes * 60_000,
+    take: (answer) => (judge(terms, answer, 'done') === 'failed' ? remoteFailure(answer, later) : mapped(answer, options)),
+    ask: later.statusUrl === undefined ? null : { everyMs: later.pollSeconds * 1000, answer: ask },
   };
-}
-
-/** A service may say in its answer what it was sent; that is kept. */
-function withoutSecrets(text: string, secrets: readonly string[]): string {
-  let clean = text;
-  for (const secret of secrets.flatMap((value) => [value, value.replace(/^(Bearer|Basic) /, '')])) {
-    clean = clean.replaceAll(secret, '[secret]').replaceAll(JSON.stringify(secret).slice(1, -1), '[secret]');
-  }
-  return clean;
 }
 
 /** An answer for many rows: each entry is its row's, by id. */

@@ -4,6 +4,7 @@
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
 import type { AnswerRecord } from '../contracts/answer.ts';
+import type { BudgetAnswer, BudgetChange } from '../contracts/budget.ts';
 import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
@@ -55,6 +56,9 @@ export interface FailedRow {
   error: RowFailure;
   input: RowInput;
 }
+
+/** By one of them, or none. */
+export type FailedRowFilter = { code: string } | { fingerprint: string } | Record<never, never>;
 
 /** One sub-batch of a page, committed as one: the ledger and the list of failed rows agree. */
 export interface RowsCommit {
@@ -161,6 +165,8 @@ export interface JobChange {
   desired?: DesiredState | null;
   priority?: Priority;
   concurrency?: number | null;
+  /** Of a sheet's job, in the currency of the price table. */
+  maxCost?: number;
 }
 
 export interface JobCount {
@@ -282,6 +288,13 @@ export interface AnswerStore {
   sweepAnswers(asked: SweepAsked): Promise<Sweep>;
 }
 
+/** What may be spent; part of every store. */
+export interface BudgetStore {
+  // ── budgets ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Tells of the tenant's budget of this name and asks for more, in one step over all processes (`domain/budget.ts`). */
+  changeBudget(tenant: string, name: string, change: BudgetChange): Promise<BudgetAnswer>;
+}
+
 /** What was told of jobs; part of every store. It goes with the job. */
 export interface DeliveryStore {
   // ── deliveries of webhooks ────────────────────────────────────────────────────────────────────────────────
@@ -294,7 +307,7 @@ export interface DeliveryStore {
   listDeliveries(tenant: string, job: string, page: ListPage): Promise<Listed<DeliveryRecord>>;
 }
 
-export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
+export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, BudgetStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */
@@ -350,8 +363,10 @@ export interface Store extends DeliveryStore, DocumentStore, UploadStore, Source
    *  pages neither repeat nor lose a hit. Removed items never appear. Rejects with `invalid_cursor`. */
   search(tenant: string, query: { terms: SearchTerms; filter: SearchFilter }, page: ListPage): Promise<Listed<SearchHit>>;
   /** Ascending by row. Rejects with `invalid_cursor`. */
-  listFailedRows(tenant: string, job: string, filter: { code?: string }, page: ListPage): Promise<Listed<FailedRow>>;
+  listFailedRows(tenant: string, job: string, filter: FailedRowFilter, page: ListPage): Promise<Listed<FailedRow>>;
   countFailedRows(tenant: string, job: string): Promise<{ code: string; rows: number }[]>;
+  /** By what their failures have in common (`domain/fingerprint.ts`), the largest first, at most `limit` groups. `first`: the lowest row. */
+  groupFailedRows(tenant: string, job: string, limit: number): Promise<{ fingerprint: string; rows: number; first: number }[]>;
 
   // ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** One record a page: a write with a lower fence than the record's changes nothing and answers false. A null `result`

@@ -53,7 +53,7 @@ export interface Jobs {
   /** Rejects with `job_not_found`, `wrong_state` (not ended, or nothing to retry). */
   retry(tenant: string, id: string, filter: RetryFilter): Promise<JobRecord>;
   /** Rejects with `job_not_found`, `wrong_state` (ended). */
-  change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number }): Promise<Controlled>;
+  change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number; maxCost?: number }): Promise<Controlled>;
   /** Of a job that waits for approval. Rejects with `job_not_found`, `wrong_state`, `temporal_unavailable`. */
   decide(tenant: string, id: string, verdict: Verdict): Promise<Controlled>;
   /** Cancels, then removes what the job owns, durably; the record answers until it is gone. */
@@ -295,14 +295,14 @@ export function isUnavailable(error: unknown): boolean {
 }
 
 /** A source for a sheet that was given by its place alone; an upload's ends with its job. */
-function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
+export function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
   if ('path' in location) return `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}`;
   if ('spreadsheet' in location) return `google:${digest(JSON.stringify([location.spreadsheet, location.gid ?? null, sheet ?? null, range ?? null]))}`;
   return `job:${id}`;
 }
 
 /** The handler's name; a module's own file's, so that two modules on one sheet never overwrite each other. */
-function defaultLane({ handler, options }: JobRequest): string {
+export function defaultLane({ handler, options }: JobRequest): string {
   return handler === 'module' && typeof options['file'] === 'string' ? `module:${path.basename(options['file'])}` : handler;
 }
 
@@ -317,16 +317,21 @@ async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilte
   const remaining = job.manifest.rows - totals.done - totals.unchanged - totals.failed - totals.skipped;
   if (remaining > 0 || somethingToWrite(job)) return;
   const failed = await store.countFailedRows(job.tenant, job.id);
-  if (failed.some(({ code }) => filter.codes === null || filter.codes.includes(code))) return;
-  throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
+  const groups = filter.fingerprints && (await store.groupFailedRows(job.tenant, job.id, MOST_GROUPS));
+  if (groups ? groups.some(({ fingerprint }) => filter.fingerprints!.includes(fingerprint)) : failed.some(({ code }) => filter.codes === null || filter.codes.includes(code))) return;
+  throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.fingerprints ? `failed rows of group ${filter.fingerprints.join(', ')}` : filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
     remedy: failed.length > 0 ? `Its failed rows have ${failed.map(({ code, rows }) => `${code} (${rows})`).join(', ')}.` : 'There is nothing to retry; create a new job to run the sheet again.',
   });
 }
 
+/** Of failures, in one job. */
+const MOST_GROUPS = 1_000;
+
 /** Results that are to stand in the sheet, and do not all. */
 const somethingToWrite = ({ request, writeBack }: SheetJobRecord): boolean => request.writeBack !== undefined && (!writeBack?.completedAt || writeBack.missing > 0);
 
-function whatIsRetried({ kind }: JobRecord, { codes, rows, reprocess }: RetryFilter): string {
+function whatIsRetried({ kind }: JobRecord, { codes, fingerprints, rows, reprocess }: RetryFilter): string {
+  if (fingerprints) return `failed rows of group ${fingerprints.join(', ')}, and rows that were not reached`;
   if (rows) return `row ${rows.join(', ')}`;
   if (kind === 'document') return reprocess?.from ? `from ${reprocess.from} on` : 'from the stage on that it stopped at';
   return `${codes ? `failed rows with ${codes.join(', ')}` : 'all failed rows'}, and rows that were not reached`;

@@ -27,6 +27,9 @@ export const SNAPSHOT: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '30s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
+/** A look at what a job would do, for somebody who waits for it. */
+export const FORECAST: ActivityOptions = { startToCloseTimeout: '105s', heartbeatTimeout: '15s', retry: { ...RETRY_UNLESS_REFUSED, maximumAttempts: 2 } };
+
 /** A page: some ten seconds of work, or its slow rows' time. Beats twice a second, so silence means that its worker is gone. */
 export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
@@ -79,6 +82,11 @@ export const LOOK_AGAIN_MS = 15 * 60_000;
 export const PAUSED_ROW_LOOK_MS = 24 * 3_600_000;
 /** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
 export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
+
+/** How often a job looks by itself whether services have answered: who took their callback was perhaps killed before it told. */
+export const LOOK_FOR_ANSWERS_MS = 5 * 60_000;
+/** While pages run, answers are taken so often at most. */
+export const TAKE_ANSWERS_EVERY_MS = 10_000;
 
 /** A wait that is longer is waited for in pieces. */
 export const LONGEST_TIMER_MS = 30 * 24 * 3_600_000;

@@ -26,11 +26,14 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import { openSecrets, readNamedSecrets } from '../../src/secrets.ts';
+import { createAnswerCalls } from '../../src/temporal/answer-calls.ts';
 import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { createSources } from '../../src/temporal/sources.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';
+import { createForecaster } from '../../src/temporal/forecasts.ts';
 import { createBatches } from '../../src/temporal/batches.ts';
 import { createBulkActions } from '../../src/temporal/bulk.ts';
 import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
@@ -69,7 +72,7 @@ export interface Api extends ApiDeps {
 /** `temporal`: its address, where it is to be another than that of the tests' server. */
 export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () => ({}), { temporal: address = inject('temporalAddress') } = {}): Promise<Api> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-api-'));
-  const config = readConfig({ SHEAF_HOME: path.join(folder, 'home'), SHEAF_INPUT_DIRS: folder, SHEAF_SECRETS: '{"hook": {"env": "PATH"}}' });
+  const config = readConfig({ SHEAF_HOME: path.join(folder, 'home'), SHEAF_INPUT_DIRS: folder });
   const store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
   const namespace = await freshNamespace();
@@ -79,13 +82,15 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     const jobs = createJobs(parts.store, temporal.client);
     return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
+  const secrets = openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}, hook: {env: HOOK_KEY}}'), { VIDEO_KEY: 'video-secret', HOOK_KEY: 'hook-secret' });
   const given: ApiDeps = {
-    config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client),
+    config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
+    answerCalls: createAnswerCalls(store, temporal.client), secrets,
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
-    webhooks: webhooksOf({ config, temporal: temporal.client }),
+    webhooks: webhooksOf({ config, temporal: temporal.client, secrets }),
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

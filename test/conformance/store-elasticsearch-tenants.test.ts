@@ -9,6 +9,7 @@ import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { aDocument, aPassage, aSet } from './store-documents.ts';
+import { aDelivery } from './store-deliveries.ts';
 import { aSummary } from './store-figures.ts';
 import { anIntent } from './store-intents.ts';
 import { aBatch } from './store-plans.ts';
@@ -30,13 +31,14 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   const counts = { done: 7, unchanged: 0, failed: 1, skipped: 0 };
   const limits = { perTenant: 3, all: 20, ageAfterMs: 900_000 };
   const turn = { jobId: 'j1', attempt: 1, sequence: 1, source: 'places', lane: 'categorize', priority: 3, since: 1 };
+  const budget = { worker: 'w', now: 0, max: 10, before: 7, settled: { held: 0, cost: 0 }, asks: [] };
   const lines = [aPassage(1, 'secret passage')];
 
   /** All that a tenant can see of job j1 and its source, by every method that reads. */
   const seenBy = async (tenant: string) => ({
     job: await store.getJob(tenant, 'j1'), jobs: (await store.listJobs(tenant, {}, { limit: 9 })).items,
     items: [...(await store.readItems(aLane({ tenant }), ['k1', 'k2']))],
-    failed: (await store.listFailedRows(tenant, 'j1', {}, { limit: 9 })).items, codes: await store.countFailedRows(tenant, 'j1'),
+    failed: (await store.listFailedRows(tenant, 'j1', {}, { limit: 9 })).items, codes: await store.countFailedRows(tenant, 'j1'), groups: await store.groupFailedRows(tenant, 'j1', 9),
     pages: (await store.listPages(tenant, 'j1', { limit: 9 })).items, page: await store.getPage(tenant, 'j1', 1), totals: await store.jobTotals(tenant, 'j1', 1),
     events: (await store.listEvents(tenant, 'j1', { limit: 9 })).items,
     // `updatedAt` is the time of the write, the rest of a hit is the item.
@@ -52,7 +54,9 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     source: await store.getSource(tenant, 'customers'), sources: (await store.listSources(tenant, { limit: 9 })).items,
     version: await store.getVersion(tenant, 'customers', 1), versions: (await store.listVersions(tenant, 'customers', { limit: 9 })).items,
     intents: [...(await store.readIntents(aLane({ tenant }), ['k1']))], intent: await store.getIntent(tenant, intentId(aLane(), 'k1')), listedIntents: (await store.listIntents(tenant, 'j1', { state: 'submitted' }, { limit: 9 })).items,
+    delivery: await store.getDelivery(tenant, 'j1', 'job-1', 1), lastDelivery: await store.lastDelivery(tenant, 'j1', 'job-1'), deliveries: (await store.listDeliveries(tenant, 'j1', { limit: 9 })).items,
     openIntents: await store.openIntents(tenant, 'j1'),
+    answers: [...(await store.readAnswers(tenant, ['a1'])).values()],
     turn: await store.queueEntry(tenant, 'j1'), standing: await store.queueStanding(tenant, 'j1', limits, 1_000),
   });
 
@@ -84,6 +88,9 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.writeVersion(aVersion(1, { hash: 'secret' }));
     await store.writeSummary(aSummary('j1'));
     await store.changeIntent(anIntent('k1', { token: 'secret' }));
+    await store.writeAnswer('acme', { key: 'a1', output: 'secret', tokens: 1, cost: null });
+    await store.changeBudget('acme', 'job:j1', budget);
+    await store.writeDelivery(aDelivery('job-1', 1, { job: 'j1', body: '"secret"' }));
     await store.enqueue({ tenant: 'acme', ...turn }, 1_000);
   });
   afterAll(async () => {
@@ -142,7 +149,11 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.showItems(aLane({ tenant: 'globex' }), 99n, ['k1']);
     expect(await store.changeIntent(anIntent('k1', { tenant: 'globex', revision: 1 }))).toBeNull();
     expect(await store.changeIntent(anIntent('k1', { tenant: 'globex' }))).not.toBeNull();
+    await store.writeDelivery(aDelivery('job-1', 1, { job: 'j1', tenant: 'globex' }));
     while (!(await store.removeSource('globex', 'customers')));
+    await store.writeAnswer('globex', { key: 'a1', output: 'other', tokens: null, cost: null });
+    expect(await store.changeBudget('globex', 'job:j1', { ...budget, before: 0 })).toMatchObject({ spent: 0 });
+    expect(await store.changeBudget('acme', 'job:j1', budget)).toMatchObject({ spent: 7 });
     await store.writeSummary(aSummary('j1', { tenant: 'globex', sequence: 99, counts: { done: 0, unchanged: 0, failed: 0, skipped: 0 } }));
     await store.pauseTurn({ tenant: 'globex', jobId: 'j1', attempt: 9, sequence: 9 }, 1_000);
     await store.enqueue({ tenant: 'globex', ...turn, attempt: 9 }, 1_000);
@@ -171,7 +182,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   it('have been tried with every method of the port that takes one', () => {
     const ofNoTenant = [
       'openJobs', 'openPlans', 'closedPlans', 'placesTaken', 'countJobs', 'jobsIn', 'endedJobs', 'sweepEvents', 'sweepOutputs', 'sweepSummaries', 'writeCleanup', 'getCleanup', 'listCleanups',
-      'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'tenants', 'check', 'close', 'admitNext',
+      'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'sweepAnswers', 'tenants', 'check', 'close', 'admitNext',
     ];
     expect([...askedByOther].toSorted()).toEqual(Object.keys(opened).filter((name) => !ofNoTenant.includes(name)).toSorted());
   });

@@ -6,7 +6,7 @@ import type { Store } from '../../src/store/store.ts';
 import { aJob, aLane, RACES, walk } from './store-samples.ts';
 
 export const anIntent = (key: string, over: Partial<IntentRecord> = {}): IntentRecord => ({
-  ...aLane(), key, work: 'w', callKey: `call-${key}`, round: 0, token: 't', job: 'j1', page: 1, row: 2, state: 'submitted', remoteId: null, deadline: '2026-12-01T00:00:00.000Z',
+  ...aLane(), key, work: 'w', callKey: `call-${key}`, round: 0, token: 't', job: 'j1', page: 1, row: 2, state: 'submitted', sentAt: '2026-11-30T00:00:00.000Z', remoteId: null, deadline: '2026-12-01T00:00:00.000Z',
   terms: { signing: 'video', state: '/status', done: ['done'], failed: ['failed'] }, answer: null, revision: 0, ...over,
 });
 

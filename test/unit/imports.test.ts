@@ -30,7 +30,7 @@ const ROOMS: Record<string, string[]> = {
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log', 'secrets', 'webhooks'],
-  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log'],
+  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log', 'secrets'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.

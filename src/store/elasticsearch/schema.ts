@@ -51,7 +51,8 @@ export const KINDS = {
   answers: { tenant: word, writtenAt: number, bytes: number, body: content },
   // Of webhooks.
   deliveries: { tenant: word, job: word, endpoint: word, number, record: content },
-  'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
+  budgets: { tenant: word, body: content },
+  'failed-rows': { tenant: word, job: word, row: number, code: word, fingerprint: word, fence: number, body: content },
   summaries: {
     tenant: word, handler: word, state: word, endedAt: { type: 'date' }, queued: number, snapshot: number, rows: number, waiting: number, paused: number, total: number,
     done: number, unchanged: number, failed: number, skipped: number, tokens: number, cost: decimal, bytes: number,
