@@ -139,7 +139,7 @@ describe('the same question', () => {
     const asking = await asker({ textsPerRequest: 5 }, { kept });
     const [together, beside] = await Promise.all([asking.ask(['same', 'same', 'other'], signal), asking.ask(['same'], signal)]);
     const cached = { output: { length: 4 }, cached: true };
-    expect(together).toEqual([{ output: { length: 4 }, tokens: 8, cost: 0.75 }, cached, { output: { length: 5 }, tokens: 8, cost: 0.75 }]);
+    expect(together).toEqual([{ output: { length: 4 }, tokens: 7, cost: 0.75 }, cached, { output: { length: 5 }, tokens: 8, cost: 0.75 }]);
     expect(beside).toEqual([cached]);
     expect(await (await asker({}, { kept })).ask(['same'], signal)).toEqual([cached]);
     expect(server.paid).toBe(1);
