@@ -4,8 +4,11 @@ import path from 'node:path';
 import { z } from 'zod';
 import { readMonthlyBudgets } from './limits/monthly-budgets.ts';
 import { readLimitRules } from './limits/rules.ts';
+import { readNamedSecrets } from './secrets.ts';
 import { readPrices } from './models/prices.ts';
 import { readNamedCredentials } from './sources/google/credentials.ts';
+import { readAllowedHosts } from './web/addresses.ts';
+import { readTenantWebhooks } from './webhooks.ts';
 
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
@@ -47,10 +50,17 @@ export const environmentSchema = z.object({
   SHEAF_BLOBS: z.enum(['filesystem', 's3']).default('filesystem').describe('Where files live'),
   SHEAF_INPUT_DIRS: folders.default(() => [process.cwd()]).describe('Folders that jobs may read sheets from by path'),
   SHEAF_HANDLER_DIRS: folders.default(() => [process.cwd()]).describe('Folders that handler modules may be loaded from'),
+  SHEAF_PUBLIC_URL: webAddress.optional().describe('Where services of others reach the API, for callbacks; unset: http://127.0.0.1 and its port'),
   SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
     .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),
+  SHEAF_SECRETS: z.string().superRefine(readableBy(readNamedSecrets)).optional()
+    .describe('File (YAML or JSON) that names the secrets that handlers may use, and the hosts they may be sent to: {name: {env: variable, hosts: [host], tenants?}} or {name: {file, …}}, or its content as JSON'),
   SHEAF_GOOGLE_URL: webAddress.optional().describe('Where the APIs of Google and its token endpoint are, for demos and tests; unset: at Google'),
+  SHEAF_ALLOWED_HOSTS: z.string().superRefine(readableBy(readAllowedHosts)).optional()
+    .describe('Hosts, addresses or ranges (CIDR), with a port or without, with commas between, that may be called though they are private; unset: only the public internet'),
+  SHEAF_WEBHOOKS: z.string().superRefine(readableBy(readTenantWebhooks)).optional()
+    .describe('File (YAML or JSON) with webhooks that are told of all jobs of a tenant: {tenant: {name: {url, secret, events?}}}, or its content as JSON'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
   SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
   SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),
@@ -149,7 +159,7 @@ const consistent = environmentSchema.superRefine((config, { addIssue }) => {
 });
 
 /** Values of such variables stay unsaid. */
-export const isSecret = (variable: string): boolean => /SECRET|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/.test(variable) && !variable.endsWith('_FILE');
+export const isSecret = (variable: string): boolean => /SECRET(?!S$)|PASSWORD|TOKEN|ACCESS_KEY|API_KEY/.test(variable) && !variable.endsWith('_FILE');
 
 /** Variables whose value may be in a file instead, named by the variable with `_FILE` after it. */
 const IN_FILES = ['ELASTICSEARCH_API_KEY', 'ELASTICSEARCH_PASSWORD', 'SHEAF_MODEL_API_KEY', 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GOOGLE_GENERATIVE_AI_API_KEY'] as const;

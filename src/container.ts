@@ -20,11 +20,13 @@ import type { LanguageModels } from './models/language-model.ts';
 import type { Models } from './models/models.ts';
 import { readPrices } from './models/prices.ts';
 import { languageModels } from './models/providers.ts';
+import { openSecrets, readNamedSecrets, type Secrets } from './secrets.ts';
 import type { ElasticsearchOptions } from './store/elasticsearch.ts';
 import type { Store } from './store/store.ts';
 import { storageIdentity } from './storage-identity.ts';
 import { claimChecker } from './temporal/claim.ts';
 import { temporalClient } from './temporal/connection.ts';
+import { createAnswerCalls, type AnswerCalls } from './temporal/answer-calls.ts';
 import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
@@ -34,6 +36,14 @@ import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
+import { openReader } from './documents/reader.ts';
+import { openPages, type PagesOf } from './pages/pages.ts';
+import type { Pages } from './pages/page.ts';
+import { repeatDelivery } from './temporal/webhooks.ts';
+import type { ApiDeps } from './api/app.ts';
+import { checkedUrl } from './web/guard.ts';
+import { readAllowedHosts } from './web/addresses.ts';
+import { createWeb, type Web } from './web/web.ts';
 
 export interface Container {
   config: Config;
@@ -43,6 +53,8 @@ export interface Container {
   temporal: Client;
   jobs: Jobs;
   items: Items;
+  answerCalls: AnswerCalls;
+  secrets: Secrets;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
   forecast: Forecaster;
@@ -61,6 +73,8 @@ export interface Services {
   google: GoogleSheets;
 }
 
+/** Of what may be read of a page of the web. */
+const PAGE_LIMITS: Partial<DocumentLimits> = { timeMs: 20_000, memoryBytes: 768 * 2 ** 20, textChars: 1_000_000, inflatedBytes: 64 * 2 ** 20 };
 /** Between two tries to open a store that is away. */
 const OPEN_AGAIN_MS = 2_000;
 
@@ -76,8 +90,9 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const storage = (): Promise<string> => storageIdentity(store, blobs);
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
-    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs),
-    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
+    config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs), answerCalls: createAnswerCalls(store, temporal.client),
+    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), forecast: createForecaster(blobs, temporal.client),
+    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,
@@ -98,6 +113,37 @@ export function openServices({ config, temporal, limitRules }: Pick<Container, '
 }
 
 export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL_ADDRESS ?? `127.0.0.1:${config.SHEAF_TEMPORAL_PORT}`;
+
+export const publicUrl = (config: Config): string => (config.SHEAF_PUBLIC_URL ?? `http://127.0.0.1:${config.SHEAF_API_PORT}`).replace(/\/+$/, '');
+
+/** What the API does about webhooks. */
+export function webhooksOf({ config, temporal, secrets }: Pick<Container, 'config' | 'temporal' | 'secrets'>): ApiDeps['webhooks'] {
+  const allowed = readAllowedHosts(config.SHEAF_ALLOWED_HOSTS);
+  const at = (field: string, look: () => unknown): void => {
+    try {
+      look();
+    } catch (error) {
+      if (!(error instanceof SheafError)) throw error;
+      throw new SheafError(error.code, error.message, { ...(error.remedy !== undefined && { remedy: error.remedy }), place: { field } });
+    }
+  };
+  return {
+    check(tenant, { url, secret }, field) {
+      at(`${field}.url`, () => checkedUrl(url, allowed));
+      at(`${field}.secret`, () => secrets(secret, { tenant, host: null }));
+    },
+    redeliver: ({ tenant, job, endpoint, number }) => repeatDelivery(temporal, { tenant, jobId: job, endpoint }, number),
+  };
+}
+
+/** Closed by whoever opens it. */
+export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });
+
+/** Web pages, read in processes of their own, so that books keep nobody waiting. Closed by whoever opens it; `folder`: on this machine's disk. */
+export function openWebPages({ config, blobs, limitRules }: Pick<Container, 'config' | 'blobs' | 'limitRules'>, { limits, web, folder }: { limits: Limits; web: Web; folder: string }): { of(whose: PagesOf): Pages; close(): Promise<void> } {
+  const reader = openReader({ limits: { ...documentLimits(config), ...PAGE_LIMITS }, textFollows: false });
+  return { ...openPages({ web, blobs, limits, reader, folder, limitedHosts: limitRules.names }), close: () => reader.close() };
+}
 
 /** What a worker's activities read documents with. */
 export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {

@@ -10,7 +10,12 @@ import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { LanguageModels } from '../models/language-model.ts';
 import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
+import type { Secrets } from '../secrets.ts';
 import type { Store } from '../store/store.ts';
+import type { Pages } from '../pages/page.ts';
+import type { PagesOf } from '../pages/pages.ts';
+import type { TenantWebhooks } from '../webhooks.ts';
+import type { Web } from '../web/web.ts';
 
 /** What activities stand on; made by the container. */
 export interface ActivityDeps {
@@ -23,6 +28,13 @@ export interface ActivityDeps {
   inputDirs: string[];
   google: GoogleSheets;
   handlerDirs: string[];
+  web: Web;
+  /** Who is told of all jobs of a tenant. */
+  webhooks: TenantWebhooks;
+  pages: { of(whose: PagesOf): Pages };
+  secrets: Secrets;
+  /** Where services reach the API, without a slash at the end. */
+  publicUrl: string;
   keep: Retention;
   documents: DocumentDeps;
   /** What handlers may ask. */

@@ -1,12 +1,12 @@
 /** What a job would do: the sheet is read, the ledger and the kept answers are asked, and nothing is paid for but the sample. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import { SheafError } from '../contracts/errors.ts';
+import { errorOf, SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Forecast, ForecastActivities, ForecastRequest } from '../contracts/forecast.ts';
 import type { SheetJobRecord } from '../contracts/job.ts';
 import type { Foreseen, PageRow, Spent } from '../contracts/row.ts';
 import { hash53 } from '../domain/duplicates.ts';
-import { handlerHash, itemKey, rowHasher, rowInput } from '../domain/hashing.ts';
+import { handlerHash, itemKey, rowHasher } from '../domain/hashing.ts';
 import { planFromLedger, type PagePlan } from '../domain/page-plan.ts';
 import { NOTHING_SPENT, plus } from '../domain/spent.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
@@ -19,7 +19,7 @@ import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
-import { HEARTBEAT_MS, laneOf } from './rows.ts';
+import { handledRows, HEARTBEAT_MS, laneOf } from './rows.ts';
 import { keyPositions, writtenColumns } from './snapshot.ts';
 
 export function forecastActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses): ForecastActivities {
@@ -50,6 +50,7 @@ class Forecasting {
   readonly #prepared: PreparedHandler;
   readonly #handlerHash: string;
   readonly #keys = new Set<number>();
+  #hashInput: ReturnType<typeof rowHasher> | null = null;
   readonly #stop = new AbortController();
   /** Rows that the sample still may have. */
   #room: number;
@@ -73,7 +74,7 @@ class Forecasting {
     for await (const batch of sheet.rows({ signal: Context.current().cancellationSignal })) {
       const columns = sheet.columns.map(({ name }) => name);
       const open = await this.#open(batch, columns, keyPositions(sheet, this.#job.request.keyColumns));
-      const rows = open.map((row): HandledRow => ({ row: row.row, key: row.key!, input: rowInput(columns, row.cells) }));
+      const rows = open.map(handledRows(this.#job, this.#prepared, { columns, inputHashes: new Map(open.map((row) => [row.row, this.#inputHash(columns, row)])), handlerHash: this.#handlerHash }));
       this.#counts.toDo += rows.length;
       const sampled = await this.#handle(rows.slice(0, this.#room));
       await this.#foresee(rows.slice(sampled));
@@ -100,20 +101,27 @@ class Forecasting {
     }
     if (rows.length === 0) return [];
     const plan: PagePlan = { settled: new Map(), newFailures: [], open: rows, asked: new Set(), tried: 0, faults: 0, spent: NOTHING_SPENT };
-    const { reads } = this.#prepared;
-    const hashInput = reads === null ? null : rowHasher(columns, reads);
     planFromLedger(plan, await this.#deps.store.readItems(laneOf(this.#job), rows.map(({ key }) => key!)), {
       jobId: this.#job.id, attempt: 1, force: this.#job.request.force, ending: false, handlerHash: this.#handlerHash,
-      inputHash: (row) => (hashInput === null ? row.rowHash : hashInput(row.cells)),
+      inputHash: (row) => this.#inputHash(columns, row),
     });
     for (const { state } of plan.settled.values()) counts[state === 'failed' ? 'failed' : 'unchanged']++;
     return plan.open;
   }
 
+  #inputHash(columns: string[], row: PageRow): string {
+    const { reads } = this.#prepared;
+    return reads === null ? row.rowHash : (this.#hashInput ??= rowHasher(columns, reads))(row.cells);
+  }
+
   /** The sample. Answers how many rows were handled, which are the first. */
   async #handle(rows: HandledRow[]): Promise<number> {
     if (rows.length === 0) return 0;
+    if (this.#prepared.later) {
+      throw new SheafError('invalid_request', 'A service that answers later gives no sample: what it makes would belong to no row', { remedy: 'Plan without a sample, or run a job over a few rows', place: { field: 'sample' } });
+    }
     const { tenant, id, owner } = this.#job;
+    let halted: ErrorBody | null = null as ErrorBody | null;
     const finished = new Set<number>();
     await runRows(rows, {
       handler: this.#prepared, limits: this.#deps.limits, limitKey: `job:${tenant}/${id}`, user: `${tenant}/${owner}`, concurrency: this.#prepared.concurrency,
@@ -125,7 +133,10 @@ class Forecasting {
           if (outcome.cached) this.#counts.cached++;
         }
       },
+      halted: (error) => { halted ??= error; },
+      submitted: () => {}, // refused above
     });
+    if (halted) throw errorOf(halted);
     // Where a limit or a budget ended it, that was the sample.
     this.#room = finished.size === rows.length ? this.#room - rows.length : 0;
     await this.#foresee(rows.filter(({ row }) => !finished.has(row)));

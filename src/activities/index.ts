@@ -9,6 +9,7 @@ import { createDocuments } from '../temporal/documents.ts';
 import { createJobs } from '../temporal/jobs.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
+import { answerActivities } from './answers.ts';
 import { fileMaker } from './batch-files.ts';
 import { batchActivities } from './batches.ts';
 import { cleanupActivities } from './cleanup.ts';
@@ -28,6 +29,8 @@ import { sourceMaintenance } from './sources.ts';
 import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
 import { versionActivities } from './versions.ts';
+import type { WebhookActivities } from '../contracts/webhooks.ts';
+import { webhookActivities } from './webhooks.ts';
 import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
@@ -36,6 +39,7 @@ export interface Activities {
   items: ItemActivities;
   documents: DocumentActivities;
   maintenance: MaintenanceActivities & SourceMaintenance & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
+  webhooks: WebhookActivities;
   /** Ends what was kept between activities. */
   close(): Promise<void>;
 }
@@ -49,8 +53,8 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: {
-      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers, paying), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
-      ...versionActivities(deps), ...forecastActivities(deps, handlers, paying),
+      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers, paying), ...answerActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps),
+      ...storesActivities(deps), ...versionActivities(deps), ...forecastActivities(deps, handlers, paying),
     },
     items: itemActivities(deps, handlers, paying),
     documents: documentActivities(deps),
@@ -58,6 +62,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),
       makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue), ...sourceMaintenance(deps, client, queue),
     },
+    webhooks: webhookActivities(deps),
     async close() {
       await handlers.closeAll();
       await paying.close();

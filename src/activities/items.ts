@@ -6,9 +6,9 @@ import type { Blobs } from '../blobs/blobs.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { ItemActivities, PageRef, ProcessItemAnswer } from '../contracts/items.ts';
 import { isEnded, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
-import type { PageRow } from '../contracts/row.ts';
+import type { PageRow, RowFailure } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
-import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
+import { handlerHash, rowHasher } from '../domain/hashing.ts';
 import { planFromLedger, type PagePlan } from '../domain/page-plan.ts';
 import { NOTHING_SPENT } from '../domain/spent.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
@@ -18,7 +18,7 @@ import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
-import { columnNames, HEARTBEAT_MS, laneOf, loadSheetJob, manifestOf } from './rows.ts';
+import { columnNames, handledRows, HEARTBEAT_MS, laneOf, loadSheetJob, manifestOf } from './rows.ts';
 
 /** How often somebody looks whether the job still wants the row: it may have been terminated. */
 const LOOK_MS = 10_000;
@@ -58,7 +58,7 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, p
       batchRows: 1, maxUncommitted: 1, countsEveryMs: null, heartbeat: () => heartbeat(), stop,
     });
     return {
-      commits, row: { row: row.row, key: row.key, input: rowInput(columns, row.cells) },
+      commits, row: handledRows(job, prepared, { columns, inputHashes: new Map([[row.row, inputHash]]), handlerHash: hash })(row),
       known: known ? { outcome: known.state, error: known.error?.code ?? null, wait: null, unwanted: false } satisfies ProcessItemAnswer : null,
     };
   };
@@ -82,6 +82,7 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, p
           const { commits, row, known } = await openItem(job, input, prepared, handler, () => stop.abort());
           if (known) return known;
           let error: string | null = null;
+          let halted = null as RowFailure | null;
           const wait = await runRows([row], {
             handler: prepared, limits: deps.limits, purse: paying.of(job), limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`,
             concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry,
@@ -91,7 +92,12 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, p
               error = 'error' in outcome ? outcome.error.code : null;
               return commits.add(rows);
             },
+            // Its job hears of failed rows only, and of as many as it takes.
+            // A job refuses services that answer later together with rows as workflows.
+            submitted: () => {},
+            halted: ({ code, message }) => { halted = { code, message, retryable: true }; },
           });
+          if (halted) await commits.add([{ row, outcome: { error: halted }, tries: 1, latencyMs: 0 }]);
           await commits.close();
           const outcome = outcomeOf(commits);
           return { outcome, error, wait: outcome === null ? wait : null, unwanted: outcome === null && !wanted };

@@ -31,6 +31,8 @@ const MAX_WAIT_MS = 250;
 export class PageCommits {
   /** The page's result so far: a line a row, by row. Text, so that thousands of outputs cost the collector nothing. */
   readonly lines = new Map<number, string>();
+  /** Rows that wait for the answer of a service. */
+  readonly submitted = new Set<number>();
   /** Set when the circuit breaker tripped. */
   tripped: ErrorBody | null = null;
   #tried: number;
@@ -44,6 +46,7 @@ export class PageCommits {
   #uncommitted = 0;
   #uncommittedFaults = 0;
   #timer: NodeJS.Timeout | undefined;
+  #submitting: NodeJS.Timeout | undefined;
   readonly #underWay = new Set<Promise<void>>();
   /** Counts are written one after the other, so that the newest stand. */
   #counting: Promise<void> = Promise.resolve();
@@ -111,6 +114,16 @@ export class PageCommits {
     if (open.length > 0) await this.#writeCounts(); // else the page's result follows at once, and has them
   }
 
+  /** The page's counts say so soon. */
+  submit(row: number): void {
+    if (this.submitted.has(row)) return;
+    this.submitted.add(row);
+    this.#submitting ??= setTimeout(() => {
+      this.#submitting = undefined;
+      this.#track(this.#writeCounts());
+    }, MAX_WAIT_MS);
+  }
+
   /** Pending while too many rows are not committed: a kill costs those and the rows in flight. Rejects when a commit failed. */
   async add(rows: FinishedRow[]): Promise<void> {
     this.#waiting.push(...rows);
@@ -129,6 +142,7 @@ export class PageCommits {
 
   /** Commits all that waits. Rejects when any commit of this page has failed. */
   async close(): Promise<void> {
+    clearTimeout(this.#submitting);
     this.#flush();
     await Promise.all(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
@@ -138,14 +152,18 @@ export class PageCommits {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     while (this.#waiting.length > 0 && this.#failure === undefined) {
-      const commit = this.#commit(this.#waiting.splice(0, this.#batchRows))
-        .catch((error: unknown) => {
-          this.#failure ??= error;
-          this.#stop();
-        })
-        .finally(() => this.#underWay.delete(commit));
-      this.#underWay.add(commit);
+      this.#track(this.#commit(this.#waiting.splice(0, this.#batchRows)));
     }
+  }
+
+  #track(write: Promise<void>): void {
+    const tracked = write
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+        this.#stop();
+      })
+      .finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
   }
 
   /** What waits for the disk is text: rows, inputs and outputs die young, before the collector copies them. */
@@ -175,6 +193,7 @@ export class PageCommits {
     for (const { row, line, error: own, spent } of results) {
       const refusal = refused.get(row);
       const error = refusal ?? own;
+      this.submitted.delete(row);
       this.lines.set(row, refusal ? resultLine(failedResult(row, refusal)) : line);
       this.#counts[error === null ? 'done' : 'failed']++;
       this.#tried++;
@@ -209,7 +228,7 @@ export class PageCommits {
       this.#countsWrittenAt = performance.now();
       const written = this.tally;
       const mine = await this.#store.writePage(lane.tenant, jobId, {
-        page, attempt, fence, counts: this.counts, ...written, complete: false, result: null,
+        page, attempt, fence, counts: this.counts, ...written, complete: false, result: null, ...(this.submitted.size > 0 && { submitted: this.submitted.size }),
       });
       if (!mine) throw new Error(`Page ${page} is in other hands: a newer try has taken it over.`);
       this.#heartbeat();

@@ -29,8 +29,9 @@ export function preparedHandlers(deps: ActivityDeps, paying: Purses): PreparedHa
 
   const prepare = async (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> => {
     const prepared = await handler.prepare(parseOptions(handler, job.request.options), {
-      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs,
-      log: handlerLog(deps, job),
+      tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
+      pages: deps.pages.of({ tenant: job.tenant, owner: job.owner, force: job.request.force }),
+      log: handlerLog(deps, job), secret: (name, host) => deps.secrets(name, { tenant: job.tenant, host }),
       models: rowModels({ models: deps.languageModels, answers: answersOf(deps, job.tenant), underWay: questionsOf(job.tenant), force: job.request.force }),
     });
     if (prepared.priced !== false || paying.of(job) === null) return prepared;

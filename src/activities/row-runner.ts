@@ -1,6 +1,7 @@
 /** Runs one page's open rows through a handler: bounded concurrency, retries of rows, a stop that drains. */
 import { SheafError } from '../contracts/errors.ts';
 import type { LimitWait } from '../contracts/messages.ts';
+import type { ErrorBody } from '../contracts/errors.ts';
 import type { FinishedOutcome, HandledOutcome, Unpaid } from '../contracts/row.ts';
 import type { HandledRow, PreparedHandler } from '../handlers/handler.ts';
 import type { Purse } from './purse.ts';
@@ -33,6 +34,10 @@ export interface RowRun {
   lastTry: boolean;
   /** Takes what has finished. A pending promise holds new rows back. */
   finished(rows: FinishedRow[]): Promise<void>;
+  /** No row can be handled any more; those in flight drain. */
+  halted(error: ErrorBody): void;
+  /** A service has taken the row and answers later: here it is over. */
+  submitted(row: number): void;
 }
 
 /** How long a handler may ignore that it was aborted before it is left behind. */
@@ -57,7 +62,7 @@ interface Hold {
 
 /**
  * Rows are asked for when their turn comes. Resolves when every row is finished, or nothing is in flight after a stop, or a
- * limit has no calls for a while, with how long, or nobody pays; rows not reported are untouched or unfinished.
+ * limit has no calls for a while, with how long, or nobody pays; rows not reported are untouched, unfinished or submitted.
  */
 export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<LimitWait | null> {
   const untried = rows[Symbol.iterator]();
@@ -66,6 +71,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   const again: Waiting[] = [];
   const limits = run.handler.limits ?? [];
   let hold: Hold | null = null as Hold | null;
+  let halted = false;
   let unpaid: Unpaid | null = null as Unpaid | null;
   /** Of a row, lately. */
   let usualCost = 0;
@@ -145,8 +151,17 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     const finished: FinishedRow[] = [];
     batch.forEach(({ row, tries }, index) => {
       const outcome = outcomes[index]!;
+      if ('halt' in outcome) {
+        halted = true;
+        run.halted(outcome.halt);
+        return;
+      }
       if ('unpaid' in outcome) {
         unpaid ??= outcome.unpaid; // the row is left undone
+        return;
+      }
+      if ('submitted' in outcome) {
+        run.submitted(row.row);
         return;
       }
       const delay = run.lastTry && refusedFor(outcome) > 0 ? undefined : run.retryDelaysMs[tries];
@@ -215,7 +230,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       }
     });
 
-  while (!run.stop.aborted && failure === undefined && unpaid === null) {
+  while (!run.stop.aborted && !halted && failure === undefined && unpaid === null) {
     if (hold) {
       if (inFlight.size === 0 && (hold.leave || hold.until - Date.now() > PATIENCE_MS)) break;
       if (hold.until <= Date.now()) hold = null;

@@ -2,14 +2,14 @@
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
-import { SheafError } from '../contracts/errors.ts';
+import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
 import type { PageRow, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
-import { handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
+import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
 import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
-import type { Handler, PreparedHandler } from '../handlers/handler.ts';
+import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import { workOf } from '../handlers/index.ts';
 import type { LaneRef } from '../store/store.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
@@ -18,6 +18,7 @@ import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purse, Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
+import { openSubmissions } from './submissions.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
 const COMMIT_ROWS = { cheap: 1_000, costly: 25 } as const;
@@ -89,18 +90,40 @@ async function runPage(
       batchRows: COMMIT_ROWS[work], maxUncommitted: MAX_UNCOMMITTED[work], countsEveryMs: COUNTS_EVERY_MS[work],
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
+    let halted: ErrorBody | null = null;
+    const rowOf = handledRows(job, prepared, page);
+    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page));
+    for (const row of sent?.waiting ?? []) commits.submit(row);
     await commits.begin(page.plan, input);
-    const wait = await runRows(page.plan.open.values().map((row) => ({ row: row.row, key: row.key!, input: input(row) })), {
-      handler: prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
+    for (const row of sent?.answered ?? []) {
+      asked.purse?.spend(row.outcome.cost ?? 0);
+      await commits.add([row]);
+    }
+    const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowOf), {
+      handler: sent?.handler ?? prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
-      finished: (rows) => commits.add(rows),
+      finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; }, submitted: (row) => commits.submit(row),
     });
     await commits.close();
     const complete = await writeResult(deps, job, at, page.rows, commits);
-    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped, wait: complete ? null : wait };
+    await sent?.settle(commits.lines);
+    const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
+    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
   } finally {
     clearInterval(pulse);
   }
+}
+
+/** A page's rows as its handler takes them. */
+export function handledRows(
+  job: SheetJobRecord, prepared: PreparedHandler, { columns, inputHashes, handlerHash }: { columns: string[]; inputHashes: ReadonlyMap<number, string>; handlerHash: string },
+): (row: PageRow) => HandledRow {
+  const { tenant, source, lane, id, request: { force } } = job;
+  return ({ row, key, cells }) => ({
+    row, key: key!, input: rowInput(columns, cells),
+    // The same row with the same handler is the same call, whatever job it is in, unless somebody wants it anew.
+    ...(prepared.namesCalls && { callKey: digest(canonicalJson([tenant, source, lane, key, inputHashes.get(row)!, handlerHash, force ? id : null])) }),
+  });
 }
 
 export async function countsOf({ store }: ActivityDeps, job: JobRecord): Promise<Counts> {
@@ -182,17 +205,19 @@ export interface PageOutcome {
   counts: Counts;
   handlerHash: string;
   tally: { tried: number; faults: number; spent?: Spent };
+  /** Rows that wait for a service. */
+  submitted?: ReadonlySet<number>;
 }
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally }: PageOutcome,
+  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally, submitted }: PageOutcome,
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
   await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, handlerHash }, rows.flatMap(({ row }) => lines.get(row) ?? []));
   await deps.store.writePage(job.tenant, job.id, {
-    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key,
+    page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key, ...(submitted && submitted.size > 0 && { submitted: submitted.size }),
   });
   return complete;
 }

@@ -12,8 +12,11 @@ import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
+import type { Secrets } from '../secrets.ts';
+import type { AnswerCalls } from '../temporal/answer-calls.ts';
 import type { Batches } from '../temporal/batches.ts';
 import type { BulkActions } from '../temporal/bulk.ts';
+import { CALLBACKS } from '../temporal/callback-address.ts';
 import type { Documents } from '../temporal/documents.ts';
 import type { Forecaster } from '../temporal/forecasts.ts';
 import type { JobSchedules } from '../temporal/job-schedules.ts';
@@ -29,6 +32,7 @@ import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { asSheafError, problemOf } from './problem.ts';
+import type { DeliveryRecord, WebhookEndpoint } from '../contracts/webhooks.ts';
 import type { Items } from '../temporal/items.ts';
 import { sayingThatJobsWait } from './refused-writes.ts';
 
@@ -38,12 +42,21 @@ export interface ApiDeps {
   blobs: Blobs;
   jobs: Jobs;
   items: Items;
+  /** See `temporal/answer-calls.ts`. */
+  answerCalls: AnswerCalls;
+  secrets: Secrets;
   forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
   sources: Sources;
   documents: Documents;
+  webhooks: {
+    /** Throws `url_invalid`, `url_not_allowed`, `secret_unknown`; `field` is the endpoint's in the request. */
+    check(tenant: string, endpoint: WebhookEndpoint, field: string): void;
+    /** Rejects with `temporal_unavailable`. */
+    redeliver(record: DeliveryRecord): Promise<void>;
+  };
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
   /** Rejects when Temporal does not answer. */
@@ -114,11 +127,15 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1', '[::1]']);
  * Keeps web pages of others away from a server on loopback: a name that was rebound to this address (Host), and
  * requests that a browser sends for a page from elsewhere (Origin). There is no CORS.
  */
-function guarded({ SHEAF_API_HOST: configured }: Config) {
+function guarded({ SHEAF_API_HOST: configured, SHEAF_PUBLIC_URL: publicUrl }: Config) {
   const names = new Set([...LOOPBACK, configured]);
+  const outside = publicUrl === undefined ? null : new URL(publicUrl).hostname;
   return (req: Request, _res: Response, next: NextFunction): void => {
     const host = req.headers.host ?? '';
-    if (LOOPBACK.has(configured) && !names.has(URL.parse(`http://${host}`)?.hostname ?? '')) {
+    const named = URL.parse(`http://${host}`)?.hostname ?? '';
+    // A tunnel that lets services call back lets in nothing else.
+    const callsBack = named === outside && req.path.startsWith(`${CALLBACKS}/`);
+    if (LOOPBACK.has(configured) && !names.has(named) && !callsBack) {
       throw new SheafError('host_not_allowed', 'The Host header names another host.', { remedy: `Use localhost or ${configured}, or set SHEAF_API_HOST.` });
     }
     const { origin } = req.headers;

@@ -3,6 +3,7 @@ import type { Endpoint } from './endpoint.ts';
 import { analyticsEndpoints } from './routes/analytics.ts';
 import { cleanupEndpoints } from './routes/cleanup.ts';
 import { batchEndpoints } from './routes/batches.ts';
+import { callbackEndpoints } from './routes/callbacks.ts';
 import { bulkEndpoints } from './routes/bulk.ts';
 import { documentBulkEndpoints } from './routes/documents-bulk.ts';
 import { documentEndpoints } from './routes/documents.ts';
@@ -18,13 +19,14 @@ import { searchEndpoints } from './routes/search.ts';
 import { sourceEndpoints } from './routes/sources.ts';
 import { syncedSourceEndpoints } from './routes/synced-sources.ts';
 import { systemEndpoints } from './routes/system.ts';
+import { webhookEndpoints } from './routes/webhooks.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
   // Before the jobs: theirs would take `batch` for a job's id.
   ...bulkEndpoints,
-  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints, ...searchEndpoints,
-  ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...webhookEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints,
+  ...searchEndpoints, ...callbackEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
   ...cleanupEndpoints, ...analyticsEndpoints,
   ...documentPartUploadEndpoints, ...documentSimpleUploadEndpoints, ...documentBulkEndpoints, ...documentEndpoints,
 ];

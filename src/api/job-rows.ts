@@ -9,7 +9,7 @@ import type { SheetJobRecord, Manifest, PageRecord } from '../contracts/job.ts';
 import type { Cell, Json, OutcomeOrRemaining, RowFailure } from '../contracts/row.ts';
 import { rowInput } from '../domain/hashing.ts';
 import { listed, readCursor } from '../store/cursor.ts';
-import type { Listed, Store } from '../store/store.ts';
+import type { FailedRowFilter, Listed, Store } from '../store/store.ts';
 
 export interface JobRow {
   row: number;
@@ -102,11 +102,10 @@ const positionCursor = z.tuple([z.int().min(0), z.int().min(0)]);
  * results, which are written when a page ends. Rejects with `invalid_cursor`.
  */
 export async function listItems(
-  stores: Stores, job: SheetJobRecord, filter: { states: States; code: string | undefined }, cursor: string | undefined, limit: number,
+  stores: Stores, job: SheetJobRecord, filter: { states: States } & FailedRowFilter, cursor: string | undefined, limit: number,
 ): Promise<Listed<ItemAnswer>> {
-  if (filter.code !== undefined || (filter.states?.length === 1 && filter.states[0] === 'failed')) {
-    const code = filter.code === undefined ? {} : { code: filter.code };
-    const failed = await stores.store.listFailedRows(job.tenant, job.id, code, { limit, ...(cursor !== undefined && { cursor }) });
+  if ('code' in filter || 'fingerprint' in filter || (filter.states?.length === 1 && filter.states[0] === 'failed')) {
+    const failed = await stores.store.listFailedRows(job.tenant, job.id, filter, { limit, ...(cursor !== undefined && { cursor }) });
     return { ...failed, items: failed.items.map(({ row, key, error, input }) => ({ row, key, state: 'failed', input, output: null, error })) };
   }
   const after = readCursor(cursor, positionCursor);

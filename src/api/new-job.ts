@@ -33,8 +33,13 @@ export async function newJob(deps: ApiContext, tenant: string, owner: string, bo
     throw new InvalidRequest('Body', [{ path: 'options', message: 'options are given here and in handler' }]);
   }
   checkWriteBack(body);
+  body.webhooks?.forEach((one, index) => deps.webhooks.check(tenant, one, `webhooks.${index}`));
   const choice = resolveHandler(asked.name, options ?? asked.options ?? {});
-  parseOptions(findHandler(choice.name), choice.options);
+  const named = findHandler(choice.name);
+  const parsed = parseOptions(named, choice.options);
+  if (body.fanOut !== undefined && named.parks?.(parsed)) {
+    throw new InvalidRequest('Body', [{ path: 'fanOut', message: 'rows that a service answers later are no workflows: leave out fanOut, or the option async' }]);
+  }
   return {
     tenant, owner, priority, tags, onFailure,
     source: sourceId ?? null,

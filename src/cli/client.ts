@@ -1,5 +1,4 @@
 /** The client library as commands use it: every answer that is not a success becomes a `CommandFailure`. */
-import type { Readable } from 'node:stream';
 import { createHttp, SheafApiError, type CallOptions as HttpCall, type HttpOptions } from '../client/http.ts';
 import { CommandFailure, EXIT, type Problem } from './failure.ts';
 
@@ -14,21 +13,17 @@ export interface Client {
   open(method: string, path: string, more?: CallOptions): Promise<Response>;
 }
 
-export interface CallOptions extends Omit<HttpCall, 'raw'> {
-  /** Sent as it is, without being held in memory. */
-  stream?: Readable;
-}
+export type CallOptions = Omit<HttpCall, 'raw'>;
 
 /** Nothing answered, so that asking again may help. */
 export class Unreachable extends CommandFailure {}
 
 export function createClient(options: HttpOptions): Client {
   const http = createHttp(options);
-  const withStream = ({ stream, ...more }: CallOptions = {}): HttpCall => ({ ...more, ...(stream !== undefined && { raw: stream }) });
   return {
     url: http.url,
-    open: (method, path, more) => http.open(method, path, withStream(more)).catch(refuse),
-    call: <Answer>(method: string, path: string, more?: CallOptions) => http.call<Answer>(method, path, withStream(more)).catch(refuse),
+    open: (method, path, more) => http.open(method, path, more).catch(refuse),
+    call: <Answer>(method: string, path: string, more?: CallOptions) => http.call<Answer>(method, path, more).catch(refuse),
   };
 }
 

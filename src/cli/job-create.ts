@@ -1,10 +1,12 @@
 /** `sheaf job create` and `sheaf job preview`: the command line becomes a request. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
+import { DEFAULT_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from '../contracts/webhooks.ts';
+import { refuse } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printPreview } from './preview.ts';
@@ -24,6 +26,7 @@ interface SheetOptions extends GoogleOptions {
 export interface CreateOptions extends SheetOptions {
   handler: string;
   option?: Record<string, Json>;
+  options?: Record<string, Json>;
   key?: string[];
   source?: string;
   lane?: string;
@@ -41,6 +44,9 @@ export interface CreateOptions extends SheetOptions {
   onFailure?: string;
   writeBack?: Record<string, Json>;
   writeBackTab?: string;
+  webhook?: string[];
+  webhookSecret?: string;
+  webhookEvents?: string[];
   wait?: boolean;
 }
 
@@ -76,6 +82,17 @@ export function collectOption(text: string, before: Record<string, Json> = {}): 
     parsed = value;
   }
   return { ...before, [text.slice(0, at)]: parsed };
+}
+
+function optionsFrom(file: string): Record<string, Json> {
+  let options: Json;
+  try {
+    options = JSON.parse(readFileSync(file, 'utf8')) as Json;
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof SyntaxError ? 'It is no JSON.' : 'It cannot be read.');
+  }
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) throw new InvalidArgumentError('It must hold a JSON object.');
+  return options;
 }
 
 function collectColumn(text: string, before: Record<string, Json> = {}): Record<string, Json> {
@@ -127,11 +144,15 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
+  const {
+    handler, option, options: optionsFile, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab,
+    webhook, webhookSecret, webhookEvents,
+  } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
+  if ((webhook === undefined) !== (webhookSecret === undefined)) throw wrongUsage('--webhook URL and --webhook-secret NAME go together.');
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
-    options: option,
+    options: (optionsFile ?? option) && { ...optionsFile, ...option },
     keyColumns: key,
     sourceId: source,
     lane,
@@ -146,6 +167,7 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     dependsOn: after,
     onFailure,
     writeBack: writeBack && { columns: writeBack, ...(writeBackTab !== undefined && { tab: writeBackTab }) },
+    webhooks: webhook?.map((url) => ({ url, secret: webhookSecret ?? null, ...(webhookEvents && { events: webhookEvents }) })),
     breaker: breaker === false ? false : typeof breaker === 'number' ? { ...DEFAULT_BREAKER, maxFailedFraction: breaker } : undefined,
   };
   const set = Object.entries(given).filter((entry): entry is [string, Json] => entry[1] !== undefined);
@@ -157,6 +179,7 @@ export function jobOptions(command: Command): Command {
   return sheetOptions(command)
     .option('--handler <handler>', 'what is done to each row: a name, or a module such as ./my-handler.ts', 'store')
     .option('--option <name=value>', 'option of the handler; JSON where it parses as JSON (repeatable)', collectOption)
+    .option('--options <file>', 'options of the handler from a JSON file; --option goes before', optionsFrom)
     .option('--key <column>', 'column that names a row; without it the row number does (repeatable)', collect)
     .option('--source <id>', 'name of the sheet, so that a later file of the same name is an update')
     .option('--lane <lane>', "line of work on the sheet (default: the handler's name)")
@@ -171,15 +194,17 @@ export function jobOptions(command: Command): Command {
     .option('--no-breaker', 'never stop because of failed rows')
     .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)
     .option('--write-back-tab <tab>', 'write it into a tab of its own instead')
+    .option('--webhook <url>', 'told of the job by signed requests (repeatable)', collect)
+    .option('--webhook-secret <name>', 'name of the secret in SHEAF_SECRETS that they are signed with')
+    .addOption(new Option('--webhook-events <event...>', `what is told (default: ${DEFAULT_WEBHOOK_EVENTS.join(', ')})`).choices(WEBHOOK_EVENTS))
     .option('--idempotency-key <key>', 'repeating the command with this key gives the same job');
 }
 
 /** Starts the job; a file goes by path or upload, whichever the API takes. */
 export function createJob(context: Context, file: string, options: CreateOptions): Promise<JobAnswer> {
-  const { client, signal } = context;
-  const headers = options.idempotencyKey === undefined ? {} : { 'idempotency-key': options.idempotencyKey };
-  return withSheetFile(context, file, options, (source) =>
-    client.call<JobAnswer>('POST', '/jobs', { body: { source, ...jobRequest(options) }, headers, signal }));
+  const { sheaf, signal } = context;
+  return withSheetFile(context, file, options, async (source) =>
+    (await sheaf.createJob({ source, ...jobRequest(options) }, { idempotencyKey: options.idempotencyKey, signal }).catch(refuse)).created);
 }
 
 export function addJobCreate(job: Command): void {

@@ -4,15 +4,17 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
+import { refuse } from './client.ts';
 import { contextOf } from './context.ts';
 import { CommandFailure, wrongUsage } from './failure.ts';
 import { bytes } from './format.ts';
-import { jobPath } from './job.ts';
 
-const FORMATS = ['ndjson', 'csv', 'xlsx'];
+const FORMATS = ['ndjson', 'csv', 'xlsx'] as const;
+type Format = (typeof FORMATS)[number];
+const isFormat = (name: string): name is Format => (FORMATS as readonly string[]).includes(name);
 
 interface ResultOptions {
-  format?: string;
+  format?: Format;
   output?: string;
   state?: string;
   raw?: boolean;
@@ -21,18 +23,18 @@ interface ResultOptions {
 export function addJobResults(job: Command): void {
   job.command('results <id>')
     .description('every row with its original columns, output, state and error, in row order')
-    .addOption(new Option('--format <format>', "default: the output file's extension, else ndjson").choices(FORMATS))
+    .addOption(new Option('--format <format>', "default: the output file's extension, else ndjson").choices([...FORMATS]))
     .option('--output <file>', 'write to this file instead of stdout')
     .addOption(new Option('--state <state>', 'only rows with this outcome').choices(['done', 'unchanged', 'failed', 'skipped', 'remaining']))
     .option('--raw', 'CSV: leave cells as they are that a spreadsheet program would run as formulas')
     .action(async (id: string, { format, output, state, raw = false }: ResultOptions, command: Command) => {
-      const { client, terminal, signal } = contextOf(command);
+      const { sheaf, terminal, signal } = contextOf(command);
       const extension = output === undefined ? '' : path.extname(output).slice(1).toLowerCase();
-      const chosen = format ?? (FORMATS.includes(extension) ? extension : 'ndjson');
+      const chosen = format ?? (isFormat(extension) ? extension : 'ndjson');
       if (chosen === 'xlsx' && output === undefined && terminal.out.isTTY === true) {
         throw wrongUsage('An XLSX file is no text for a terminal.', 'Give --output FILE.');
       }
-      const response = await client.open('GET', jobPath(id, '/results'), { query: { format: chosen, state, escape: raw ? false : undefined }, signal });
+      const response = await sheaf.job(id).download({ format: chosen, state, escape: raw ? false : undefined }, signal).catch(refuse);
       if (output === undefined) {
         await pipeline(bodyOf(response), terminal.out, { end: false, signal }).catch((error: unknown) => { throw brokenOff(error, signal); });
         return;

@@ -2,14 +2,14 @@
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
 import type { JobAnswer } from '../contracts/api.ts';
-import { PRIORITIES } from '../contracts/job.ts';
+import { PRIORITIES, type Priority } from '../contracts/job.ts';
 import { CONTROLS, type Control } from '../contracts/messages.ts';
 import { VERDICTS, type Verdict } from '../contracts/source.ts';
+import { refuse } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printable } from './format.ts';
 import { amount, atLeastOne, collect } from './job-create.ts';
-import { jobPath } from './job.ts';
 import { stateStyle } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 import { watchToEnd } from './watch.ts';
@@ -31,9 +31,9 @@ export function addJobSteering(job: Command): void {
     if (control === 'resume') steered.option('--max-cost <amount>', 'what the job may cost from now on, with what it has cost', amount);
     steered
       .action(async (id: string, { maxCost }: { maxCost?: number }, command: Command) => {
-        const { client, terminal, signal } = contextOf(command);
-        if (maxCost !== undefined) await client.call<JobAnswer>('PATCH', jobPath(id), { body: { maxCost }, signal });
-        printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${control}`), { signal }));
+        const { sheaf, terminal, signal } = contextOf(command);
+        if (maxCost !== undefined) await sheaf.job(id).set({ maxCost }, signal).catch(refuse);
+        printChanged(terminal, await sheaf.job(id)[control](signal).catch(refuse));
       });
   }
 
@@ -41,8 +41,8 @@ export function addJobSteering(job: Command): void {
     job.command(`${verdict} <id>`)
       .description(VERDICT_TEXTS[verdict])
       .action(async (id: string, _options: object, command: Command) => {
-        const { client, terminal, signal } = contextOf(command);
-        printChanged(terminal, await client.call<JobAnswer>('POST', jobPath(id, `/${verdict}`), { signal }));
+        const { sheaf, terminal, signal } = contextOf(command);
+        printChanged(terminal, await sheaf.job(id)[verdict](signal).catch(refuse));
       });
   }
 
@@ -51,20 +51,21 @@ export function addJobSteering(job: Command): void {
     .addOption(new Option('--priority <priority>', 'what is served first').choices([...PRIORITIES]))
     .option('--concurrency <n>', 'rows handled at once', atLeastOne)
     .option('--max-cost <amount>', 'what its rows may cost together', amount)
-    .action(async (id: string, change: { priority?: string; concurrency?: number; maxCost?: number }, command: Command) => {
-      const { client, terminal, signal } = contextOf(command);
+    .action(async (id: string, change: { priority?: Priority; concurrency?: number; maxCost?: number }, command: Command) => {
+      const { sheaf, terminal, signal } = contextOf(command);
       if (Object.keys(change).length === 0) throw wrongUsage('There is nothing to change.', 'Give --priority, --concurrency or --max-cost.');
-      printChanged(terminal, await client.call<JobAnswer>('PATCH', jobPath(id), { body: change, signal }));
+      printChanged(terminal, await sheaf.job(id).set(change, signal).catch(refuse));
     });
 
   job.command('retry <id>')
     .description('run the failed and remaining rows of an ended job again')
     .option('--code <code>', 'only rows that failed with this code (repeatable)', collect)
+    .option('--group <fingerprint>', 'only rows whose failure is of this group, as `job errors` names it (repeatable)', collect)
     .option('--wait', 'watch the job to its end; exit code 1 unless every row got through')
-    .action(async (id: string, { code, wait = false }: { code?: string[]; wait?: boolean }, command: Command) => {
+    .action(async (id: string, { code, group, wait = false }: { code?: string[]; group?: string[]; wait?: boolean }, command: Command) => {
       const context = contextOf(command);
-      const { client, terminal, signal } = context;
-      const job = await client.call<JobAnswer>('POST', jobPath(id, '/retry'), { body: code === undefined ? {} : { codes: code }, signal });
+      const { sheaf, terminal, signal } = context;
+      const job = await sheaf.job(id).retry({ ...(code && { codes: code }), ...(group && { fingerprints: group }) }, signal).catch(refuse);
       if (wait) return watchToEnd(context, id);
       printChanged(terminal, job);
       terminal.note(`Attempt ${job.attempt}. Follow it: npx sheaf job watch ${id}`);
@@ -75,9 +76,9 @@ export function addJobSteering(job: Command): void {
     .option('--yes', 'do not ask')
     .action(async (id: string, { yes = false }: { yes?: boolean }, command: Command) => {
       const context = contextOf(command);
-      const { client, terminal, signal } = context;
+      const { sheaf, terminal, signal } = context;
       if (!yes && !(await confirmed(context, id))) return terminal.note('Nothing was deleted.');
-      const job = await client.call<JobAnswer>('DELETE', jobPath(id), { signal });
+      const job = await sheaf.job(id).delete(signal).catch(refuse);
       if (terminal.json) terminal.printJson(job);
       else terminal.print(`The job ${id} is being deleted.`);
     });
@@ -89,8 +90,8 @@ function printChanged(terminal: Terminal, job: JobAnswer): void {
   if (job.desired !== undefined) terminal.note(`Asked for: ${job.desired}. No worker has answered yet; it will happen as soon as one does.`);
 }
 
-async function confirmed({ client, terminal, signal }: Context, id: string): Promise<boolean> {
-  const { file, state } = await client.call<JobAnswer>('GET', jobPath(id), { signal });
+async function confirmed({ sheaf, terminal, signal }: Context, id: string): Promise<boolean> {
+  const { file, state } = await sheaf.job(id).get(signal).catch(refuse);
   if (terminal.json || process.stdin.isTTY !== true) throw wrongUsage('Deleting asks first, and there is nobody to ask.', 'Give --yes.');
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   // Raw input turns Ctrl-C into this event.

@@ -4,12 +4,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { EventAnswer, ItemAnswer, JobAnswer } from '../contracts/api.ts';
 import type { JobGraphAnswer } from '../contracts/plans-api.ts';
 import { isEnded, JOB_STATES } from '../contracts/job.ts';
-import { listUpTo, type Client } from './client.ts';
+import { listUpTo, refuse, type Client } from './client.ts';
 import { contextOf } from './context.ts';
 import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
 import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
+import { addJobDeliveries } from './job-deliveries.ts';
 import { addJobPlan } from './job-plan.ts';
 import { addJobItem } from './job-item.ts';
 import { addJobResults } from './job-results.ts';
@@ -34,6 +35,8 @@ export function addJobCommands(program: Command): void {
   addJobResults(job);
   addItems(job);
   addJobItem(job);
+  addErrors(job);
+  addJobDeliveries(job);
   addEvents(job);
 }
 
@@ -153,6 +156,25 @@ export function printItems(terminal: Terminal, items: ItemAnswer[]): void {
       (error?.message ?? (output === null ? '' : JSON.stringify(output))).slice(0, 1000),
     ]),
   );
+}
+
+function addErrors(job: Command): void {
+  job.command('errors <id>')
+    .description('failed rows, grouped by what their failures have in common')
+    .option('--limit <n>', 'at most so many groups', atLeastOne, 20)
+    .action(async (id: string, { limit }: { limit: number }, command: Command) => {
+      const { sheaf, terminal, signal } = contextOf(command);
+      const groups = await sheaf.job(id).errors({ limit }, signal).catch(refuse);
+      if (terminal.json) return terminal.printJson(groups);
+      if (groups.items.length === 0) return terminal.note('No row has failed.');
+      printTable(
+        terminal,
+        [{ title: 'group' }, { title: 'rows', align: 'right' }, { title: 'code' }, { title: 'for example', shrinks: true }, { title: 'row', align: 'right' }],
+        groups.items.map(({ fingerprint, rows, code, example }) => [fingerprint, count(rows), code, example.error.message, count(example.row)]),
+      );
+      if (groups.more) terminal.note('There are more; --limit shows them.');
+      terminal.note(`Mend the cause, then: npx sheaf job retry ${id} --group ${groups.items[0]!.fingerprint} --wait`);
+    });
 }
 
 function addEvents(job: Command): void {

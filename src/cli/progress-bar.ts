@@ -41,12 +41,12 @@ export function barSpans(progress: JobAnswer['progress'], width: number): Span[]
 }
 
 export function countSpans(progress: JobAnswer['progress']): Span[] {
-  const { done, unchanged, failed, skipped, remaining } = progress;
+  const { done, unchanged, failed, skipped, remaining, submitted = 0 } = progress;
   const one = (name: string, value: number, style: Style): Span =>
     value > 0 ? { text: `${name} ${count(value)}`, style } : { text: `${name} 0`, style: 'dim' };
   return join([
     one('done', done, 'green'), one('unchanged', unchanged, 'cyan'), one('failed', failed, 'red'),
-    one('skipped', skipped, 'reset'), ...(remaining === null ? [] : [one('remaining', remaining, 'reset')]),
+    one('skipped', skipped, 'reset'), ...(remaining === null ? [] : [one('remaining', remaining, 'reset')]), ...(submitted === 0 ? [] : [one('of them with a service', submitted, 'reset')]),
   ]);
 }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Transform } from 'node:stream';
 import type { SourceLocation } from '../contracts/job.ts';
 import { isSpreadsheetAddress } from '../domain/spreadsheet-address.ts';
-import type { Client } from './client.ts';
+import { type Client, refuse } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure, wrongUsage } from './failure.ts';
 import { isLoopback } from './find-api.ts';
@@ -72,7 +72,7 @@ async function checkFile(given: string, absolute: string): Promise<number | null
   }
 }
 
-async function upload({ client, terminal, signal }: Context, absolute: string, size: number | null): Promise<string> {
+async function upload({ sheaf, terminal, signal }: Context, absolute: string, size: number | null): Promise<string> {
   const name = path.basename(absolute);
   const painter = openPainter(terminal.err);
   const showBar = !terminal.json && terminal.err.isTTY === true && (size === null || size >= BAR_FROM_BYTES);
@@ -92,13 +92,7 @@ async function upload({ client, terminal, signal }: Context, absolute: string, s
   let unreadable: Error | undefined;
   content.on('error', (error) => counted.destroy((unreadable = error)));
   try {
-    const { id } = await client.call<{ id: string }>('POST', '/uploads', {
-      query: { name },
-      stream: content.pipe(counted),
-      headers: { 'content-type': 'application/octet-stream', ...(size !== null && { 'content-length': String(size) }) },
-      signal,
-    });
-    return id;
+    return (await sheaf.uploadSheet(name, content.pipe(counted), { size: size ?? undefined, signal }).catch(refuse)).id;
   } catch (error) {
     if (unreadable !== undefined) throw wrongUsage(`The file ${absolute} cannot be read to its end (${unreadable.message}).`);
     throw error;

@@ -1,5 +1,6 @@
 /** Follows a job to its end: a live bar on a terminal, else one line a change; NDJSON with `--json`. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { follow } from '../client/follow.ts';
+import { JOB_POLL, jobText } from '../client/jobs.ts';
 import type { JobAnswer } from '../contracts/api.ts';
 import { isEnded } from '../contracts/job.ts';
 import { type Client, Unreachable } from './client.ts';
@@ -9,10 +10,6 @@ import { count, duration, printable, timeOfDay } from './format.ts';
 import { countSpans, jobLines, openPainter, type Painter, paintLine, stateStyle, causeText, paidText } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Milliseconds between questions: the first, and the most where nothing changes. */
-const POLL = { first: 500, most: 2000 };
-/** How long the API may be away, for a restart, before watching ends. */
-const OUTAGE_MS = 60_000;
 /** Between two lines that only count on, where the output is no terminal. */
 const LINE_EVERY_MS = 10_000;
 const LINE_EVERY_PERCENT = 5;
@@ -30,33 +27,11 @@ export interface WatchOptions {
  */
 export async function watchJob(client: Client, id: string, terminal: Terminal, { title, signal }: WatchOptions = {}): Promise<JobAnswer | null> {
   const view = terminal.json ? jsonView(terminal) : terminal.width() === null ? lineView(terminal) : liveView(terminal, title);
-  let wait = POLL.first;
-  let before = '';
-  let awaySince: number | null = null;
-  const stopped = (): boolean => signal?.aborted === true;
-  while (!stopped()) {
-    try {
-      const job = await client.call<JobAnswer>('GET', `/jobs/${encodeURIComponent(id)}`, { signal });
-      awaySince = null;
-      view.show(job);
-      if (isEnded(job.state)) return job;
-      const { total, done, unchanged, failed, skipped } = job.progress;
-      const now = JSON.stringify([job.state, total, done, unchanged, failed, skipped]);
-      wait = now === before ? Math.min(POLL.most, wait * 1.5) : POLL.first;
-      before = now;
-    } catch (error) {
-      if (stopped()) return null;
-      // An API that never answered is not restarting.
-      if (before === '' || !isPassing(error)) throw error;
-      awaySince ??= performance.now();
-      const left = OUTAGE_MS - (performance.now() - awaySince);
-      if (left <= 0) throw error;
-      view.away(`Asking ${client.url} for another ${duration(left / 1000)}.`);
-      wait = POLL.first;
-    }
-    await sleep(wait, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
-  }
-  return null;
+  return follow({
+    ask: () => client.call<JobAnswer>('GET', `/jobs/${encodeURIComponent(id)}`, { signal }),
+    isEnd: ({ state }) => isEnded(state), text: jobText, onState: (job) => view.show(job), isPassing, poll: JOB_POLL, signal,
+    onAway: (leftMs) => view.away(`Asking ${client.url} for another ${duration(leftMs / 1000)}.`),
+  });
 }
 
 /** A restart looks like this; a 404 or a wrong request does not. */

@@ -1,20 +1,23 @@
 /**
- * The client library for Node: `import { createSheafClient } from 'sheaf/client'`. Documents are uploaded, followed, read and
- * found; everything else of the API is reached by `call`. Errors are `SheafApiError` with the API's stable codes.
+ * The client library for Node: `import { createSheafClient } from 'sheaf/client'`. Jobs are created, watched, steered and read, documents
+ * uploaded, followed, read and found; everything else of the API is reached by `call`. Errors are `SheafApiError` with the API's stable codes.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { HitAnswer } from '../contracts/api.ts';
 import type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
 import type { ReprocessStage } from '../contracts/document.ts';
+import { follow } from './follow.ts';
 import { createHttp, type Http, type HttpOptions, type Query, SheafApiError } from './http.ts';
+import { jobsOf, type SheafJobs } from './jobs.ts';
 import { activeUploads, stageFile, uploadFile, type UploadOptions } from './upload.ts';
 
 export { SheafApiError } from './http.ts';
+export { SheafJobError } from './jobs.ts';
+export type { CreateOptions, NewSheetJob, RetryOptions, SheafJob, SheafJobs, WatchOptions } from './jobs.ts';
 export type { CallOptions, HttpOptions, Query } from './http.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
 export type { BatchAnswer, BatchFileAnswer } from '../contracts/plans-api.ts';
-export type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
+export type { ErrorGroupsAnswer, HitAnswer, ItemAnswer, JobAnswer, JobBody, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
 
 export interface ListPage<Item> {
   items: Item[];
@@ -22,13 +25,13 @@ export interface ListPage<Item> {
   nextCursor: string | null;
 }
 
-export interface WaitOptions {
+export interface DocumentWaitOptions {
   /** Told whenever something has changed. */
   onStatus?: ((status: DocumentStatusAnswer) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
-export interface SheafClient extends Http {
+export interface SheafClient extends Http, SheafJobs {
   /** A file on this machine. Resumable: after a crash the same call goes on where the last one stopped. */
   uploadDocument(file: string, options?: UploadOptions): Promise<AcceptedAnswer>;
   /** As `uploadDocument`, but no document is made yet: `POST /batches {files: [{upload}]}` makes those of many. Resumable where `active` is given. Resolves with the upload's id. */
@@ -39,7 +42,7 @@ export interface SheafClient extends Http {
   document(id: string): Promise<DocumentAnswer>;
   documents(query?: Query): Promise<ListPage<DocumentAnswer>>;
   /** Resolves when it is `ready` or `failed`; an API that restarts in between is waited for, up to a minute. */
-  waitForDocument(id: string, options?: WaitOptions): Promise<DocumentStatusAnswer>;
+  waitForDocument(id: string, options?: DocumentWaitOptions): Promise<DocumentStatusAnswer>;
   documentText(id: string): Promise<string>;
   reprocessDocument(id: string, asked?: { from?: ReprocessStage; options?: ProcessingOptions }): Promise<DocumentAnswer>;
   deleteDocument(id: string): Promise<DocumentAnswer>;
@@ -48,8 +51,6 @@ export interface SheafClient extends Http {
 
 /** Milliseconds between two questions, at first and where nothing changes. */
 const POLL = { first: 250, most: 2_000 };
-/** How long an API that has answered before may be away. */
-const OUTAGE_MS = 60_000;
 
 export function createSheafClient(options: HttpOptions): SheafClient {
   const http = createHttp(options);
@@ -57,6 +58,7 @@ export function createSheafClient(options: HttpOptions): SheafClient {
   const documentStatus = (id: string, signal?: AbortSignal): Promise<DocumentStatusAnswer> => http.call('GET', documentPath(id, '/status'), { signal });
   return {
     ...http,
+    ...jobsOf(http),
     uploadDocument: (file, upload) => uploadFile(http, file, upload),
     stageDocument: (file, upload = {}, active = []) => stageFile(http, file, upload, active),
     activeUploads: (signal) => activeUploads(http, signal),
@@ -64,23 +66,18 @@ export function createSheafClient(options: HttpOptions): SheafClient {
     document: (id) => http.call('GET', documentPath(id)),
     documents: (query) => http.call('GET', '/documents', { query }),
     async waitForDocument(id, { onStatus, signal } = {}) {
-      let [wait, before, awaySince]: [number, string, number | null] = [POLL.first, '', null];
-      for (;;) {
-        try {
-          const status = await documentStatus(id, signal);
-          awaySince = null;
+      let before = '';
+      const ended = await follow({
+        ask: () => documentStatus(id, signal), isEnd: ({ status }) => status !== 'processing', text: (status) => JSON.stringify(status), poll: POLL, signal,
+        isPassing: (error) => error instanceof SheafApiError && error.passing,
+        onState(status) {
           const now = JSON.stringify(status);
           if (now !== before) onStatus?.(status);
-          if (status.status !== 'processing') return status;
-          wait = now === before ? Math.min(POLL.most, wait * 1.5) : POLL.first;
           before = now;
-        } catch (error) {
-          if (before === '' || !(error instanceof SheafApiError) || !error.passing) throw error;
-          awaySince ??= performance.now();
-          if (performance.now() - awaySince > OUTAGE_MS) throw error;
-        }
-        await sleep(wait, undefined, signal === undefined ? {} : { signal });
-      }
+        },
+      });
+      if (ended === null) throw signal?.reason;
+      return ended;
     },
     documentText: async (id) => (await http.open('GET', documentPath(id, '/text'))).text(),
     reprocessDocument: (id, asked = {}) => http.call('POST', documentPath(id, '/reprocess'), { body: asked }),

@@ -8,6 +8,7 @@ import type { Json } from './row.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
 import { partAnswer, systemSections } from './system-api.ts';
 import { DOCUMENT_STAGES } from './document.ts';
+import { webhooksBody } from './webhooks-api.ts';
 
 export const API_PREFIX = '/api/v1';
 
@@ -118,6 +119,7 @@ export const jobBody = z
       description: 'When one of them fails, is cancelled or deleted: `cancel` this one too, `run` it all the same once all have ended, or `wait` for a retry',
     }),
     fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
+    webhooks: webhooksBody.exactOptional().meta({ description: 'Who is told of the job, by signed requests (Standard Webhooks), in order, for up to a day' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
     maxCost: maxCost.exactOptional(),
     writeBack: writeBackBody.exactOptional().meta({
@@ -136,8 +138,13 @@ export const jobChangeBody = z
   .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional(), maxCost: maxCost.exactOptional() })
   .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or maxCost');
 
+export const fingerprint = z.string().min(1).max(200);
+
 export const retryBody = z
-  .strictObject({ codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }) })
+  .strictObject({
+    fingerprints: z.array(fingerprint).min(1).max(100).exactOptional().meta({ description: 'Only rows whose failure is of these groups (`GET /jobs/{id}/errors`)' }),
+    codes: z.array(z.string().min(1).max(200)).min(1).max(100).exactOptional().meta({ description: 'Only rows that failed with these codes. Default: all failed and remaining rows' }),
+  })
   .default({});
 
 // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,6 +192,7 @@ const progressAnswer = z.strictObject({
   failed: count,
   skipped: count,
   remaining: count.nullable(),
+  submitted: count.optional().meta({ description: 'Of the remaining ones: sent to a service that has not answered yet' }),
   percent: z.number().min(0).max(100).nullable(),
   itemsPerSecond: z.number().min(0).nullable(),
   etaSeconds: z.number().min(0).nullable(),
@@ -405,6 +413,20 @@ export type PassageHitAnswer = z.infer<typeof passageHitAnswer>;
 
 export const hitAnswer = z.discriminatedUnion('kind', [searchHitAnswer, passageHitAnswer]);
 export type HitAnswer = z.infer<typeof hitAnswer>;
+
+/** Failed rows that one cause would explain. */
+export const errorGroupsAnswer = z
+  .strictObject({
+    items: z.array(z.strictObject({
+      fingerprint: z.string().meta({ description: 'Names the group; `POST /jobs/{id}/retry` takes it' }),
+      code: z.string(),
+      rows: count,
+      example: z.strictObject({ row: z.int(), key: z.string().nullable(), error: rowFailure, input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])) }),
+    })),
+    more: z.boolean().meta({ description: 'There are more groups than `limit`' }),
+  })
+  .meta({ id: 'ErrorGroups' });
+export type ErrorGroupsAnswer = z.infer<typeof errorGroupsAnswer>;
 
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })

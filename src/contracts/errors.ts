@@ -76,6 +76,38 @@ export const ERRORS = {
   handler_not_allowed: { status: 403, retryable: false, title: 'The handler module is outside the folders that may be run' },
   handler_not_found: { status: 422, retryable: false, title: 'The handler module does not exist' },
   handler_invalid: { status: 422, retryable: false, title: 'The handler module cannot be used' },
+  // The web: addresses that users name
+  url_invalid: { status: 422, retryable: false, title: 'The web address cannot be called' },
+  url_not_allowed: { status: 422, retryable: false, title: 'The web address leads into a private network' },
+  dns_failed: { status: 422, retryable: false, title: 'The host of the web address does not exist' },
+  dns_unavailable: { status: 503, retryable: true, title: 'DNS does not say where the host of the web address is' },
+  connection_failed: { status: 502, retryable: true, title: 'The server of the web address cannot be reached' },
+  connection_lost: { status: 502, retryable: true, title: 'The server of the web address broke off' },
+  tls_failed: { status: 422, retryable: false, title: 'There is no secure connection to the server of the web address' },
+  answer_timeout: { status: 504, retryable: true, title: 'The server of the web address took too long' },
+  redirect_loop: { status: 422, retryable: false, title: 'The web address redirects without end' },
+  redirect_invalid: { status: 422, retryable: false, title: 'The web address redirects to none' },
+  answer_too_large: { status: 422, retryable: false, title: 'The answer of the web address is too large' },
+  answer_inflates: { status: 422, retryable: false, title: 'The answer of the web address unpacks to too much' },
+  answer_damaged: { status: 422, retryable: false, title: 'The answer of the web address cannot be read' },
+  content_type_refused: { status: 422, retryable: false, title: 'The web address has content of another type' },
+  // Web pages
+  robots_disallowed: { status: 422, retryable: false, title: 'The site asks robots to leave the page alone' },
+  robots_unavailable: { status: 503, retryable: true, title: 'The site does not say what robots may read' },
+  login_required: { status: 422, retryable: false, title: 'The page is behind a login' },
+  page_forbidden: { status: 422, retryable: false, title: 'The server does not show the page' },
+  page_not_found: { status: 422, retryable: false, title: 'There is no such page' },
+  page_refused: { status: 422, retryable: false, title: 'The server does not answer with a page' },
+  page_unavailable: { status: 503, retryable: true, title: 'The server of the page cannot answer for now' },
+  // The user's own service
+  callback_unknown: { status: 404, retryable: false, title: 'Nobody waits for this callback' },
+  signature_invalid: { status: 401, retryable: false, title: 'The signature is missing, wrong or too old' },
+  secret_unknown: { status: 422, retryable: false, title: 'There is no such secret' },
+  secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
+  service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
+  service_redirected: { status: 422, retryable: false, title: 'The service sends requests elsewhere' },
+  // Webhooks
+  delivery_not_found: { status: 404, retryable: false, title: 'Nothing was told under this name' },
   // Models
   model_unknown: { status: 422, retryable: false, title: 'There is no such model' },
   model_not_configured: { status: 422, retryable: false, title: 'The workers lack what the model needs' },
@@ -166,4 +198,9 @@ export class SheafError extends Error {
       ...(this.place !== undefined && { place: this.place }),
     };
   }
+}
+
+/** What another process has told of an error. A code that the table does not have is `internal`. */
+export function errorOf({ code, message, remedy, place }: ErrorBody): SheafError {
+  return new SheafError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }) });
 }

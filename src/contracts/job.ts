@@ -3,6 +3,7 @@ import type { Json, Spent } from './row.ts';
 import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 import type { SyncRequest } from './source.ts';
+import type { WebhookEndpoint } from './webhooks.ts';
 
 export const JOB_STATES = [
   'queued', 'running', 'pausing', 'paused', 'waiting', 'cancelling', 'completed', 'failed', 'cancelled',
@@ -53,6 +54,8 @@ export interface Progress extends Counts {
   /** Null until the sheet has been read: a total is never guessed. */
   total: number | null;
   remaining: number | null;
+  /** Of the remaining ones: sent to a service that has not answered; left out where there are none. */
+  submitted?: number;
   /** 0–100, one decimal; null while the total is unknown. */
   percent: number | null;
   itemsPerSecond: number | null;
@@ -142,6 +145,8 @@ export interface JobRequest extends SheetOptions {
   writeBack?: WriteBack;
   /** Only of a job that brings a source up to date. */
   sync?: SyncRequest;
+  /** Who is told of the job, beside whom the operator names for the tenant. */
+  webhooks?: WebhookEndpoint[];
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
   /** What its rows may cost together, over all attempts, in the currency of the price table; left out: no limit of its own. */
@@ -151,6 +156,8 @@ export interface JobRequest extends SheetOptions {
 export interface RetryFilter {
   /** Only failed rows with these codes; null: all failed rows and those remaining. */
   codes: string[] | null;
+  /** Only failed rows with these fingerprints; left out: with any. */
+  fingerprints?: string[];
   /** Only failed rows with these numbers; left out: whatever their number. */
   rows?: number[];
   /** Of a document: what is done again. Left out: the stage that it stopped at, as before. */
@@ -261,6 +268,8 @@ export interface PageRecord {
   complete: boolean;
   /** Blob key of the page's newest result; null until one is written. */
   result: string | null;
+  /** Rows that were sent to a service and wait for its answer; left out where there are none. */
+  submitted?: number;
 }
 
 export interface JobTotals extends Counts {
@@ -268,6 +277,8 @@ export interface JobTotals extends Counts {
   faults: number;
   /** Over all attempts; left out where nothing is known. */
   spent?: Spent;
+  /** Of those without an outcome; left out where there are none. */
+  submitted?: number;
 }
 
 export interface JobEvent {

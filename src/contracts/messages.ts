@@ -10,6 +10,8 @@ export const TASK_QUEUES = {
   items: 'sheaf-items',
   documents: 'sheaf-documents',
   maintenance: 'sheaf-maintenance',
+  /** Slow servers of others keep nobody else waiting. */
+  webhooks: 'sheaf-webhooks',
 } as const;
 
 export const WORKFLOWS = { 
@@ -25,6 +27,8 @@ export const SET_CONCURRENCY = 'setConcurrency';
 export const STATUS_QUERY = 'status';
 /** A Signal: what the queue says of the job has changed. */
 export const QUEUE_SIGNAL = 'queue';
+/** A Signal: services have answered. */
+export const ANSWERS_SIGNAL = 'answers';
 
 /** Names one job in the store. */
 export interface JobRef {
@@ -101,6 +105,8 @@ export interface SheetJobState extends JobLifeState {
   version?: VersionProgress;
   /** Pages not started, and those started and left unfinished. */
   pending: PageSpan[];
+  /** Pages that only wait for answers of services; left out where there are none. */
+  parked?: PageSpan[];
   counts: Counts;
   /** Only where rows are workflows of their own. */
   items?: FanOutState;
@@ -240,6 +246,17 @@ export interface ProcessPageAnswer {
   stopped: ErrorBody | null;
   /** Set when a limit left the page without calls. */
   wait: LimitWait | null;
+  /** All that has no outcome waits for the answer of a service. */
+  parked?: true;
+}
+
+export interface CollectAnswersAnswer {
+  /** Pages with rows whose answer has come, or whose time is over. */
+  pages: number[];
+  /** Rows that still wait. */
+  submitted: number;
+  /** Look again after so long, whatever happens. */
+  lookMs: number;
 }
 
 export type DocumentJobInput = JobInput & { carried?: DocumentJobState };
@@ -292,6 +309,8 @@ export interface JobActivities {
 export interface RowActivities {
   openSheet(input: OpenSheetInput): Promise<OpenSheetAnswer>;
   processPage(input: ProcessPageInput): Promise<ProcessPageAnswer>;
+  /** Asks services that do not call back how far they are, and says where there is something to take. */
+  collectAnswers(input: JobRef & { attempt: number }): Promise<CollectAnswersAnswer>;
   /** Some seconds of writing results into the sheet. */
   writeBack(input: WriteBackInput): Promise<WriteBackAnswer>;
   /** Resolves when the store and the blobs can be written and read. */

@@ -1,4 +1,5 @@
 /** What a sheet is made of, from the cell up. Plain JSON all the way: it crosses threads, files and stores. */
+import type { ErrorBody } from './errors.ts';
 
 /** A cell as read. Empty cells, missing cells and error cells are `null`; dates are ISO 8601 text. */
 export type Cell = string | number | boolean | null;
@@ -58,8 +59,12 @@ export type HandledOutcome = Paid & (
   /** `retryAfterSeconds`: a server said to hold back for so long; nobody calls under the handler's limits meanwhile. */
   | { error: RowFailure; retryAfterSeconds?: number }
   | { unpaid: Unpaid }
+  /** It is not the row that is at fault, and no row can be handled: it stays undone, and the job ends as failed. */
+  | { halt: ErrorBody }
+  /** A service has taken it, and answers later (`PreparedHandler.later`). `remoteId`: what the service calls it. */
+  | { submitted: { remoteId: string | null } }
 );
-export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid }>;
+export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid } | { halt: ErrorBody } | { submitted: object }>;
 
 /** What a row would take; null: nobody can tell. */
 export interface Foreseen extends Spent {

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { ERRORS, SheafError, type ErrorCode } from '../contracts/errors.ts';
+import { errorOf, SheafError } from '../contracts/errors.ts';
 import { DOCUMENT_LIMITS, type Analysis, type Chunking, type DetectedType, type DocumentLimits, type DocumentReader, type Extraction } from './document.ts';
 import { MEMORY_MARK, type Answer, type Task } from './reader-protocol.ts';
 
@@ -13,6 +13,8 @@ export interface ReaderOptions {
   limits?: Partial<DocumentLimits>;
   /** Children at once. Default: the number of processors. */
   concurrency?: number;
+  /** What is read is cut into passages or analysed next: a child for that is made ready meanwhile. Default: true. */
+  textFollows?: boolean;
 }
 
 const PROGRAM = fileURLToPath(new URL('reader-process.ts', import.meta.url));
@@ -41,7 +43,7 @@ interface Child {
   idle: NodeJS.Timeout | null;
 }
 
-export function openReader({ limits: given, concurrency = os.availableParallelism() }: ReaderOptions = {}): DocumentReader {
+export function openReader({ limits: given, concurrency = os.availableParallelism(), textFollows = true }: ReaderOptions = {}): DocumentReader {
   const limits = { ...DOCUMENT_LIMITS, ...given };
   const children = new Set<Child>();
   const idle: Child[] = [];
@@ -128,11 +130,11 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
     }
     busy += 1;
     const child = take(task);
-    if (task.task === 'extract') prepareForText();
+    if (task.task === 'extract' && textFollows) prepareForText();
     try {
       const answer = await ask(child, task, signal);
       release(child, answer.clean && answer.rss < limits.memoryBytes * MOST_MEMORY_SHARE);
-      if ('error' in answer) throw thrown(answer.error);
+      if ('error' in answer) throw errorOf(answer.error);
       return answer.value as T;
     } finally {
       busy -= 1;
@@ -194,11 +196,6 @@ function yieldToOthers(pid: number | undefined): void {
 }
 
 const shuttingDown = (): SheafError => new SheafError('shutting_down', 'The reader of documents is being closed', { remedy: 'Try again' });
-
-function thrown({ code, message, remedy, place }: Extract<Answer, { error: unknown }>['error']): SheafError {
-  const known: ErrorCode = code in ERRORS ? (code as ErrorCode) : 'internal';
-  return new SheafError(known, message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }) });
-}
 
 /** 134 is how Node ends when its heap is full. A kill that nobody here asked for is the system's, out of memory. */
 function endedUnasked(said: string, code: number | null, by: NodeJS.Signals | null): SheafError {

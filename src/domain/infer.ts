@@ -1,5 +1,5 @@
 /** What cells are: types of a column for people, and values of text cells for handlers. */
-import type { Cell } from '../contracts/row.ts';
+import type { Cell, RowInput } from '../contracts/row.ts';
 
 export type CellType = 'integer' | 'number' | 'boolean' | 'date' | 'datetime' | 'text';
 export type ColumnType = CellType | 'empty' | 'mixed';
@@ -51,4 +51,10 @@ export function typeOfColumn(types: ReadonlySet<CellType>): ColumnType {
   if (types.size === 2 && types.has('integer') && types.has('number')) return 'number';
   if (types.size === 2 && types.has('date') && types.has('datetime')) return 'datetime';
   return 'mixed';
+}
+
+export function typedRow(input: RowInput): RowInput {
+  const output = { ...input }; // a copy first: a column may be called __proto__
+  for (const column in output) output[column] = typedCell(output[column]!);
+  return output;
 }

@@ -4,6 +4,7 @@
  */
 import type { Counts, RetryFilter } from '../contracts/job.ts';
 import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { NOTHING_SPENT, plus, wasCached } from './spent.ts';
 
 export interface PageFacts {
@@ -76,6 +77,7 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
 /** Whether a row that an earlier attempt left so is handled again. */
 export const wasAskedFor = (result: Pick<RowResult, 'row' | 'state' | 'error'>, retry: RetryFilter | null): boolean =>
   result.state === 'failed' && retry !== null && (retry.codes === null || retry.codes.includes(result.error?.code ?? '')) &&
+  (retry.fingerprints === undefined || (result.error !== undefined && retry.fingerprints.includes(fingerprintOf(result.error)))) &&
   (retry.rows === undefined || retry.rows.includes(result.row));
 
 /** What became of a page's rows in the job before, on the same sheet with the same handler, nobody having worked on the lane since. */

@@ -5,7 +5,7 @@ import type { Counts, JobRecord, Progress } from '../contracts/job.ts';
 type Of = Pick<JobRecord, 'state' | 'manifest' | 'startedAt' | 'runningSince' | 'finishedBefore'> & { request?: JobRecord['request'] };
 
 /** `now` in milliseconds since the epoch. With a total, the four counts and `remaining` add up to it. */
-export function progressOf(job: Of, counts: Counts, now: number): Progress {
+export function progressOf(job: Of, counts: Counts & { submitted?: number }, now: number): Progress {
   const { done, unchanged, failed, skipped } = counts;
   const finished = done + unchanged + failed + skipped;
   const total = job.manifest?.rows ?? null;
@@ -14,6 +14,7 @@ export function progressOf(job: Of, counts: Counts, now: number): Progress {
   return {
     stage: stageOf(job, remaining),
     total, done, unchanged, failed, skipped, remaining,
+    ...(counts.submitted !== undefined && { submitted: counts.submitted }),
     percent: total === null ? null : percentOf(finished, total),
     itemsPerSecond,
     etaSeconds: remaining !== null && itemsPerSecond ? Math.ceil(remaining / itemsPerSecond) : null,

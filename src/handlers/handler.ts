@@ -1,7 +1,10 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
-import type { Foreseen, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
+import type { AnswerTerms } from '../contracts/intent.ts';
+import type { FinishedOutcome, Foreseen, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
 import type { RowModels } from '../models/questions.ts';
+import type { Pages } from '../pages/page.ts';
+import type { Web } from '../web/web.ts';
 
 export type { HandledOutcome } from '../contracts/row.ts';
 
@@ -22,12 +25,36 @@ export interface HandlerContext {
   /** Folders that handler modules may be loaded from; absolute. */
   handlerDirs: string[];
   models: RowModels;
+  /** Calls what users name; nothing else may. */
+  web: Web;
+  pages: Pages;
+  /** `host`: where it is sent, as in an address; null: it signs. Throws `secret_unknown`, `secret_not_allowed`. */
+  secret(name: string, host: string | null): string;
 }
 
 export interface HandledRow {
   row: number;
   key: string;
   input: RowInput;
+  /** Names the call for a server, the same however often it is repeated; only where the handler asks for it. */
+  callKey?: string;
+  /** Address at which the service is to say what became of it; null: nothing that it says there would be believed. Only where it may answer later. */
+  callback?: string | null;
+}
+
+/** What a handler whose service may answer later (outcome `submitted`) knows of those answers. One row at a time. */
+export interface LaterAnswers {
+  terms: AnswerTerms;
+  /** How long an answer is waited for. */
+  deadlineMs: number;
+  /** What became of the row, by an answer that is the last. */
+  take(answer: Json): FinishedOutcome;
+  /** Null: the service is not asked, it calls back. */
+  ask: {
+    everyMs: number;
+    /** Null: it said nothing that could be used. Rejects only with the signal's reason. */
+    answer(remoteId: string, signal: AbortSignal): Promise<Json | null>;
+  } | null;
 }
 
 export interface PreparedHandler {
@@ -41,6 +68,9 @@ export interface PreparedHandler {
   concurrency: number;
   /** Named limits: each call of `handle` takes one call of every one of them, or waits. */
   limits?: readonly string[];
+  /** Rows come with their `callKey`. */
+  namesCalls?: true;
+  later?: LaterAnswers;
   /** What handling rows will cost is known beforehand or told with every row; false: nobody will know, so that no budget can hold it. */
   priced?: boolean;
   /** What handling the rows would take, as far as that can be told without paying for it: for budgets, and for plans. */
@@ -66,6 +96,8 @@ export interface Handler<Options = unknown> {
   options: z.ZodType<Options>;
   /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
   work: Work | ((options: { [name: string]: Json }) => Work);
+  /** Whether rows may be answered later (`submitted`); left out: none are. */
+  parks?(options: Options): boolean;
   /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */
   prepare(options: Options, context: HandlerContext): Promise<PreparedHandler>;
 }

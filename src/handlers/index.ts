@@ -7,10 +7,12 @@ import { nearest } from '../domain/nearest.ts';
 import { categorize } from './categorize.ts';
 import { extract } from './extract.ts';
 import type { Handler, Work } from './handler.ts';
+import { http } from './http.ts';
 import { module } from './module.ts';
+import { scrape } from './scrape.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, module].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, scrape, http, module].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

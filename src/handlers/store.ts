@@ -1,7 +1,6 @@
 /** `store`: keeps the row as it is, with types. Costs next to nothing a row, so it is also what Sheaf's own overhead is measured with. */
 import { z } from 'zod';
-import type { RowInput } from '../contracts/row.ts';
-import { typedCell } from '../domain/infer.ts';
+import { typedRow } from '../domain/infer.ts';
 import type { Handler } from './handler.ts';
 
 const options = z.strictObject({});
@@ -22,9 +21,3 @@ export const store: Handler<z.output<typeof options>> = {
     close: async () => {},
   }),
 };
-
-function typedRow(input: RowInput): RowInput {
-  const output = { ...input }; // a copy first: a column may be called __proto__
-  for (const column in output) output[column] = typedCell(output[column]!);
-  return output;
-}

@@ -216,7 +216,7 @@ function outcomeOf({ code, message, retryable, retryAfterSeconds }: ModelError):
 /** What somebody else has paid for. */
 function shared(outcome: HandledOutcome): HandledOutcome {
   if ('output' in outcome) return { output: outcome.output, cached: true };
-  if ('unpaid' in outcome) return { unpaid: outcome.unpaid };
+  if (!('error' in outcome)) return outcome;
   const { error, retryAfterSeconds } = outcome;
   return { error, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) };
 }

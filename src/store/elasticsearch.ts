@@ -9,10 +9,12 @@ import { answerMethods } from './elasticsearch/answers.ts';
 import { budgetMethods } from './elasticsearch/budgets.ts';
 import { cleanupMethods } from './elasticsearch/cleanup.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
+import { deliveryMethods } from './elasticsearch/deliveries.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
 import { figureMethods } from './elasticsearch/figures.ts';
 import { documentMethods } from './elasticsearch/document-records.ts';
 import { ensureIndices } from './elasticsearch/indices.ts';
+import { intentMethods } from './elasticsearch/intents.ts';
 import { jobMethods, type LaneSource } from './elasticsearch/jobs.ts';
 import { pageMethods } from './elasticsearch/pages.ts';
 import { planMethods } from './elasticsearch/plans.ts';
@@ -55,6 +57,8 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),
+    ...deliveryMethods(cluster),
+    ...intentMethods(cluster),
     ...sourceMethods(cluster),
     ...answerMethods(cluster),
     ...budgetMethods(cluster),

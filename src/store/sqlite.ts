@@ -8,9 +8,11 @@ import { answerMethods } from './sqlite/answers.ts';
 import { Analyst } from './sqlite/analyst.ts';
 import { budgetMethods } from './sqlite/budgets.ts';
 import { cleanupMethods } from './sqlite/cleanup.ts';
+import { deliveryMethods } from './sqlite/deliveries.ts';
 import { SqliteFile } from './sqlite/database.ts';
 import { figureMethods } from './sqlite/figures.ts';
 import { documentMethods } from './sqlite/documents.ts';
+import { intentMethods } from './sqlite/intents.ts';
 import { jobMethods } from './sqlite/jobs.ts';
 import { ledgerWriter } from './sqlite/ledger-writer.ts';
 import { pageMethods } from './sqlite/pages.ts';
@@ -59,6 +61,8 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...queueMethods(control),
     ...pageMethods(control),
     ...uploadMethods(control),
+    ...deliveryMethods(control),
+    ...intentMethods(control),
     ...sourceMethods(control, ledger),
     ...rowMethods(ledger),
     ...figureMethods(control),

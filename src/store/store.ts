@@ -10,6 +10,7 @@ import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
 } from '../contracts/job.ts';
 import type { DocumentFilter, DocumentPatch, DocumentRecord, DocumentWriter, Passage } from '../contracts/document.ts';
+import type { IntentRecord, IntentState, OpenIntents } from '../contracts/intent.ts';
 import type { JobRef } from '../contracts/messages.ts';
 import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../contracts/plans.ts';
 import type { QueueEntry, QueueLimits, QueueRequest, QueueStanding } from '../contracts/queue.ts';
@@ -17,6 +18,7 @@ import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 import type { SourceRecord, VersionRecord } from '../contracts/source.ts';
 import type { Analytics, AnalyticsFilter, JobSummary } from '../contracts/summary.ts';
 import type { CleanupReport, Sweep, WorkerRecord } from '../contracts/system.ts';
+import type { DeliveryRecord } from '../contracts/webhooks.ts';
 import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
 
 /** The ledger that an item belongs to. */
@@ -54,6 +56,9 @@ export interface FailedRow {
   error: RowFailure;
   input: RowInput;
 }
+
+/** By one of them, or none. */
+export type FailedRowFilter = { code: string } | { fingerprint: string } | Record<never, never>;
 
 /** One sub-batch of a page, committed as one: the ledger and the list of failed rows agree. */
 export interface RowsCommit {
@@ -258,6 +263,20 @@ export interface SourceStore {
   showItems(lane: LaneRef, fence: bigint, keys: string[]): Promise<void>;
 }
 
+/** Calls to services that answer later, one an item; part of every store. */
+export interface IntentStore {
+  // ── intents ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** By item key; those that are not there are left out. */
+  readIntents(lane: LaneRef, keys: string[]): Promise<Map<string, IntentRecord>>;
+  /** By `intentId`. */
+  getIntent(tenant: string, id: string): Promise<IntentRecord | null>;
+  /** Writes where the stored revision is the record's (0: there is none), and raises it; null where it is another. */
+  changeIntent(intent: IntentRecord): Promise<IntentRecord | null>;
+  /** Ascending by page and row. Rejects with `invalid_cursor`. */
+  listIntents(tenant: string, job: string, filter: { state: IntentState; page?: number }, page: ListPage): Promise<Listed<IntentRecord>>;
+  openIntents(tenant: string, job: string): Promise<OpenIntents>;
+}
+
 /** Answers that were paid for; part of every store. They stay when their job or source goes. */
 export interface AnswerStore {
   // ── answers ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -276,7 +295,19 @@ export interface BudgetStore {
   changeBudget(tenant: string, name: string, change: BudgetChange): Promise<BudgetAnswer>;
 }
 
-export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore, BudgetStore {
+/** What was told of jobs; part of every store. It goes with the job. */
+export interface DeliveryStore {
+  // ── deliveries of webhooks ────────────────────────────────────────────────────────────────────────────────
+  /** Replaces the one of this job, endpoint and number. */
+  writeDelivery(record: DeliveryRecord): Promise<void>;
+  getDelivery(tenant: string, job: string, endpoint: string, number: number): Promise<DeliveryRecord | null>;
+  /** The one with the highest number. */
+  lastDelivery(tenant: string, job: string, endpoint: string): Promise<DeliveryRecord | null>;
+  /** By endpoint, then ascending by number. Rejects with `invalid_cursor`. */
+  listDeliveries(tenant: string, job: string, page: ListPage): Promise<Listed<DeliveryRecord>>;
+}
+
+export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, BudgetStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */
@@ -332,8 +363,10 @@ export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerSt
    *  pages neither repeat nor lose a hit. Removed items never appear. Rejects with `invalid_cursor`. */
   search(tenant: string, query: { terms: SearchTerms; filter: SearchFilter }, page: ListPage): Promise<Listed<SearchHit>>;
   /** Ascending by row. Rejects with `invalid_cursor`. */
-  listFailedRows(tenant: string, job: string, filter: { code?: string }, page: ListPage): Promise<Listed<FailedRow>>;
+  listFailedRows(tenant: string, job: string, filter: FailedRowFilter, page: ListPage): Promise<Listed<FailedRow>>;
   countFailedRows(tenant: string, job: string): Promise<{ code: string; rows: number }[]>;
+  /** By what their failures have in common (`domain/fingerprint.ts`), the largest first, at most `limit` groups. `first`: the lowest row. */
+  groupFailedRows(tenant: string, job: string, limit: number): Promise<{ fingerprint: string; rows: number; first: number }[]>;
 
   // ── pages ─────────────────────────────────────────────────────────────────────────────────────────────────
   /** One record a page: a write with a lower fence than the record's changes nothing and answers false. A null `result`

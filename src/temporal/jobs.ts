@@ -317,16 +317,21 @@ async function somethingToRetry(store: Store, job: JobRecord, filter: RetryFilte
   const remaining = job.manifest.rows - totals.done - totals.unchanged - totals.failed - totals.skipped;
   if (remaining > 0 || somethingToWrite(job)) return;
   const failed = await store.countFailedRows(job.tenant, job.id);
-  if (failed.some(({ code }) => filter.codes === null || filter.codes.includes(code))) return;
-  throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
+  const groups = filter.fingerprints && (await store.groupFailedRows(job.tenant, job.id, MOST_GROUPS));
+  if (groups ? groups.some(({ fingerprint }) => filter.fingerprints!.includes(fingerprint)) : failed.some(({ code }) => filter.codes === null || filter.codes.includes(code))) return;
+  throw new SheafError('wrong_state', `Job ${job.id} has no ${filter.fingerprints ? `failed rows of group ${filter.fingerprints.join(', ')}` : filter.codes ? `rows that failed with ${filter.codes.join(', ')}` : 'failed or remaining rows'}.`, {
     remedy: failed.length > 0 ? `Its failed rows have ${failed.map(({ code, rows }) => `${code} (${rows})`).join(', ')}.` : 'There is nothing to retry; create a new job to run the sheet again.',
   });
 }
 
+/** Of failures, in one job. */
+const MOST_GROUPS = 1_000;
+
 /** Results that are to stand in the sheet, and do not all. */
 const somethingToWrite = ({ request, writeBack }: SheetJobRecord): boolean => request.writeBack !== undefined && (!writeBack?.completedAt || writeBack.missing > 0);
 
-function whatIsRetried({ kind }: JobRecord, { codes, rows, reprocess }: RetryFilter): string {
+function whatIsRetried({ kind }: JobRecord, { codes, fingerprints, rows, reprocess }: RetryFilter): string {
+  if (fingerprints) return `failed rows of group ${fingerprints.join(', ')}, and rows that were not reached`;
   if (rows) return `row ${rows.join(', ')}`;
   if (kind === 'document') return reprocess?.from ? `from ${reprocess.from} on` : 'from the stage on that it stopped at';
   return `${codes ? `failed rows with ${codes.join(', ')}` : 'all failed rows'}, and rows that were not reached`;

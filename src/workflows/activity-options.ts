@@ -51,6 +51,15 @@ export const REMOVE: ActivityOptions = { startToCloseTimeout: '1h', heartbeatTim
 /** Many small changes, each told of: whoever takes over goes on where the record says. */
 export const MANY: ActivityOptions = { startToCloseTimeout: '6h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
 
+/** One message to somebody's server: again and again, until the time is over that the workflow gives it. */
+export const WEBHOOK: ActivityOptions = { startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '1h' }, cancellationType: 'TRY_CANCEL' };
+/** A message is tried for so long after what it tells of, and for a moment at least. */
+export const WEBHOOK_PERSISTENCE_MS = 24 * 3_600_000;
+export const WEBHOOK_LEAST_MS = 60_000;
+/** How often rows that are running are looked at for progress and failures, and how long whoever is told of news waits for it. */
+export const WEBHOOK_LOOK_MS = 10_000;
+export const WEBHOOK_WAIT_MS = 24 * 3_600_000;
+
 /** Asks the store and the blobs, again and again, until both can be written and read. */
 export const STORES: ActivityOptions = {
   startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' }, cancellationType: 'TRY_CANCEL',
@@ -73,6 +82,11 @@ export const LOOK_AGAIN_MS = 15 * 60_000;
 export const PAUSED_ROW_LOOK_MS = 24 * 3_600_000;
 /** How long an action on many jobs waits before it asks again whether an older one on the same batch has stopped. */
 export const TURN_WAIT_MS = { first: 250, factor: 2, most: 10_000 } as const;
+
+/** How often a job looks by itself whether services have answered: who took their callback was perhaps killed before it told. */
+export const LOOK_FOR_ANSWERS_MS = 5 * 60_000;
+/** While pages run, answers are taken so often at most. */
+export const TAKE_ANSWERS_EVERY_MS = 10_000;
 
 /** A wait that is longer is waited for in pieces. */
 export const LONGEST_TIMER_MS = 30 * 24 * 3_600_000;

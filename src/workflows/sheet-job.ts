@@ -2,32 +2,38 @@
  * One attempt of a sheet job: admitted, the sheet read into pages, pages handled in a bounded window, the end written
  * down. What it shares with other kinds of job is in `job-life.ts`.
  */
-import { ApplicationFailure, CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, continueAsNew, defineQuery, defineSignal, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
 import {
-  STATUS_QUERY, TASK_QUEUES,
+  ANSWERS_SIGNAL, STATUS_QUERY, TASK_QUEUES,
   type ControlAnswer, type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type VersionProgress, type WriteBackProgress,
 } from '../contracts/messages.ts';
 import { VERDICTS, type OpenVersionAnswer, type SourceActivities, type Verdict } from '../contracts/source.ts';
 import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
+import { Answers } from './answers.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
 import { JobLife } from './job-life.ts';
 import { live, verdictSignals, verdictUpdates } from './job-messages.ts';
 
+export const answersSignal = defineSignal(ANSWERS_SIGNAL);
 export const statusQuery = defineQuery<JobStatus>(STATUS_QUERY);
 
 export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
   const job = new SheetJob(input);
   setHandler(statusQuery, () => job.status());
+  setHandler(answersSignal, () => job.answersCame());
   for (const verdict of VERDICTS) {
     setHandler(verdictSignals[verdict], () => void job.decide(verdict));
     setHandler(verdictUpdates[verdict], () => job.decide(verdict), { validator: () => job.mayDecide() });
   }
   return live(job, () => job.run());
 }
+
+/** No page: among what is in flight, the look for answers. */
+const TAKES_ANSWERS = 0;
 
 /** Nothing is handled before a version is open. */
 const BEFORE_PAGES: ReadonlySet<VersionProgress['stage']> = new Set(['read', 'approved', 'rejected']);
@@ -39,6 +45,8 @@ class SheetJob extends JobLife {
   #version: VersionProgress | null = null;
   #writeBack: WriteBackProgress | null = null;
   #pending: PageSpan[] = [];
+  /** Pages that only wait for answers of services. */
+  readonly #answers = new Answers();
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
   #inFlight = new Map<number, Promise<void>>();
   #ending = false;
@@ -59,6 +67,7 @@ class SheetJob extends JobLife {
     this.#version = carried.version ?? null;
     this.#writeBack = carried.writeBack ?? null;
     this.#pending = carried.pending;
+    this.#answers.parked = carried.parked ?? [];
     this.#counts = carried.counts;
   }
 
@@ -76,6 +85,8 @@ class SheetJob extends JobLife {
         await this.#awaitVerdict(this.#version);
       } else if (this.#items && this.#rest) {
         await this.#restWithItems(this.#items, this.#rest);
+      } else if (this.#waitsForAnswers) {
+        await this.#awaitAnswers();
       } else if (!this.placed) {
         await this.admit();
       } else if (!this.#sheet && this.limit.reached) {
@@ -83,7 +94,7 @@ class SheetJob extends JobLife {
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0 && (this.#items?.empty ?? true) && (this.#version === null || this.#version.stage === 'closed') && (this.#writeBack?.done ?? true)) {
+      } else if (this.#pending.length === 0 && this.#answers.parked.length === 0 && (this.#items?.empty ?? true) && (this.#version === null || this.#version.stage === 'closed') && (this.#writeBack?.done ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
@@ -163,6 +174,7 @@ class SheetJob extends JobLife {
         }
         if (this.#inFlight.size === 0) return;
         await Promise.race(this.#inFlight.values());
+        if (this.#answers.due(Date.now()) && this.mayGoOn()) this.#inFlight.set(TAKES_ANSWERS, this.#takeAnswers().catch((error: unknown) => this.fail(error)).finally(() => this.#inFlight.delete(TAKES_ANSWERS)));
         if (this.error) this.interrupt();
       }
     });
@@ -221,11 +233,41 @@ class SheetJob extends JobLife {
       if (answer.wait) this.limit.add(answer.wait);
       if (answer.stopped) this.error ??= answer.stopped;
       if (answer.complete) this.capacityWaitMs = CAPACITY_WAIT_MS.first;
+      else if (answer.parked) this.#answers.park(page);
       else this.#pending = returnPage(this.#pending, page);
     } catch (error) {
       this.#pending = returnPage(this.#pending, page);
       this.fail(error);
     }
+  }
+
+  answersCame(): void {
+    this.#answers.came = true;
+  }
+
+  /** All that there is to do for now. */
+  get #waitsForAnswers(): boolean {
+    return this.#sheet !== null && this.#pending.length === 0 && this.#answers.parked.length > 0 && !this.limit.reached;
+  }
+
+  /** In the open, for days if need be: it keeps the source and lane to itself, and no place among the running jobs. */
+  async #awaitAnswers(): Promise<void> {
+    await this.interruptible(() => this.#takeAnswers());
+    if (this.wanted !== 'running' || this.error || this.refused || !this.#waitsForAnswers) return;
+    const { submitted, lookMs } = this.#answers;
+    const why = { cause: 'dependency', reason: `${submitted === 1 ? '1 row waits' : `${submitted} rows wait`} for the answer of a service.` } as const;
+    if (this.placed) await this.restWithoutPlace(why, lookMs, () => this.#answers.came);
+    else {
+      await this.enter('waiting', why);
+      await condition(() => this.#answers.came || this.wanted !== 'running', lookMs);
+    }
+    if (this.historyIsFull()) await this.continueAsNew();
+  }
+
+  async #takeAnswers(): Promise<void> {
+    this.#answers.begin(Date.now());
+    const answer = await this.work({ ...PAGE, summary: 'answers of services' }).collectAnswers(this.ref());
+    for (const page of this.#answers.take(answer)) this.#pending = returnPage(this.#pending, page);
   }
 
   /** A pause or cancel interrupts it; what was written meanwhile is found when it is written again. */
@@ -251,7 +293,7 @@ class SheetJob extends JobLife {
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
       carried: {
         ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#version && { version: this.#version }), ...(this.#writeBack && { writeBack: this.#writeBack }),
-        pending: this.#pending, counts: this.#counts, ...(this.#items && { items: this.#items.carried() }),
+        pending: this.#pending, ...(this.#answers.parked.length > 0 && { parked: this.#answers.parked }), counts: this.#counts, ...(this.#items && { items: this.#items.carried() }),
       },
     });
   }
@@ -261,7 +303,7 @@ class SheetJob extends JobLife {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason,
       attempt: this.#input.attempt, priority: this.priority, concurrency: this.concurrency,
       total: this.#sheet?.total ?? null, counts: this.#counts,
-      pagesInFlight: [...this.#inFlight.keys()], pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
+      pagesInFlight: [...this.#inFlight.keys()].filter((page) => page !== TAKES_ANSWERS), pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
     };
   }
 }

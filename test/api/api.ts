@@ -15,6 +15,7 @@ import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import { pageLine, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
 import { readConfig } from '../../src/config.ts';
+import { webhooksOf } from '../../src/container.ts';
 import { problemAnswer } from '../../src/contracts/api.ts';
 import type { JobAnswer, Problem } from '../../src/contracts/api.ts';
 import type { Counts } from '../../src/contracts/job.ts';
@@ -25,6 +26,8 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
+import { openSecrets, readNamedSecrets } from '../../src/secrets.ts';
+import { createAnswerCalls } from '../../src/temporal/answer-calls.ts';
 import { createItems } from '../../src/temporal/items.ts';
 import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { createSources } from '../../src/temporal/sources.ts';
@@ -79,12 +82,15 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     const jobs = createJobs(parts.store, temporal.client);
     return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
+  const secrets = openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}, hook: {env: HOOK_KEY}}'), { VIDEO_KEY: 'video-secret', HOOK_KEY: 'hook-secret' });
   const given: ApiDeps = {
     config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
+    answerCalls: createAnswerCalls(store, temporal.client), secrets,
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
+    webhooks: webhooksOf({ config, temporal: temporal.client, secrets }),
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

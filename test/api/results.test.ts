@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { get } from 'node:http';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ItemAnswer, JobAnswer } from '../../src/contracts/api.ts';
+import type { ErrorGroupsAnswer, ItemAnswer, JobAnswer } from '../../src/contracts/api.ts';
 import type { Json, RowFailure, RowResult } from '../../src/contracts/row.ts';
 import { openSheet } from '../../src/sources/index.ts';
 import { newJob, startApi, upload, writePages } from './api.ts';
@@ -191,6 +191,17 @@ describe('the list of rows', () => {
     expect(await rows('state=failed')).toEqual([5, 6]);
     expect(await rows('code=other')).toEqual([6]);
     expect(await rows('code=none')).toEqual([]);
+  });
+
+  it('groups failed rows by what they have in common, each with an example', async () => {
+    const job = await jobWith(['name', 'n'], PAGES);
+    const failed = [5, 6, 7].map((row) => ({ row, key: String(row), error: { ...failure, message: row === 6 ? 'No voice.' : `Line ${row} is empty.` }, input: { name: 'x', n: row } }));
+    await api.store.commitRows({ lane: { tenant: 'default', source: job.source, lane: job.lane }, job: job.id, tags: [], fence: 1n, items: [], failed, cleared: [] });
+    const { body } = await api.call<ErrorGroupsAnswer>('GET', `/jobs/${job.id}/errors`);
+    expect(body).toMatchObject({ items: [{ code: 'no_match', rows: 2, example: { row: 5, error: { message: 'Line 5 is empty.' }, input: { n: 5 } } }, { rows: 1, example: { row: 6 } }], more: false });
+    const { body: listed } = await api.call<List>('GET', `/jobs/${job.id}/items?fingerprint=${body.items[0]!.fingerprint}`);
+    expect(listed.items.map(({ row }) => row)).toEqual([5, 7]);
+    expect((await api.call<ErrorGroupsAnswer>('GET', `/jobs/${job.id}/errors?limit=1`)).body).toMatchObject({ items: [{ rows: 2 }], more: true });
   });
 });
 

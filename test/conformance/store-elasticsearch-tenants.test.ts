@@ -1,6 +1,7 @@
 /** A tenant that knows every id of another one and asks every method of the store for them. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { searchTerms } from '../../src/domain/search-text.ts';
+import { intentId } from '../../src/store/intents.ts';
 import { openElasticsearchStore } from '../../src/store/elasticsearch.ts';
 import type { Store } from '../../src/store/store.ts';
 import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
@@ -9,6 +10,7 @@ import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { aDocument, aPassage, aSet } from './store-documents.ts';
 import { aSummary } from './store-figures.ts';
+import { anIntent } from './store-intents.ts';
 import { aBatch } from './store-plans.ts';
 import { aFailedRow, aJob, aLane, anItem, aPage } from './store-samples.ts';
 import { aSource, aVersion } from './store-sources.ts';
@@ -35,7 +37,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   const seenBy = async (tenant: string) => ({
     job: await store.getJob(tenant, 'j1'), jobs: (await store.listJobs(tenant, {}, { limit: 9 })).items,
     items: [...(await store.readItems(aLane({ tenant }), ['k1', 'k2']))],
-    failed: (await store.listFailedRows(tenant, 'j1', {}, { limit: 9 })).items, codes: await store.countFailedRows(tenant, 'j1'),
+    failed: (await store.listFailedRows(tenant, 'j1', {}, { limit: 9 })).items, codes: await store.countFailedRows(tenant, 'j1'), groups: await store.groupFailedRows(tenant, 'j1', 9),
     pages: (await store.listPages(tenant, 'j1', { limit: 9 })).items, page: await store.getPage(tenant, 'j1', 1), totals: await store.jobTotals(tenant, 'j1', 1),
     events: (await store.listEvents(tenant, 'j1', { limit: 9 })).items,
     // `updatedAt` is the time of the write, the rest of a hit is the item.
@@ -50,6 +52,8 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     spent: await store.jobSpent(tenant, 'j1'), analysed: await store.analyse(tenant, { since: '2026-01-01T00:00:00.000Z', until: '2027-01-01T00:00:00.000Z' }),
     source: await store.getSource(tenant, 'customers'), sources: (await store.listSources(tenant, { limit: 9 })).items,
     version: await store.getVersion(tenant, 'customers', 1), versions: (await store.listVersions(tenant, 'customers', { limit: 9 })).items,
+    intents: [...(await store.readIntents(aLane({ tenant }), ['k1']))], intent: await store.getIntent(tenant, intentId(aLane(), 'k1')), listedIntents: (await store.listIntents(tenant, 'j1', { state: 'submitted' }, { limit: 9 })).items,
+    openIntents: await store.openIntents(tenant, 'j1'),
     answers: [...(await store.readAnswers(tenant, ['a1'])).values()],
     turn: await store.queueEntry(tenant, 'j1'), standing: await store.queueStanding(tenant, 'j1', limits, 1_000),
   });
@@ -81,6 +85,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.createSource(aSource('customers', { owner: 'secret' }));
     await store.writeVersion(aVersion(1, { hash: 'secret' }));
     await store.writeSummary(aSummary('j1'));
+    await store.changeIntent(anIntent('k1', { token: 'secret' }));
     await store.writeAnswer('acme', { key: 'a1', output: 'secret', tokens: 1, cost: null });
     await store.changeBudget('acme', 'job:j1', budget);
     await store.enqueue({ tenant: 'acme', ...turn }, 1_000);
@@ -139,6 +144,8 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.removeVersion('globex', 'customers', 1);
     await store.hideItems(aLane({ tenant: 'globex' }), 99n, ['k1'], true);
     await store.showItems(aLane({ tenant: 'globex' }), 99n, ['k1']);
+    expect(await store.changeIntent(anIntent('k1', { tenant: 'globex', revision: 1 }))).toBeNull();
+    expect(await store.changeIntent(anIntent('k1', { tenant: 'globex' }))).not.toBeNull();
     while (!(await store.removeSource('globex', 'customers')));
     await store.writeAnswer('globex', { key: 'a1', output: 'other', tokens: null, cost: null });
     expect(await store.changeBudget('globex', 'job:j1', { ...budget, before: 0 })).toMatchObject({ spent: 0 });

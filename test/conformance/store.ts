@@ -7,6 +7,8 @@ import { budgetsConformance } from './store-budgets.ts';
 import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
 import { documentsConformance } from './store-documents.ts';
+import { errorGroupsConformance } from './store-error-groups.ts';
+import { intentsConformance } from './store-intents.ts';
 import { jobsConformance } from './store-jobs.ts';
 import { pagesConformance } from './store-pages.ts';
 import { plansConformance } from './store-plans.ts';
@@ -14,6 +16,7 @@ import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { deliveriesConformance } from './store-deliveries.ts';
 import { sourcesConformance } from './store-sources.ts';
 import { uploadsConformance } from './store-uploads.ts';
 
@@ -45,7 +48,10 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     pagesConformance(() => ({ store, other }));
     figuresConformance(() => ({ store }));
     cleanupConformance(() => ({ store }));
+    errorGroupsConformance(() => ({ store, other }));
+    intentsConformance(() => ({ store, other }));
     plansConformance(() => ({ store, other }));
+    deliveriesConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));
     budgetsConformance(() => ({ store, other }));
     answersConformance(() => ({ store, other }));

@@ -23,7 +23,7 @@ function start(count: number, handle: Handle, more: Partial<RowRun> & { batchSiz
   const run = runRows(rows(count), {
     handler: { reads: null, identity: null, batchSize, concurrency: 1, handle, close: async () => {} },
     limits: localLimits(), limitKey: 'job', user: 'default/tester', lastTry: false, concurrency: 2, stop: stop.signal, drainMs: 30_000, retryDelaysMs: [1_000, 3_000],
-    finished: async (some) => void finished.push(...some),
+    finished: async (some) => void finished.push(...some), halted: () => {}, submitted: () => {},
     ...given,
   }).then(() => void (state = 'ended'), (error: unknown) => void (state = error));
   return { finished, stop, run, state: () => state, keys: () => finished.map(({ row }) => row.key) };
@@ -240,7 +240,7 @@ describe('commits', () => {
     const stop = new AbortController();
     const run = runRows(source(), {
       handler: { reads: null, identity: null, batchSize: 1, concurrency: 1, handle, close: async () => {} },
-      limits: localLimits(), limitKey: 'job', user: 'default/tester', lastTry: false, concurrency: 4, stop: stop.signal, drainMs: 0, retryDelaysMs: [], finished: async () => {},
+      limits: localLimits(), limitKey: 'job', user: 'default/tester', lastTry: false, concurrency: 4, stop: stop.signal, drainMs: 0, retryDelaysMs: [], finished: async () => {}, halted: () => {}, submitted: () => {},
     });
     await settle();
     expect(asked).toBe(4);
@@ -273,7 +273,7 @@ describe('a limit', () => {
     const wait = runRows(rows(5), {
       handler: { reads: null, identity: null, batchSize: 1, concurrency: 1, limits: ['openai'], handle, close: async () => {} },
       limits, limitKey: 'job', user: 'default/ann', concurrency: 2, stop: new AbortController().signal, drainMs: 1_000, retryDelaysMs: [1_000, 3_000],
-      lastTry: false, finished: async (some) => void finished.push(...some), ...more,
+      lastTry: false, finished: async (some) => void finished.push(...some), halted: () => {}, submitted: () => {}, ...more,
     });
     return { finished, wait };
   };

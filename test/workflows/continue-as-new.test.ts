@@ -124,3 +124,35 @@ test('Updates and Signals that come while runs change are answered, and the last
   const concurrencies = job.pages.toSorted((a, b) => a.dispatch - b.dispatch).map(({ concurrency }) => concurrency ?? 0);
   expect(concurrencies).toEqual(concurrencies.toSorted((a, b) => a - b));
 });
+
+test('a job that waits for services goes on waiting for the same pages, and takes each once answered', async () => {
+  let answered: number[] = [];
+  let looks = 0;
+  const job = await stage.start(3, 2, (before, own) => ({
+    processPage: async (input) => {
+      const again = own.pages.some(({ page }) => page === input.page);
+      return { ...(await before.processPage(input)), ...(!again && input.page !== 2 && { complete: false, parked: true }) };
+    },
+    collectAnswers: async () => {
+      looks++;
+      return { pages: answered, submitted: 2 - answered.length, lookMs: 86_400_000 };
+    },
+  }));
+  while (!job.records.some(({ state }) => state === 'waiting')) await new Promise((resolve) => setTimeout(resolve, 20));
+  while ((await job.handle.describe()).historyLength < MAX_HISTORY_EVENTS) {
+    await Promise.all(Array.from({ length: 100 }, () => job.handle.signal('setPriority', 'normal')));
+  }
+  for (const pages of [[1], [1, 3]]) {
+    const before = looks;
+    answered = pages;
+    await job.handle.signal('answers');
+    while (looks === before) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(await job.result()).toMatchObject({ state: 'completed', counts: { done: 3 } });
+  expect(pagesOf(job)).toEqual([1, 1, 2, 3, 3]);
+  expect(job.records.filter(({ state }) => state === 'waiting')[0]).toMatchObject({ cause: 'dependency', freesPlace: true });
+
+  const histories = await replayed(job);
+  expect(histories.length).toBeGreaterThan(1);
+  expect(inputOf(histories[1]!).carried?.parked?.length).toBeGreaterThan(0);
+});

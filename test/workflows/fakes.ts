@@ -62,6 +62,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
         }
       },
       checkStores: async () => {},
+      collectAnswers: (input) => of(input).collectAnswers(input),
       writeBack: async () => ({ cursor: null, wait: null }),
     } satisfies RowActivities,
   });
@@ -87,6 +88,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
           job.pages.push(input);
           return { counts: counts(), complete: true, stopped: null, wait: null };
         },
+        collectAnswers: async () => ({ pages: [], submitted: 0, lookMs: 1_000 }),
         finishJob: async () => ({ counts: counts() }),
       };
       jobs.set(id, { ...plain, ...acts(plain, job) });

@@ -11,6 +11,7 @@ import path from 'node:path';
 export interface GateFailure {
   code: string;
   retryable?: boolean;
+  message?: string;
 }
 
 export interface Gate {
@@ -107,7 +108,7 @@ export async function gateModule(folder: string, name = 'gate.mjs', also = ''): 
     export const columns = ['name'];
     export default async (row, { key, options, signal, RowError }) => {
       const answer = await (await fetch(options.url + '/?key=' + encodeURIComponent(key), { signal })).json();
-      if (answer.error) throw new RowError(answer.error.code, 'The gate refused the row.', answer.error);
+      if (answer.error) throw new RowError(answer.error.code, answer.error.message ?? 'The gate refused the row.', answer.error);
       return answer.output;
     };
     ${also}`);

@@ -15,12 +15,14 @@ import type { CleanupReport } from '../../src/contracts/system.ts';
 import { openReader } from '../../src/documents/reader.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
+import { openSecrets } from '../../src/secrets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { createQueue } from '../../src/temporal/queue.ts';
 import { aSummary } from '../conformance/store-figures.ts';
 import { aJob } from '../conformance/store-samples.ts';
+import { localWeb } from '../servers/local-web.ts';
 import { timeSkippingEnv } from '../servers/temporal.ts';
 import { historiesOf, replay } from './replay.ts';
 import { languageModels } from '../../src/models/providers.ts';
@@ -46,7 +48,7 @@ beforeAll(async () => {
   store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const log = pino({ level: 'silent' });
   const deps: ActivityDeps = {
-    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [],
+    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [], web: localWeb(), webhooks: new Map(), pages: { of: () => ({ read: () => Promise.reject(new Error('Nothing is read here.')) }) }, secrets: openSecrets(new Map()), publicUrl: 'http://sheaf.test',
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
     documents: { reader: openReader({ concurrency: 1 }), scan: null, models: null, mayGoUnscanned: false, limitMs: DAY_MS },

@@ -54,6 +54,20 @@ describe('retry', () => {
     await expect(rig.jobs.retry(TENANT, job.id, { codes: ['down'] })).rejects.toMatchObject({ code: 'wrong_state', remedy: expect.stringContaining('wrong (1)') });
   });
 
+  test('of one group takes the rows whose failures have its cause, and no other of the same code', async () => {
+    rig.gate.fail = (key) => (['a1', 'a3'].includes(key) ? { code: 'down', message: `Server ${key.slice(1)} is down` } : key === 'a2' ? { code: 'down', message: 'The disk is full' } : null);
+    const job = await run('retry-group', 4);
+    const [servers, disk] = await rig.store.groupFailedRows(TENANT, job.id, 9);
+    expect([servers, disk]).toMatchObject([{ rows: 2, first: 2 }, { rows: 1, first: 3 }]);
+    rig.gate.fail = () => null;
+    rig.gate.forget();
+    await expect(rig.jobs.retry(TENANT, job.id, { codes: null, fingerprints: ['nobody'] })).rejects.toMatchObject({ code: 'wrong_state' });
+    await rig.jobs.retry(TENANT, job.id, { codes: null, fingerprints: [servers!.fingerprint] });
+    await rig.when(job.id, ({ state, attempt }) => state === 'completed' && attempt === 2);
+    expect(rig.gate.started).toEqual(['a1', 'a3']);
+    expect(await rig.totals(job.id)).toMatchObject({ done: 3, failed: 1 });
+  });
+
   test('takes the rows that a cancelled job did not reach, each once over both attempts', async () => {
     rig.gate.hold = (key) => key === 'a3';
     const job = await rig.create('retry-rest', rowsOf(8), { request: { ...(await rig.gated()), drainSeconds: 0 } });

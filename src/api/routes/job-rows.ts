@@ -1,6 +1,6 @@
 /** What a job has to show for itself: its rows, as a list and as files, and its events. */
 import { z } from 'zod';
-import { API_PREFIX, eventAnswer, idParams, itemAnswer, listOf, listQuery } from '../../contracts/api.ts';
+import { API_PREFIX, errorGroupsAnswer, eventAnswer, fingerprint, idParams, itemAnswer, listOf, listQuery } from '../../contracts/api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { listItems } from '../job-rows.ts';
 import { RESULT_FORMATS, resultChunks, resultFileName } from '../results.ts';
@@ -21,13 +21,32 @@ const items = endpoint({
   query: z.strictObject({
     state: states,
     code: z.string().min(1).max(200).exactOptional().meta({ description: 'Rows that failed with this code' }),
+    fingerprint: fingerprint.exactOptional().meta({ description: 'Rows whose failure is of this group; in place of `code`' }),
     ...listQuery,
   }),
   answers: { 200: { description: 'A page of rows', schema: listOf(itemAnswer) } },
   fails: ['job_not_found', 'invalid_cursor'],
 }, async ({ tenant, params, query }, deps) => {
   const job = await sheetJobOf(deps.store, tenant, params.id);
-  return reply(200, await listItems(deps, job, { states: query.state, code: query.code }, query.cursor, query.limit));
+  return reply(200, await listItems(deps, job, { states: query.state, ...(query.code !== undefined && { code: query.code }), ...(query.fingerprint !== undefined && { fingerprint: query.fingerprint }) }, query.cursor, query.limit));
+});
+
+const errors = endpoint({
+  method: 'get', path: `${jobs}/{id}/errors`, id: 'listJobErrors', tag,
+  summary: 'Failed rows, grouped by what their failures have in common',
+  description: 'The largest group first. Mend the cause, then `POST /jobs/{id}/retry {fingerprints: […]}` takes the rows of a group again. `GET /jobs/{id}/items?fingerprint=` lists them.',
+  params: idParams,
+  query: z.strictObject({ limit: z.coerce.number().int().min(1).max(500).default(50).meta({ description: 'Groups in the answer' }) }),
+  answers: { 200: { description: 'The groups, each with its lowest row as an example', schema: errorGroupsAnswer } },
+  fails: ['job_not_found'],
+}, async ({ tenant, params, query: { limit } }, { store }) => {
+  const job = await sheetJobOf(store, tenant, params.id);
+  const groups = await store.groupFailedRows(tenant, job.id, limit + 1);
+  const found = await Promise.all(groups.slice(0, limit).map(async ({ fingerprint: group, rows }) => {
+    const [example] = (await store.listFailedRows(tenant, job.id, { fingerprint: group }, { limit: 1 })).items;
+    return example ? [{ fingerprint: group, code: example.error.code, rows, example }] : []; // retried meanwhile
+  }));
+  return reply(200, { items: found.flat(), more: groups.length > limit });
 });
 
 const events = endpoint({
@@ -65,4 +84,4 @@ const results = endpoint({
   return 'sent';
 });
 
-export const jobRowEndpoints = [items, events, results];
+export const jobRowEndpoints = [items, errors, events, results];

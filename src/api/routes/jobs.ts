@@ -137,7 +137,7 @@ const retry = endpoint({
   answers: { 200: { description: 'The job, queued as a new attempt', schema: jobAnswer } },
   fails: ['job_not_found', 'wrong_state'],
 }, async ({ tenant, params, body }, deps) => {
-  const job = await deps.jobs.retry(tenant, params.id, { codes: body.codes ?? null });
+  const job = await deps.jobs.retry(tenant, params.id, { codes: body.codes ?? null, ...(body.fingerprints && { fingerprints: body.fingerprints }) });
   return reply(200, await wholeJobAnswer(deps, job));
 });
 

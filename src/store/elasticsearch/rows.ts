@@ -2,6 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../../contracts/errors.ts';
 import type { RowFailure } from '../../contracts/row.ts';
+import { fingerprintOf } from '../../domain/fingerprint.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../store.ts';
 import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
@@ -10,7 +11,7 @@ import { documentId, readOf } from './documents.ts';
 import { gathering } from './gathering.ts';
 import type { Kind } from './schema.ts';
 
-type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows'>;
+type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows' | 'groupFailedRows'>;
 
 export interface ItemSource {
   tenant: string;
@@ -76,7 +77,7 @@ function itemWrites(commit: RowsCommit, items: ItemWrite[], updatedAt: number): 
 function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
   return {
     kind: 'failed-rows', tenant, id: failedRowId(tenant, job, row), fence,
-    source: JSON.stringify({ tenant, job, row, code: error.code, fence: String(fence), body: JSON.stringify({ row, key, error, input }) }),
+    source: JSON.stringify({ tenant, job, row, code: error.code, fingerprint: fingerprintOf(error), fence: String(fence), body: JSON.stringify({ row, key, error, input }) }),
   };
 }
 
@@ -161,7 +162,8 @@ export function rowMethods(cluster: Cluster): RowMethods {
       const [after] = readCursor(page.cursor, numberCursor) ?? [-1];
       const limit = Math.min(page.limit, AT_ONCE);
       const terms: estypes.QueryDslQueryContainer[] = [{ term: { tenant } }, { term: { job } }];
-      if (filter.code !== undefined) terms.push({ term: { code: filter.code } });
+      if ('code' in filter) terms.push({ term: { code: filter.code } });
+      if ('fingerprint' in filter) terms.push({ term: { fingerprint: filter.fingerprint } });
       const { hits } = await cluster.search<FailedRowSource>('failed-rows', tenant, {
         query: { bool: { filter: terms } }, sort: [{ row: 'asc' }], search_after: [after], size: limit + 1, _source: ['body'], track_total_hits: false,
       });
@@ -176,6 +178,15 @@ export function rowMethods(cluster: Cluster): RowMethods {
       });
       const codes = aggregations?.['codes'] as estypes.AggregationsStringTermsAggregate | undefined;
       return (codes?.buckets as estypes.AggregationsStringTermsBucket[] | undefined ?? []).map(({ key, doc_count }) => ({ code: String(key), rows: doc_count }));
+    },
+
+    groupFailedRows: async (tenant, job, limit) => {
+      const { aggregations } = await cluster.search('failed-rows', tenant, {
+        query: { bool: { filter: [{ term: { tenant } }, { term: { job } }] } }, size: 0, track_total_hits: false,
+        aggregations: { groups: { terms: { field: 'fingerprint', size: limit, order: [{ _count: 'desc' }, { first: 'asc' }] }, aggregations: { first: { min: { field: 'row' } } } } },
+      });
+      const groups = aggregations?.['groups'] as { buckets: { key: string; doc_count: number; first: { value: number } }[] } | undefined;
+      return (groups?.buckets ?? []).map(({ key, doc_count, first }) => ({ fingerprint: key, rows: doc_count, first: first.value }));
     },
   };
 }

@@ -5,7 +5,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 
 /** Raised with every change of a mapping or of a document's meaning; `sheaf store migrate` leads from one to the next. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 type Property = estypes.MappingProperty;
 
@@ -47,9 +47,12 @@ export const KINDS = {
   uploads: { tenant: word, id: word, owner: word, active: { type: 'boolean' }, size: number, createdAt: word, expiresAt: word, record: content, parts: content },
   sources: { tenant: word, id: word, record: content },
   versions: { tenant: word, source: word, sequence: number, record: content },
+  intents: { tenant: word, source: word, job: word, state: word, page: number, row: number, deadline: { type: 'date' }, record: content },
   answers: { tenant: word, writtenAt: number, bytes: number, body: content },
+  // Of webhooks.
+  deliveries: { tenant: word, job: word, endpoint: word, number, record: content },
   budgets: { tenant: word, body: content },
-  'failed-rows': { tenant: word, job: word, row: number, code: word, fence: number, body: content },
+  'failed-rows': { tenant: word, job: word, row: number, code: word, fingerprint: word, fence: number, body: content },
   summaries: {
     tenant: word, handler: word, state: word, endedAt: { type: 'date' }, queued: number, snapshot: number, rows: number, waiting: number, paused: number, total: number,
     done: number, unchanged: number, failed: number, skipped: number, tokens: number, cost: decimal, bytes: number,

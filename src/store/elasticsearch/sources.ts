@@ -78,8 +78,9 @@ export function sourceMethods(cluster: Cluster): SourceStore {
     }),
 
     async removeSource(tenant, id) {
-      if (!(await removeMatching(cluster, 'items', tenant, { filter: [{ term: { tenant } }, { term: { source: id } }] }))) return false;
-      if (!(await removeMatching(cluster, 'versions', tenant, { filter: [{ term: { tenant } }, { term: { source: id } }] }))) return false;
+      for (const kind of ['items', 'versions', 'intents'] as const) {
+        if (!(await removeMatching(cluster, kind, tenant, { filter: [{ term: { tenant } }, { term: { source: id } }] }))) return false;
+      }
       await sources.change(tenant, sourceId(tenant, id), () => ({ write: null, answer: undefined }));
       return true;
     },

@@ -1,4 +1,5 @@
 /** The bulk write of the ledger: sub-batches of rows, as many as wait, in one transaction. Runs in the thread of `ledger-writer.ts`. */
+import { fingerprintOf } from '../../domain/fingerprint.ts';
 import type { ItemWrite, RowsCommit } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
@@ -20,7 +21,7 @@ export interface FlatCommit {
   /** Rows of `items`. */
   count: number;
   items: { [Name in keyof FlatItem]: Column<FlatItem[Name]> };
-  failed: { row: number; key: string | null; code: string; error: string; input: string }[];
+  failed: { row: number; key: string | null; code: string; fingerprint: string; error: string; input: string }[];
   cleared: number[];
 }
 
@@ -53,7 +54,7 @@ export function flatten({ lane, job, tags, fence, items, failed, cleared }: Rows
       output: column(items, ({ output }) => textOf(output)), error: column(items, ({ error }) => textOf(error)),
       input: column(items, ({ input }) => JSON.stringify(input)), text: column(items, ({ text }) => text),
     },
-    failed: failed.map(({ row, key, error, input }) => ({ row, key, code: error.code, error: JSON.stringify(error), input: JSON.stringify(input) })),
+    failed: failed.map(({ row, key, error, input }) => ({ row, key, code: error.code, fingerprint: fingerprintOf(error), error: JSON.stringify(error), input: JSON.stringify(input) })),
   };
 }
 
@@ -77,10 +78,10 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
   // A failed row whose item a later writer has already written is a late writer's and is left out. A duplicate's item is
   // another row's and says nothing about it.
   const upsertFailed = db.prepare(`
-    INSERT INTO failed_rows (tenant, job, row, fence, key, code, error, input)
-    SELECT :tenant, :job, :row, :fence, :key, :code, :error, :input
+    INSERT INTO failed_rows (tenant, job, row, fence, key, code, fingerprint, error, input)
+    SELECT :tenant, :job, :row, :fence, :key, :code, :fingerprint, :error, :input
     WHERE NOT EXISTS (SELECT 1 FROM items WHERE lane = :lane AND key = :key AND row = :row AND fence > :fence)
-    ON CONFLICT DO UPDATE SET fence = excluded.fence, key = excluded.key, code = excluded.code, error = excluded.error,
+    ON CONFLICT DO UPDATE SET fence = excluded.fence, key = excluded.key, code = excluded.code, fingerprint = excluded.fingerprint, error = excluded.error,
       input = excluded.input
     WHERE excluded.fence >= fence`);
   const clearFailed = db.prepare<[string, string, number, bigint]>(

@@ -28,10 +28,12 @@ interface PageRow {
   tokens: number | null;
   cost: number | null;
   cached: number | null;
+  submitted: number;
 }
 
-const pageRecord = ({ done, unchanged, failed, skipped, complete, tokens, cost, cached, ...rest }: PageRow): PageRecord =>
-  ({ ...rest, counts: { done, unchanged, failed, skipped }, complete: complete === 1, ...ifKnown(spentOf({ tokens, cost, cached })) });
+const pageRecord = ({ done, unchanged, failed, skipped, complete, tokens, cost, cached, submitted, ...rest }: PageRow): PageRecord => ({
+  ...rest, counts: { done, unchanged, failed, skipped }, complete: complete === 1, ...ifKnown(spentOf({ tokens, cost, cached })), ...(submitted > 0 && { submitted }),
+});
 
 const spentOf = ({ tokens, cost, cached }: SpentRow): Spent => ({ tokens, cost, ...(cached !== null && cached > 0 && { cached }) });
 
@@ -44,21 +46,21 @@ const jobEvent = ({ data, ...rest }: EventRow): JobEvent =>
 
 export function pageMethods(file: SqliteFile): PageMethods {
   const { db } = file;
-  const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result, tokens, cost, cached';
+  const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result, tokens, cost, cached, submitted';
   const upsertPage = db.prepare(`
-    INSERT INTO pages (tenant, job, fence, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO pages (tenant, job, fence, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, fence = excluded.fence,
       done = excluded.done, unchanged = excluded.unchanged, failed = excluded.failed, skipped = excluded.skipped,
       tried = excluded.tried, faults = excluded.faults, complete = excluded.complete, result = coalesce(excluded.result, result),
-      tokens = excluded.tokens, cost = excluded.cost, cached = excluded.cached
+      tokens = excluded.tokens, cost = excluded.cost, cached = excluded.cached, submitted = excluded.submitted
     WHERE excluded.fence >= fence`);
   const selectPage = db.prepare<[string, string, number], PageRow>(
     `SELECT ${columns} FROM pages WHERE tenant = ? AND job = ? AND page = ?`);
   const selectPages = db.prepare<[string, string, number, number], PageRow>(
     `SELECT ${columns} FROM pages WHERE tenant = ? AND job = ? AND page > ? ORDER BY page LIMIT ?`);
-  const sumPages = db.prepare<[number, number, string, string], JobTotals & SpentRow>(`
+  const sumPages = db.prepare<[number, number, string, string], JobTotals & SpentRow & { submitted: number }>(`
     SELECT coalesce(sum(done), 0) AS done, coalesce(sum(unchanged), 0) AS unchanged,
-      coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped,
+      coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped, coalesce(sum(submitted), 0) AS submitted,
       coalesce(sum(tried) FILTER (WHERE attempt = ?), 0) AS tried, coalesce(sum(faults) FILTER (WHERE attempt = ?), 0) AS faults,
       sum(tokens) AS tokens, sum(cost) AS cost, sum(cached) AS cached
     FROM pages WHERE tenant = ? AND job = ?`);
@@ -74,9 +76,9 @@ export function pageMethods(file: SqliteFile): PageMethods {
     'SELECT seq, at, type, message, data FROM events WHERE tenant = ? AND job = ? AND seq > ? ORDER BY seq LIMIT ?');
 
   return {
-    writePage: (tenant, job, { page, attempt, fence, counts, tried, faults, spent, complete, result }) => file.write(() =>
+    writePage: (tenant, job, { page, attempt, fence, counts, tried, faults, spent, complete, result, submitted = 0 }) => file.write(() =>
       upsertPage.run(tenant, job, fence, page, attempt, counts.done, counts.unchanged, counts.failed, counts.skipped,
-        tried, faults, complete ? 1 : 0, result, spent?.tokens ?? null, spent?.cost ?? null, spent?.cached ?? null).changes > 0),
+        tried, faults, complete ? 1 : 0, result, spent?.tokens ?? null, spent?.cost ?? null, spent?.cached ?? null, submitted).changes > 0),
 
     listPages: async (tenant, job, page) => {
       const [after] = readCursor(page.cursor, numberCursor) ?? [-1];
@@ -90,8 +92,8 @@ export function pageMethods(file: SqliteFile): PageMethods {
     }),
 
     jobTotals: (tenant, job, attempt) => file.read(() => {
-      const { tokens, cost, cached, ...totals } = sumPages.get(attempt, attempt, tenant, job)!;
-      return { ...totals, ...ifKnown(spentOf({ tokens, cost, cached })) };
+      const { tokens, cost, cached, submitted, ...totals } = sumPages.get(attempt, attempt, tenant, job)!;
+      return { ...totals, ...ifKnown(spentOf({ tokens, cost, cached })), ...(submitted > 0 && { submitted }) };
     }),
 
     jobSpent: (tenant, job) => file.read(() => spentOf(sumSpent.get(tenant, job)!)),

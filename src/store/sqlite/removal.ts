@@ -38,10 +38,12 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
     DELETE FROM pages WHERE tenant = ? AND job = ?
       AND page IN (SELECT page FROM pages WHERE tenant = ? AND job = ? ORDER BY page LIMIT ?)`);
   const deleteEvents = control.db.prepare<[string, string]>('DELETE FROM events WHERE tenant = ? AND job = ?');
+  const deleteDeliveries = control.db.prepare<[string, string]>('DELETE FROM deliveries WHERE tenant = ? AND job = ?');
   const deleteKeys = control.db.prepare<[string, string]>('DELETE FROM idempotency_keys WHERE tenant = ? AND job = ?');
   const deleteBudget = control.db.prepare<[string, string]>('DELETE FROM budgets WHERE tenant = ? AND name = ?');
   const deleteTurn = control.db.prepare<[string, string]>('DELETE FROM queue WHERE tenant = ? AND job = ?');
   const deleteLanes = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
+  const deleteIntents = control.db.prepare<[string, string]>('DELETE FROM intents WHERE tenant = ? AND source = ?');
   const freeLane = control.db.prepare<[string, string, string, string]>(
     'UPDATE lanes SET holder = NULL WHERE tenant = ? AND source = ? AND lane = ? AND holder = ?');
   const deleteJob = control.db.prepare<[string, string]>('DELETE FROM jobs WHERE tenant = ? AND id = ?');
@@ -57,11 +59,14 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
     return control.write(() => {
       if (deletePages.run(tenant, id, tenant, id, STEP).changes === STEP) return false;
       deleteEvents.run(tenant, id);
+      deleteDeliveries.run(tenant, id);
       deleteKeys.run(tenant, id);
       deleteTurn.run(tenant, id);
+      if (alone) {
+        deleteLanes.run(tenant, job.source);
+        deleteIntents.run(tenant, job.source);
+      } else freeLane.run(tenant, job.source, job.lane, id);
       deleteBudget.run(tenant, jobBudget(id));
-      if (alone) deleteLanes.run(tenant, job.source);
-      else freeLane.run(tenant, job.source, job.lane, id);
       deleteJob.run(tenant, id);
       return true;
     });

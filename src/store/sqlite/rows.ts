@@ -4,7 +4,7 @@ import { listed, numberCursor, readCursor } from '../cursor.ts';
 import type { FailedRow, Item, Store } from '../store.ts';
 import type { SqliteFile } from './database.ts';
 
-type RowMethods = Pick<Store, 'readItems' | 'listFailedRows' | 'countFailedRows'>;
+type RowMethods = Pick<Store, 'readItems' | 'listFailedRows' | 'countFailedRows' | 'groupFailedRows'>;
 
 export interface ItemRow extends Omit<Item, 'output' | 'error'> {
   output: string | null;
@@ -34,8 +34,13 @@ export function rowMethods(file: SqliteFile): RowMethods {
   const failedColumns = 'row, key, error, input';
   const selectFailed = db.prepare<[string, string, number, number], StoredFailedRow>(
     `SELECT ${failedColumns} FROM failed_rows WHERE tenant = ? AND job = ? AND row > ? ORDER BY row LIMIT ?`);
-  const selectFailedByCode = db.prepare<[string, string, string, number, number], StoredFailedRow>(
-    `SELECT ${failedColumns} FROM failed_rows WHERE tenant = ? AND job = ? AND code = ? AND row > ? ORDER BY row LIMIT ?`);
+  const selectFailedBy = (column: 'code' | 'fingerprint') => db.prepare<[string, string, string, number, number], StoredFailedRow>(
+    `SELECT ${failedColumns} FROM failed_rows WHERE tenant = ? AND job = ? AND ${column} = ? AND row > ? ORDER BY row LIMIT ?`);
+  const selectFailedByCode = selectFailedBy('code');
+  const selectFailedByFingerprint = selectFailedBy('fingerprint');
+  const groupFailed = db.prepare<[string, string, number], { fingerprint: string; rows: number; first: number }>(`
+    SELECT fingerprint, count(*) AS rows, min(row) AS first FROM failed_rows WHERE tenant = ? AND job = ?
+    GROUP BY fingerprint ORDER BY rows DESC, first LIMIT ?`);
   const countFailed = db.prepare<[string, string], { code: string; rows: number }>(
     'SELECT code, rows FROM failed_codes WHERE tenant = ? AND job = ? ORDER BY rows DESC, code');
 
@@ -50,14 +55,18 @@ export function rowMethods(file: SqliteFile): RowMethods {
 
     listFailedRows: async (tenant, job, filter, page) => {
       const [after] = readCursor(page.cursor, numberCursor) ?? [-1];
-      const found = await file.read(() => filter.code === undefined
-        ? selectFailed.all(tenant, job, after, page.limit + 1)
-        : selectFailedByCode.all(tenant, job, filter.code, after, page.limit + 1));
+      const found = await file.read(() => {
+        if ('fingerprint' in filter) return selectFailedByFingerprint.all(tenant, job, filter.fingerprint, after, page.limit + 1);
+        if ('code' in filter) return selectFailedByCode.all(tenant, job, filter.code, after, page.limit + 1);
+        return selectFailed.all(tenant, job, after, page.limit + 1);
+      });
       const rows = found.map(({ row, key, error, input }): FailedRow =>
         ({ row, key, error: JSON.parse(error) as RowFailure, input: JSON.parse(input) as RowInput }));
       return listed(rows, page.limit, (row) => [row.row]);
     },
 
     countFailedRows: (tenant, job) => file.read(() => countFailed.all(tenant, job)),
+
+    groupFailedRows: (tenant, job, limit) => file.read(() => groupFailed.all(tenant, job, limit)),
   };
 }

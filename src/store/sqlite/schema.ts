@@ -239,11 +239,40 @@ export const CONTROL_MIGRATIONS = [`
   -- Rows of the page that nothing was paid for, because the same was asked before; NULL where there are none.
   ALTER TABLE pages ADD COLUMN cached INTEGER;
 
+  -- record is the whole IntentRecord as JSON. An answer may lie in it, so it is read by its key alone.
+  CREATE TABLE intents (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    record TEXT NOT NULL,
+    source TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.source') STORED,
+    job TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.job') STORED,
+    state TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.state') STORED,
+    page INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.page') STORED,
+    row INTEGER NOT NULL GENERATED ALWAYS AS (record ->> '$.row') STORED,
+    deadline TEXT NOT NULL GENERATED ALWAYS AS (record ->> '$.deadline') STORED,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX intents_of_job ON intents (tenant, job, state, page, row, deadline);
+  CREATE INDEX intents_of_source ON intents (tenant, source);
+
+  -- Rows of the page that wait for a service.
+  ALTER TABLE pages ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
+
   CREATE TABLE budgets (
     tenant TEXT NOT NULL,
     name TEXT NOT NULL,
     body TEXT NOT NULL,
     PRIMARY KEY (tenant, name)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What webhooks were told; record is the whole DeliveryRecord as JSON.
+  CREATE TABLE deliveries (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, endpoint, number)
   ) STRICT, WITHOUT ROWID;
 `];
 
@@ -338,6 +367,11 @@ export const LEDGER_MIGRATIONS = [`
 `, `
   -- 0: the row is gone from its sheet.
   ALTER TABLE items ADD COLUMN present INTEGER NOT NULL DEFAULT 1;
+`, `
+  -- See domain/fingerprint.ts; of rows that failed before it was kept, the code.
+  ALTER TABLE failed_rows ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';
+  UPDATE failed_rows SET fingerprint = code;
+  CREATE INDEX failed_rows_fingerprint ON failed_rows (tenant, job, fingerprint, row);
 `];
 
 /** Answers that were paid for: found by hashes, so that they are written all over the file. */

@@ -19,6 +19,7 @@ export function sourceMethods(control: SqliteFile, ledger: SqliteFile): SourceSt
     'SELECT record FROM versions WHERE tenant = ? AND source = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?').pluck();
   const deleteVersion = db.prepare<[string, string, number]>('DELETE FROM versions WHERE tenant = ? AND source = ? AND sequence = ?');
   const deleteVersions = db.prepare<[string, string]>('DELETE FROM versions WHERE tenant = ? AND source = ?');
+  const deleteIntents = db.prepare<[string, string]>('DELETE FROM intents WHERE tenant = ? AND source = ?');
 
   const removeItems = itemRemoval(ledger);
   const selectLane = ledger.db.prepare<[string, string, string], number>('SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
@@ -65,6 +66,7 @@ export function sourceMethods(control: SqliteFile, ledger: SqliteFile): SourceSt
       if (!(await ledger.write(() => removeItems(tenant, id)))) return false;
       return control.write(() => {
         deleteVersions.run(tenant, id);
+        deleteIntents.run(tenant, id);
         remove.run(tenant, id);
         return true;
       });
