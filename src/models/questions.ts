@@ -210,6 +210,9 @@ const known = (paid: Paid | null): { tokens?: number; cost?: number | null } =>
 
 function outcomeOf({ code, message, retryable, retryAfterSeconds }: ModelError): HandledOutcome {
   if (code === 'quota_exhausted') return { unpaid: { reason: message, until: null } };
+  // Every other row would be refused as well.
+  if (code === 'model_key_rejected') return { halt: { code, message, remedy: 'Give the workers a key that the server takes, then `sheaf job retry ID`: it goes on with the rows that remain.' } };
+  if (code === 'model_not_found') return { halt: { code, message, remedy: 'Name a model that the account may use.', place: { field: 'options.model' } } };
   return { error: { code, message, retryable }, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) };
 }
 
