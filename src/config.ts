@@ -7,6 +7,7 @@ import { readNamedSecrets } from './secrets.ts';
 import { readPrices } from './models/prices.ts';
 import { readNamedCredentials } from './sources/google/credentials.ts';
 import { readAllowedHosts } from './web/addresses.ts';
+import { readTenantWebhooks } from './webhooks.ts';
 
 const port = z.coerce.number().int().min(0).max(65535);
 const folders = z.string().transform((text) => text.split(path.delimiter).filter(Boolean).map((entry) => path.resolve(entry)));
@@ -57,6 +58,8 @@ export const environmentSchema = z.object({
   SHEAF_GOOGLE_URL: webAddress.optional().describe('Where the APIs of Google and its token endpoint are, for demos and tests; unset: at Google'),
   SHEAF_ALLOWED_HOSTS: z.string().superRefine(readableBy(readAllowedHosts)).optional()
     .describe('Hosts, addresses or ranges (CIDR), with a port or without, with commas between, that may be called though they are private; unset: only the public internet'),
+  SHEAF_WEBHOOKS: z.string().superRefine(readableBy(readTenantWebhooks)).optional()
+    .describe('File (YAML or JSON) with webhooks that are told of all jobs of a tenant: {tenant: {name: {url, secret, events?}}}, or its content as JSON'),
   SHEAF_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written'),
   SHEAF_MAX_RUNNING_JOBS: amount.default(20).describe('Jobs that run at once; the others are queued'),
   SHEAF_MAX_RUNNING_JOBS_PER_TENANT: amount.default(3).describe('Jobs of one tenant that run at once'),

@@ -35,6 +35,12 @@ import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
 import { lease } from './temporal/limit-brokers.ts';
+import { openReader } from './documents/reader.ts';
+import { openPages, type PagesOf } from './pages/pages.ts';
+import type { Pages } from './pages/page.ts';
+import { repeatDelivery } from './temporal/webhooks.ts';
+import type { ApiDeps } from './api/app.ts';
+import { checkedUrl } from './web/guard.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 import { createWeb, type Web } from './web/web.ts';
 
@@ -65,6 +71,8 @@ export interface Services {
   google: GoogleSheets;
 }
 
+/** Of what may be read of a page of the web. */
+const PAGE_LIMITS: Partial<DocumentLimits> = { timeMs: 20_000, memoryBytes: 768 * 2 ** 20, textChars: 1_000_000, inflatedBytes: 64 * 2 ** 20 };
 /** Between two tries to open a store that is away. */
 const OPEN_AGAIN_MS = 2_000;
 
@@ -106,8 +114,34 @@ export const temporalAddress = (config: Config): string => config.SHEAF_TEMPORAL
 
 export const publicUrl = (config: Config): string => (config.SHEAF_PUBLIC_URL ?? `http://127.0.0.1:${config.SHEAF_API_PORT}`).replace(/\/+$/, '');
 
+/** What the API does about webhooks. */
+export function webhooksOf({ config, temporal, secrets }: Pick<Container, 'config' | 'temporal' | 'secrets'>): ApiDeps['webhooks'] {
+  const allowed = readAllowedHosts(config.SHEAF_ALLOWED_HOSTS);
+  const at = (field: string, look: () => unknown): void => {
+    try {
+      look();
+    } catch (error) {
+      if (!(error instanceof SheafError)) throw error;
+      throw new SheafError(error.code, error.message, { ...(error.remedy !== undefined && { remedy: error.remedy }), place: { field } });
+    }
+  };
+  return {
+    check(tenant, { url, secret }, field) {
+      at(`${field}.url`, () => checkedUrl(url, allowed));
+      at(`${field}.secret`, () => secrets(secret, { tenant, host: null }));
+    },
+    redeliver: ({ tenant, job, endpoint, number }) => repeatDelivery(temporal, { tenant, jobId: job, endpoint }, number),
+  };
+}
+
 /** Closed by whoever opens it. */
 export const openWeb = (config: Config): Web => createWeb({ allowed: readAllowedHosts(config.SHEAF_ALLOWED_HOSTS) });
+
+/** Web pages, read in processes of their own, so that books keep nobody waiting. Closed by whoever opens it; `folder`: on this machine's disk. */
+export function openWebPages({ config, blobs, limitRules }: Pick<Container, 'config' | 'blobs' | 'limitRules'>, { limits, web, folder }: { limits: Limits; web: Web; folder: string }): { of(whose: PagesOf): Pages; close(): Promise<void> } {
+  const reader = openReader({ limits: { ...documentLimits(config), ...PAGE_LIMITS }, textFollows: false });
+  return { ...openPages({ web, blobs, limits, reader, folder, limitedHosts: limitRules.names }), close: () => reader.close() };
+}
 
 /** What a worker's activities read documents with. */
 export function documentDeps(config: Config, reader: DocumentReader): DocumentDeps {

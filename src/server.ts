@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './api/app.ts';
 import { readConfig } from './config.ts';
-import { createContainer, openServices } from './container.ts';
+import { createContainer, openServices, webhooksOf } from './container.ts';
 import { diagnose } from './diagnosis.ts';
 import { cleanupStarter } from './temporal/cleanup.ts';
 import { temporalHealth } from './temporal/health.ts';
@@ -23,7 +23,7 @@ const { log } = container;
 const services = openServices(container);
 
 const app = createApp({
-  ...container, google: services.google,
+  ...container, google: services.google, webhooks: webhooksOf(container),
   temporalHealth: temporalHealth(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
   taskQueues: taskQueueStats(container.temporal, config.SHEAF_TEMPORAL_NAMESPACE),
   startCleanup: cleanupStarter(container.store, container.temporal),

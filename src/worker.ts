@@ -2,11 +2,11 @@
 import os from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import { sweepDocumentFolders } from './activities/document-folder.ts';
+import { scratchFolder, sweepDocumentFolders } from './activities/document-folder.ts';
 import { activityErrors } from './activities/errors.ts';
 import { createActivities } from './activities/index.ts';
 import { queueLimits, readConfig } from './config.ts';
-import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, publicUrl, temporalAddress, type Container } from './container.ts';
+import { createContainer, documentDeps, documentLimits, languageModelsOf, openServices, openWeb, openWebPages, publicUrl, temporalAddress, type Container } from './container.ts';
 import { SheafError } from './contracts/errors.ts';
 import { TASK_QUEUES } from './contracts/messages.ts';
 import { openReader } from './documents/reader.ts';
@@ -16,12 +16,14 @@ import { createQueue } from './temporal/queue.ts';
 import { startReconciler } from './temporal/reconciler.ts';
 import { keepSchedules } from './temporal/schedules.ts';
 import { startWorkerBeats } from './temporal/worker-beats.ts';
+import { readTenantWebhooks } from './webhooks.ts';
 import { ITEM_SLOTS, ROW_SLOTS, rowTuner, watchLoad } from './temporal/worker-load.ts';
 
 /** Documents at once: reading them takes a processor each. */
 const DOCUMENT_SLOTS = os.availableParallelism();
 const RECORD_SLOTS = 40;
 const MAINTENANCE_SLOTS = 4;
+const WEBHOOK_SLOTS = 20;
 /** Cached workflows; each costs some memory. */
 const CACHED_WORKFLOWS = 200;
 /** A pause or cancel travels with a heartbeat's answer; the SDK would hold heartbeats back for longer. */
@@ -46,10 +48,11 @@ const { limits, google } = openServices(container);
 const web = openWeb(config);
 const queue = createQueue({ store: container.store, client: container.temporal, limits: queueLimits(config), log });
 await sweepDocumentFolders();
+const pages = openWebPages(container, { limits, web, folder: await scratchFolder() });
 const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(config) });
 const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
-  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web,
+  sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web, pages, webhooks: readTenantWebhooks(config.SHEAF_WEBHOOKS),
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null, answers: config.SHEAF_KEEP_ANSWERS ?? null },
   publicUrl: publicUrl(config), secrets: container.secrets, documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),
 }, container.temporal, queue);
@@ -63,15 +66,16 @@ const shared: Omit<WorkerOptions, 'taskQueue'> = {
 const loadTargets = { cpu: config.SHEAF_WORKER_TARGET_CPU, memory: config.SHEAF_WORKER_TARGET_MEMORY };
 const rows = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, tuner: rowTuner(loadTargets, ROW_SLOTS) });
 const items = await Worker.create({ ...shared, taskQueue: TASK_QUEUES.items, activities: { ...activities.items }, tuner: rowTuner(loadTargets, ITEM_SLOTS) });
-const [jobs, documents, maintenance] = await Promise.all([
+const [jobs, documents, maintenance, webhooks] = await Promise.all([
   Worker.create({
     ...shared, taskQueue: TASK_QUEUES.jobs, workflowBundle: { codePath: config.SHEAF_WORKFLOW_BUNDLE ?? (await bundleWorkflows()) }, maxCachedWorkflows: CACHED_WORKFLOWS,
     activities: { ...activities.jobs }, maxConcurrentActivityTaskExecutions: RECORD_SLOTS,
   }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents }, maxConcurrentActivityTaskExecutions: DOCUMENT_SLOTS }),
   Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance }, maxConcurrentActivityTaskExecutions: MAINTENANCE_SLOTS }),
+  Worker.create({ ...shared, taskQueue: TASK_QUEUES.webhooks, activities: { ...activities.webhooks }, maxConcurrentActivityTaskExecutions: WEBHOOK_SLOTS }),
 ]);
-const workers = [jobs, rows, items, documents, maintenance];
+const workers = [jobs, rows, items, documents, maintenance, webhooks];
 const reconciler = startReconciler({ store: container.store, client: container.temporal, queue, log });
 
 const load = watchLoad({ targets: loadTargets, pages: () => rows.getStatus().numInFlightActivities, log });
@@ -84,6 +88,7 @@ const beats = startWorkerBeats({
     { worker: jobs, queue: TASK_QUEUES.jobs, slots: RECORD_SLOTS },
     { worker: documents, queue: TASK_QUEUES.documents, slots: DOCUMENT_SLOTS },
     { worker: maintenance, queue: TASK_QUEUES.maintenance, slots: MAINTENANCE_SLOTS },
+    { worker: webhooks, queue: TASK_QUEUES.webhooks, slots: WEBHOOK_SLOTS },
   ],
 });
 
@@ -117,6 +122,7 @@ try {
   await beats.stop();
   await activities.close();
   await limits.close();
+  await pages.close();
   await web.close();
   await reader.close();
   await connection.close();

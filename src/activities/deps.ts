@@ -11,6 +11,9 @@ import type { Models } from '../models/models.ts';
 import type { SheetLimits } from '../sources/source.ts';
 import type { Secrets } from '../secrets.ts';
 import type { Store } from '../store/store.ts';
+import type { Pages } from '../pages/page.ts';
+import type { PagesOf } from '../pages/pages.ts';
+import type { TenantWebhooks } from '../webhooks.ts';
 import type { Web } from '../web/web.ts';
 
 /** What activities stand on; made by the container. */
@@ -25,6 +28,9 @@ export interface ActivityDeps {
   google: GoogleSheets;
   handlerDirs: string[];
   web: Web;
+  /** Who is told of all jobs of a tenant. */
+  webhooks: TenantWebhooks;
+  pages: { of(whose: PagesOf): Pages };
   secrets: Secrets;
   /** Where services reach the API, without a slash at the end. */
   publicUrl: string;

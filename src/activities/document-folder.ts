@@ -23,8 +23,11 @@ export interface DocumentFolder {
   remove(): Promise<void>;
 }
 
+/** A folder that goes with this process. */
+export const scratchFolder = (): Promise<string> => mkdtemp(path.join(os.tmpdir(), `${PREFIX}${process.pid}-`));
+
 export async function openDocumentFolder(blobs: Blobs, signal: AbortSignal): Promise<DocumentFolder> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), `${PREFIX}${process.pid}-`));
+  const folder = await scratchFolder();
   const original = path.join(folder, 'original');
   let sha256: string | null = null;
   return {

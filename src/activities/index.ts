@@ -26,6 +26,8 @@ import { sourceMaintenance } from './sources.ts';
 import { uploadActivities } from './uploads.ts';
 import { storesActivities } from './stores.ts';
 import { versionActivities } from './versions.ts';
+import type { WebhookActivities } from '../contracts/webhooks.ts';
+import { webhookActivities } from './webhooks.ts';
 import { writeBackActivities } from './write-back.ts';
 
 export interface Activities {
@@ -34,6 +36,7 @@ export interface Activities {
   items: ItemActivities;
   documents: DocumentActivities;
   maintenance: MaintenanceActivities & SourceMaintenance & Pick<PlanActivities, 'makeMembers' | 'applyToJobs'>;
+  webhooks: WebhookActivities;
   /** Ends what was kept between activities. */
   close(): Promise<void>;
 }
@@ -55,6 +58,7 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
       ...maintenanceActivities(deps, client, queue), ...uploadActivities(deps), ...bulkActivities({ store: deps.store, documents }),
       makeMembers, applyToJobs, ...cleanupActivities(deps, client, queue), ...sourceMaintenance(deps, client, queue),
     },
+    webhooks: webhookActivities(deps),
     close: () => handlers.closeAll(),
   };
 }

@@ -10,6 +10,8 @@ import { resultLine } from '../blobs/pages.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
 import { ifKnown } from '../domain/spent.ts';
+import { endpointsOf } from '../webhooks.ts';
+import { tellWebhook } from '../temporal/webhooks.ts';
 import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import { endOf, finishDocument, recordDocumentState } from './document-records.ts';
@@ -23,6 +25,9 @@ const now = (): string => new Date().toISOString();
 
 export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, client: Client, queue: Queue) {
   const { store } = deps;
+  const tellWebhooks = async (job: JobRecord): Promise<void> => {
+    await Promise.all([...endpointsOf(job, deps.webhooks).keys()].map((endpoint) => tellWebhook(client, { tenant: job.tenant, jobId: job.id, endpoint })));
+  };
 
   return {
     async admit(input: AdmitInput): Promise<AdmitAnswer> {
@@ -63,6 +68,8 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
           ...(input.cause && { data: { cause: input.cause } }),
         });
       }
+      // The end is told in any case.
+      await tellWebhooks(job).catch((error: unknown) => deps.log.warn({ tenant: job.tenant, job: job.id, err: error }, 'webhooks could not be told of a state'));
       // Also by a try after one that got no further.
       if (input.state === 'paused' || input.freesPlace) await queue.pause(input);
     },
@@ -74,6 +81,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
       if (input.sequence === null && isEnded(job.state)) {
         await queue.leave(job, input.attempt);
         await tellDependents(store, client, job, heartbeat);
+        await tellWebhooks(job);
         return { counts: await countsOf(deps, job) };
       }
       if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
@@ -95,6 +103,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
       }
       await queue.leave(job, input.attempt);
       await tellDependents(store, client, job, heartbeat);
+      await tellWebhooks(job);
       return { counts };
     },
   };

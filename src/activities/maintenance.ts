@@ -4,6 +4,8 @@ import { WorkflowNotFoundError, type Client, type WorkflowHandle } from '@tempor
 import { blobKeys } from '../blobs/keys.ts';
 import type { DocumentJobRecord } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
+import { endpointsOf } from '../webhooks.ts';
+import { endWebhook } from '../temporal/webhooks.ts';
 import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import { jobWorkflowId } from '../temporal/workflow-ids.ts';
@@ -42,6 +44,7 @@ export async function removeJob(deps: ActivityDeps, client: Client, queue: Queue
   await blobs.deleteUnder(blobKeys.jobFolder(tenant, jobId));
   if (job?.kind === 'document') await removeDocument(deps, job);
   if (job) await queue.leave(job, job.attempt);
+  if (job) await Promise.all([...endpointsOf(job, deps.webhooks).keys()].map((endpoint) => endWebhook(client, { tenant, jobId, endpoint })));
   while (!(await store.removeJob(tenant, jobId))) heartbeat();
   if (job) await tellDependents(store, client, job, heartbeat);
 }

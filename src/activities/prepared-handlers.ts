@@ -28,6 +28,7 @@ export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
   const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
     handler.prepare(parseOptions(handler, job.request.options), {
       tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
+      pages: deps.pages.of({ tenant: job.tenant, owner: job.owner, force: job.request.force }),
       log: handlerLog(deps, job), secret: (name, host) => deps.secrets(name, { tenant: job.tenant, host }),
       models: rowModels({ models: deps.languageModels, answers: answersOf(deps, job.tenant), underWay: questionsOf(job.tenant), force: job.request.force }),
     });

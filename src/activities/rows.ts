@@ -10,6 +10,7 @@ import { fence } from '../domain/fence.ts';
 import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
 import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
+import { workOf } from '../handlers/index.ts';
 import type { LaneRef } from '../store/store.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -74,6 +75,7 @@ async function runPage(
   }
   const page = await readPlan(deps, job, manifest, at, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
+  const work = workOf(handler, job.request.options);
 
   const stop = new AbortController();
   cancelled().catch(() => stop.abort());
@@ -84,7 +86,7 @@ async function runPage(
     const commits = new PageCommits({
       store, plan: page.plan, inputHashes: page.inputHashes, breaker: job.request.breaker,
       page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
-      batchRows: COMMIT_ROWS[handler.work], maxUncommitted: MAX_UNCOMMITTED[handler.work], countsEveryMs: COUNTS_EVERY_MS[handler.work],
+      batchRows: COMMIT_ROWS[work], maxUncommitted: MAX_UNCOMMITTED[work], countsEveryMs: COUNTS_EVERY_MS[work],
       heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
     });
     let halted: ErrorBody | null = null;

@@ -9,7 +9,8 @@ import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
 import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
-import { findHandler } from '../handlers/index.ts';
+import type { Work } from '../handlers/handler.ts';
+import { findHandler, workOf } from '../handlers/index.ts';
 import { openSheet } from '../sources/index.ts';
 import type { OpenSheet } from '../sources/source.ts';
 import { withoutColumns } from '../sources/without-columns.ts';
@@ -42,7 +43,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
       const { done, unchanged, failed, skipped } = await deps.store.jobTotals(job.tenant, job.id, input.attempt);
       return {
         total: job.manifest!.rows,
-        window: job.manifest!.base === null ? PAGE_WINDOWS[findHandler(job.request.handler).work] : COPIED_PAGE_WINDOW,
+        window: job.manifest!.base === null ? PAGE_WINDOWS[workOfJob(job.request)] : COPIED_PAGE_WINDOW,
         pending: input.attempt === 1
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
           : toSpans(await pagesToRetry(deps, job)),
@@ -90,6 +91,8 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
   }
 }
 
+const workOfJob = ({ handler, options }: SheetJobRecord['request']): Work => workOf(findHandler(handler), options);
+
 /** Raised when the same file would give other rows, keys, hashes or pages than before. */
 const SNAPSHOT_FORMAT = 1;
 
@@ -97,7 +100,7 @@ const SNAPSHOT_FORMAT = 1;
 function readingOf({ request }: SheetJobRecord): string {
   const { sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey } = request;
   return digest(JSON.stringify([
-    SNAPSHOT_FORMAT, sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey, PAGE_SIZES[findHandler(request.handler).work],
+    SNAPSHOT_FORMAT, sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey, PAGE_SIZES[workOfJob(request)],
     ...writtenColumns(request).toSorted(),
   ]));
 }
@@ -141,7 +144,7 @@ async function copySnapshot(deps: ActivityDeps, job: SheetJobRecord, fingerprint
 
 async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenSheet): Promise<Omit<Manifest, 'fingerprint' | 'reading' | 'generation' | 'base'>> {
   const { tenant, id } = job;
-  const size = PAGE_SIZES[findHandler(job.request.handler).work];
+  const size = PAGE_SIZES[workOfJob(job.request)];
   const signal = Context.current().cancellationSignal;
   const contentHash = createHash('sha256');
   const keys = new KeyHashes();

@@ -31,6 +31,7 @@ import { endpoints } from './endpoints.ts';
 import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { asSheafError, problemOf } from './problem.ts';
+import type { DeliveryRecord, WebhookEndpoint } from '../contracts/webhooks.ts';
 import type { Items } from '../temporal/items.ts';
 import { sayingThatJobsWait } from './refused-writes.ts';
 
@@ -48,6 +49,12 @@ export interface ApiDeps {
   bulk: BulkActions;
   sources: Sources;
   documents: Documents;
+  webhooks: {
+    /** Throws `url_invalid`, `url_not_allowed`, `secret_unknown`; `field` is the endpoint's in the request. */
+    check(tenant: string, endpoint: WebhookEndpoint, field: string): void;
+    /** Rejects with `temporal_unavailable`. */
+    redeliver(record: DeliveryRecord): Promise<void>;
+  };
   /** Resolves when Temporal answers, with the number of workers that ask for jobs. */
   temporalHealth(): Promise<{ workers: number }>;
   /** Rejects when Temporal does not answer. */

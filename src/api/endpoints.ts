@@ -19,12 +19,13 @@ import { searchEndpoints } from './routes/search.ts';
 import { sourceEndpoints } from './routes/sources.ts';
 import { syncedSourceEndpoints } from './routes/synced-sources.ts';
 import { systemEndpoints } from './routes/system.ts';
+import { webhookEndpoints } from './routes/webhooks.ts';
 import { uploadEndpoints } from './routes/uploads.ts';
 
 export const endpoints: readonly Endpoint[] = [
   // Before the jobs: theirs would take `batch` for a job's id.
   ...bulkEndpoints,
-  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints, ...searchEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...webhookEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints, ...searchEndpoints,
   ...callbackEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
   ...cleanupEndpoints, ...analyticsEndpoints,
   ...documentPartUploadEndpoints, ...documentSimpleUploadEndpoints, ...documentBulkEndpoints, ...documentEndpoints,

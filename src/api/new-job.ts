@@ -33,6 +33,7 @@ export async function newJob(deps: ApiContext, tenant: string, owner: string, bo
     throw new InvalidRequest('Body', [{ path: 'options', message: 'options are given here and in handler' }]);
   }
   checkWriteBack(body);
+  body.webhooks?.forEach((one, index) => deps.webhooks.check(tenant, one, `webhooks.${index}`));
   const choice = resolveHandler(asked.name, options ?? asked.options ?? {});
   const named = findHandler(choice.name);
   const parsed = parseOptions(named, choice.options);

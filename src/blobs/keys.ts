@@ -40,6 +40,11 @@ export const blobKeys = {
   /** Rows that stay though the sheet lacks them. */
   versionKept: (tenant: string, source: string, version: number, file: number) => `${tenant}/sources/${source}/${number(version)}/kept/${number(file)}.ndjson.zst`,
   versionManifest: (tenant: string, source: string, version: number) => `${tenant}/sources/${source}/${number(version)}/manifest.json`,
+  /** Pages of the web that were read, of one address each; `hash` is the address's. */
+  webPages: (tenant: string) => `${tenant}/web/`,
+  webPageFolder: (tenant: string, hash: string) => `${tenant}/web/${hash}/`,
+  /** `fetchedAt` in milliseconds since 1970. */
+  webPage: (folder: string, fetchedAt: number) => `${folder}${String(fetchedAt).padStart(14, '0')}.json.zst`,
   documentFolder: (tenant: string, document: string) => `${tenant}/documents/${document}/`,
   /** The file as uploaded. `content`: a name of its own for every try at uploading it. */
   original: (tenant: string, document: string, content: string) => `${tenant}/documents/${document}/original/${content}`,

@@ -6,6 +6,7 @@ import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { refuse } from './client.ts';
+import { DEFAULT_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from '../contracts/webhooks.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printPreview } from './preview.ts';
@@ -42,6 +43,9 @@ export interface CreateOptions extends SheetOptions {
   onFailure?: string;
   writeBack?: Record<string, Json>;
   writeBackTab?: string;
+  webhook?: string[];
+  webhookSecret?: string;
+  webhookEvents?: string[];
   wait?: boolean;
 }
 
@@ -133,8 +137,9 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, options: optionsFile, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab } = options;
+  const { handler, option, options: optionsFile, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab, webhook, webhookSecret, webhookEvents } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
+  if ((webhook === undefined) !== (webhookSecret === undefined)) throw wrongUsage('--webhook URL and --webhook-secret NAME go together.');
   const given: Record<string, Json | undefined> = {
     handler: handlerName(handler),
     options: (optionsFile ?? option) && { ...optionsFile, ...option },
@@ -151,6 +156,7 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     dependsOn: after,
     onFailure,
     writeBack: writeBack && { columns: writeBack, ...(writeBackTab !== undefined && { tab: writeBackTab }) },
+    webhooks: webhook?.map((url) => ({ url, secret: webhookSecret ?? null, ...(webhookEvents && { events: webhookEvents }) })),
     breaker: breaker === false ? false : typeof breaker === 'number' ? { ...DEFAULT_BREAKER, maxFailedFraction: breaker } : undefined,
   };
   const set = Object.entries(given).filter((entry): entry is [string, Json] => entry[1] !== undefined);
@@ -176,6 +182,9 @@ export function jobOptions(command: Command): Command {
     .option('--no-breaker', 'never stop because of failed rows')
     .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)
     .option('--write-back-tab <tab>', 'write it into a tab of its own instead')
+    .option('--webhook <url>', 'told of the job by signed requests (repeatable)', collect)
+    .option('--webhook-secret <name>', 'name of the secret in SHEAF_SECRETS that they are signed with')
+    .addOption(new Option('--webhook-events <event...>', `what is told (default: ${DEFAULT_WEBHOOK_EVENTS.join(', ')})`).choices(WEBHOOK_EVENTS))
     .option('--idempotency-key <key>', 'repeating the command with this key gives the same job');
 }
 

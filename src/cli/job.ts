@@ -10,6 +10,7 @@ import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
 import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
+import { addJobDeliveries } from './job-deliveries.ts';
 import { addJobItem } from './job-item.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
@@ -33,6 +34,7 @@ export function addJobCommands(program: Command): void {
   addItems(job);
   addJobItem(job);
   addErrors(job);
+  addJobDeliveries(job);
   addEvents(job);
 }
 

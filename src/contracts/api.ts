@@ -8,6 +8,7 @@ import type { Json } from './row.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
 import { partAnswer, systemSections } from './system-api.ts';
 import { DOCUMENT_STAGES } from './document.ts';
+import { webhooksBody } from './webhooks-api.ts';
 
 export const API_PREFIX = '/api/v1';
 
@@ -115,6 +116,7 @@ export const jobBody = z
       description: 'When one of them fails, is cancelled or deleted: `cancel` this one too, `run` it all the same once all have ended, or `wait` for a retry',
     }),
     fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
+    webhooks: webhooksBody.exactOptional().meta({ description: 'Who is told of the job, by signed requests (Standard Webhooks), in order, for up to a day' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
     writeBack: writeBackBody.exactOptional().meta({
       description: 'What of the results is written into the Google Sheet that the rows came from, as values, never as formulas. Columns written so are no part of the rows',
@@ -414,7 +416,7 @@ export const handlerAnswer = z
     name: z.string(),
     summary: z.string(),
     version: z.int(),
-    work: z.enum(['cheap', 'costly']),
+    work: z.enum(['cheap', 'costly', 'depends']).meta({ description: '`depends`: on the options' }),
     options: jsonObject.meta({ description: 'JSON schema' }),
   })
   .meta({ id: 'Handler' });

@@ -91,6 +91,14 @@ export const ERRORS = {
   answer_inflates: { status: 422, retryable: false, title: 'The answer of the web address unpacks to too much' },
   answer_damaged: { status: 422, retryable: false, title: 'The answer of the web address cannot be read' },
   content_type_refused: { status: 422, retryable: false, title: 'The web address has content of another type' },
+  // Web pages
+  robots_disallowed: { status: 422, retryable: false, title: 'The site asks robots to leave the page alone' },
+  robots_unavailable: { status: 503, retryable: true, title: 'The site does not say what robots may read' },
+  login_required: { status: 422, retryable: false, title: 'The page is behind a login' },
+  page_forbidden: { status: 422, retryable: false, title: 'The server does not show the page' },
+  page_not_found: { status: 422, retryable: false, title: 'There is no such page' },
+  page_refused: { status: 422, retryable: false, title: 'The server does not answer with a page' },
+  page_unavailable: { status: 503, retryable: true, title: 'The server of the page cannot answer for now' },
   // The user's own service
   callback_unknown: { status: 404, retryable: false, title: 'Nobody waits for this callback' },
   signature_invalid: { status: 401, retryable: false, title: 'The signature is missing, wrong or too old' },
@@ -98,6 +106,8 @@ export const ERRORS = {
   secret_not_allowed: { status: 403, retryable: false, title: 'The secret may not be sent to this host' },
   service_denied: { status: 422, retryable: false, title: 'The service does not take the credentials' },
   service_redirected: { status: 422, retryable: false, title: 'The service sends requests elsewhere' },
+  // Webhooks
+  delivery_not_found: { status: 404, retryable: false, title: 'Nothing was told under this name' },
   // Models
   model_unknown: { status: 422, retryable: false, title: 'There is no such model' },
   model_not_configured: { status: 422, retryable: false, title: 'The workers lack what the model needs' },

@@ -3,6 +3,7 @@ import type { Json, Spent } from './row.ts';
 import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
 import type { SyncRequest } from './source.ts';
+import type { WebhookEndpoint } from './webhooks.ts';
 
 export const JOB_STATES = [
   'queued', 'running', 'pausing', 'paused', 'waiting', 'cancelling', 'completed', 'failed', 'cancelled',
@@ -144,6 +145,8 @@ export interface JobRequest extends SheetOptions {
   writeBack?: WriteBack;
   /** Only of a job that brings a source up to date. */
   sync?: SyncRequest;
+  /** Who is told of the job, beside whom the operator names for the tenant. */
+  webhooks?: WebhookEndpoint[];
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
 }

@@ -10,6 +10,8 @@ export const TASK_QUEUES = {
   items: 'sheaf-items',
   documents: 'sheaf-documents',
   maintenance: 'sheaf-maintenance',
+  /** Slow servers of others keep nobody else waiting. */
+  webhooks: 'sheaf-webhooks',
 } as const;
 
 export const WORKFLOWS = { 

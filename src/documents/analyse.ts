@@ -57,7 +57,8 @@ function countWords(text: string): number {
   return words;
 }
 
-function languagesOf(text: string): LanguageShare[] {
+/** By share; empty where there is too little to tell. */
+export function languagesOf(text: string): LanguageShare[] {
   const found = new Map<string, { characters: number; score: number }>();
   let all = 0;
   for (const piece of piecesOf(text)) {

@@ -13,6 +13,8 @@ export interface ReaderOptions {
   limits?: Partial<DocumentLimits>;
   /** Children at once. Default: the number of processors. */
   concurrency?: number;
+  /** What is read is cut into passages or analysed next: a child for that is made ready meanwhile. Default: true. */
+  textFollows?: boolean;
 }
 
 const PROGRAM = fileURLToPath(new URL('reader-process.ts', import.meta.url));
@@ -41,7 +43,7 @@ interface Child {
   idle: NodeJS.Timeout | null;
 }
 
-export function openReader({ limits: given, concurrency = os.availableParallelism() }: ReaderOptions = {}): DocumentReader {
+export function openReader({ limits: given, concurrency = os.availableParallelism(), textFollows = true }: ReaderOptions = {}): DocumentReader {
   const limits = { ...DOCUMENT_LIMITS, ...given };
   const children = new Set<Child>();
   const idle: Child[] = [];
@@ -128,7 +130,7 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
     }
     busy += 1;
     const child = take(task);
-    if (task.task === 'extract') prepareForText();
+    if (task.task === 'extract' && textFollows) prepareForText();
     try {
       const answer = await ask(child, task, signal);
       release(child, answer.clean && answer.rss < limits.memoryBytes * MOST_MEMORY_SHARE);

@@ -6,6 +6,7 @@ import { fold } from './keywords.ts';
 export interface Category {
   name: string;
   description: string | null;
+  examples: string[];
   keywords: string[];
   patterns: string[];
   /** Multiplies its score. */
@@ -27,6 +28,7 @@ const weight = z.number().positive().max(1_000);
 const listed = z.array(z.union([name, z.strictObject({
   name,
   description: z.string().max(10_000).optional().describe('For people, and for language models'),
+  examples: z.array(z.string().trim().min(1).max(2_000)).max(20).default([]).describe('For language models: texts that belong to it'),
   keywords: terms.optional().describe('A list, or a text with commas; default: the name'),
   patterns,
   weight: weight.default(1),
@@ -36,7 +38,7 @@ const listed = z.array(z.union([name, z.strictObject({
  * Without keywords and patterns, a category's name is its keyword. The order is kept: it decides ties.
  */
 export const categories = z.union([separated, listed, z.record(name, terms)]).transform((given, context): Category[] => {
-  const all = Array.isArray(given) ? given.map(category) : Object.entries(given).map(([name, keywords]) => category({ name, keywords, patterns: [], weight: 1 }));
+  const all = Array.isArray(given) ? given.map(category) : Object.entries(given).map(([name, keywords]) => category({ name, examples: [], keywords, patterns: [], weight: 1 }));
   const complain = (path: (string | number)[], message: string): void => void context.issues.push({ code: 'custom', path, message, input: given });
   if (all.length === 0) complain([], 'at least one category is needed');
   const seen = new Set<string>();
@@ -59,10 +61,10 @@ export const categories = z.union([separated, listed, z.record(name, terms)]).tr
 type Listed = string | z.output<typeof listed>[number];
 
 function category(given: Listed): Category {
-  if (typeof given === 'string') return { name: given, description: null, keywords: [given], patterns: [], weight: 1 };
-  const { name, description = null, patterns, weight } = given;
+  if (typeof given === 'string') return { name: given, description: null, examples: [], keywords: [given], patterns: [], weight: 1 };
+  const { name, description = null, examples, patterns, weight } = given;
   const keywords = given.keywords ?? (patterns.length === 0 ? [name] : []);
-  return { name, description, keywords: [...new Map(keywords.toReversed().map((term) => [fold(term), term])).values()].reverse(), patterns: [...new Set(patterns)], weight };
+  return { name, description, examples, keywords: [...new Map(keywords.toReversed().map((term) => [fold(term), term])).values()].reverse(), patterns: [...new Set(patterns)], weight };
 }
 
 /** Throws where the pattern is not one of RE2's. */

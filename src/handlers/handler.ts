@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { AnswerTerms } from '../contracts/intent.ts';
 import type { FinishedOutcome, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
 import type { RowModels } from '../models/questions.ts';
+import type { Pages } from '../pages/page.ts';
 import type { Web } from '../web/web.ts';
 
 export type { HandledOutcome } from '../contracts/row.ts';
@@ -26,6 +27,7 @@ export interface HandlerContext {
   models: RowModels;
   /** Calls what users name; nothing else may. */
   web: Web;
+  pages: Pages;
   /** `host`: where it is sent, as in an address; null: it signs. Throws `secret_unknown`, `secret_not_allowed`. */
   secret(name: string, host: string | null): string;
 }
@@ -78,6 +80,8 @@ export interface PreparedHandler {
   close(): Promise<void>;
 }
 
+export type Work = 'cheap' | 'costly';
+
 export interface Handler<Options = unknown> {
   name: string;
   /** Raised when the same options would give another output. */
@@ -87,7 +91,7 @@ export interface Handler<Options = unknown> {
   /** Strict; its descriptions become documentation. */
   options: z.ZodType<Options>;
   /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
-  work: 'cheap' | 'costly';
+  work: Work | ((options: { [name: string]: Json }) => Work);
   /** Whether rows may be answered later (`submitted`); left out: none are. */
   parks?(options: Options): boolean;
   /** Rejects with `column_missing`, `handler_not_found`, `handler_invalid`, … before any row is touched. */

@@ -5,12 +5,14 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Json } from '../contracts/row.ts';
 import { nearest } from '../domain/nearest.ts';
 import { categorize } from './categorize.ts';
-import type { Handler } from './handler.ts';
+import { extract } from './extract.ts';
+import type { Handler, Work } from './handler.ts';
 import { http } from './http.ts';
 import { module } from './module.ts';
+import { scrape } from './scrape.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, module, http].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, scrape, module, http].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;
@@ -47,6 +49,8 @@ export function findHandler(name: string): Handler {
     place: { field: 'handler' },
   });
 }
+
+export const workOf = ({ work }: Handler, options: HandlerChoice['options']): Work => (typeof work === 'function' ? work(options) : work);
 
 /** The options as the handler takes them, defaults filled in. Throws `invalid_options`, which names each field that is wrong. */
 export function parseOptions<Options>(handler: Handler<Options>, options: unknown): Options {

@@ -14,7 +14,7 @@ export async function answerCheck(schema: JsonSchema): Promise<AnswerCheck> {
   const { Ajv2020 } = await import('ajv/dist/2020.js');
   // RE2: a user's pattern over a model's text takes linear time.
   const regExp = Object.assign((pattern: string) => { const compiled = RE2JS.compile(pattern); return { test: (text: string) => compiled.test(text) }; }, { code: 'regExp' });
-  const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false, logger: false, code: { regExp } });
+  const ajv = new Ajv2020({ strict: false, allErrors: true, logger: false, formats: { date: /^\d{4}-\d{2}-\d{2}$/ }, code: { regExp } });
   const { $schema: _draft, ...plain } = schema;
   let fits;
   try {

@@ -10,6 +10,8 @@ export const numberCursor = z.tuple([z.int()]);
 export const endedCursor = z.tuple([z.string(), z.string(), z.string()]);
 export const numberPairCursor = z.tuple([z.int(), z.int()]);
 
+export const deliveryCursor = z.tuple([z.string(), z.int()]);
+
 export const encodeCursor = (key: readonly (string | number)[]): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 
 /** The key to go on after; null without a cursor. Throws `invalid_cursor`. */

@@ -8,6 +8,7 @@ import { analyseMethod } from './elasticsearch/analysis.ts';
 import { answerMethods } from './elasticsearch/answers.ts';
 import { cleanupMethods } from './elasticsearch/cleanup.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
+import { deliveryMethods } from './elasticsearch/deliveries.ts';
 import { documentId, Documents } from './elasticsearch/documents.ts';
 import { figureMethods } from './elasticsearch/figures.ts';
 import { documentMethods } from './elasticsearch/document-records.ts';
@@ -55,6 +56,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     search: searchMethod(cluster),
     removeJob: removal(cluster),
     ...uploadMethods(cluster),
+    ...deliveryMethods(cluster),
     ...intentMethods(cluster),
     ...sourceMethods(cluster),
     ...answerMethods(cluster),

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { answerMethods } from './sqlite/answers.ts';
 import { Analyst } from './sqlite/analyst.ts';
 import { cleanupMethods } from './sqlite/cleanup.ts';
+import { deliveryMethods } from './sqlite/deliveries.ts';
 import { SqliteFile } from './sqlite/database.ts';
 import { figureMethods } from './sqlite/figures.ts';
 import { documentMethods } from './sqlite/documents.ts';
@@ -59,6 +60,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...queueMethods(control),
     ...pageMethods(control),
     ...uploadMethods(control),
+    ...deliveryMethods(control),
     ...intentMethods(control),
     ...sourceMethods(control, ledger),
     ...rowMethods(ledger),

@@ -17,6 +17,7 @@ import type { SearchFilter, SearchTerms } from '../contracts/search.ts';
 import type { SourceRecord, VersionRecord } from '../contracts/source.ts';
 import type { Analytics, AnalyticsFilter, JobSummary } from '../contracts/summary.ts';
 import type { CleanupReport, Sweep, WorkerRecord } from '../contracts/system.ts';
+import type { DeliveryRecord } from '../contracts/webhooks.ts';
 import type { UploadPart, UploadPatch, UploadRecord, UploadState } from '../contracts/upload.ts';
 
 /** The ledger that an item belongs to. */
@@ -284,7 +285,19 @@ export interface AnswerStore {
   sweepAnswers(asked: SweepAsked): Promise<Sweep>;
 }
 
-export interface Store extends DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
+/** What was told of jobs; part of every store. It goes with the job. */
+export interface DeliveryStore {
+  // ── deliveries of webhooks ────────────────────────────────────────────────────────────────────────────────
+  /** Replaces the one of this job, endpoint and number. */
+  writeDelivery(record: DeliveryRecord): Promise<void>;
+  getDelivery(tenant: string, job: string, endpoint: string, number: number): Promise<DeliveryRecord | null>;
+  /** The one with the highest number. */
+  lastDelivery(tenant: string, job: string, endpoint: string): Promise<DeliveryRecord | null>;
+  /** By endpoint, then ascending by number. Rejects with `invalid_cursor`. */
+  listDeliveries(tenant: string, job: string, page: ListPage): Promise<Listed<DeliveryRecord>>;
+}
+
+export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

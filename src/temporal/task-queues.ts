@@ -13,6 +13,7 @@ const ASKED: { queue: string; tasks: TaskQueueStats['tasks'] }[] = [
   { queue: TASK_QUEUES.jobs, tasks: 'workflows' }, { queue: TASK_QUEUES.jobs, tasks: 'activities' },
   { queue: TASK_QUEUES.rows, tasks: 'activities' }, { queue: TASK_QUEUES.items, tasks: 'activities' },
   { queue: TASK_QUEUES.documents, tasks: 'activities' }, { queue: TASK_QUEUES.maintenance, tasks: 'activities' },
+  { queue: TASK_QUEUES.webhooks, tasks: 'activities' },
 ];
 
 /** Rejects when Temporal does not answer. */

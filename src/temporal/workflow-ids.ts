@@ -5,6 +5,8 @@ export const jobWorkflowId = (job: string, attempt: number): string => `${job}/$
 /** Of a row of a job whose rows are workflows of their own. */
 export const itemWorkflowId = (job: string, attempt: number, row: number): string => `${job}/${attempt}/row/${row}`;
 export const closeWorkflowId = (job: string, attempt: number): string => `${job}/${attempt}/close`;
+/** Of one endpoint that is told of a job. */
+export const webhookWorkflowId = (job: string, endpoint: string): string => `${job}/webhooks/${endpoint}`;
 /** The broker of a named limit. */
 export const limitWorkflowId = (key: string): string => `limit/${key}`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;

@@ -53,8 +53,8 @@ export interface Web {
    * `answer_too_large`, `answer_inflates`, `answer_damaged` or `content_type_refused`.
    */
   request(request: WebRequest): Promise<WebAnswer>;
-  /** What can be told without calling: throws `url_invalid` or `url_not_allowed`. */
-  check(url: string): void;
+  /** The address as it will be called. What can be told without calling is: throws `url_invalid` or `url_not_allowed`. */
+  check(url: string): URL;
   close(): Promise<void>;
 }
 
@@ -72,7 +72,7 @@ export function createWeb({ allowed, dnsServers }: WebOptions): Web {
   const agent = new Agent({ connect: guardedConnector({ allowed, connectMs: CONNECT_MS, ...(dnsServers && { dnsServers }) }) });
 
   return {
-    check: (url) => void checkedUrl(url, allowed),
+    check: (url) => checkedUrl(url, allowed),
 
     async request({ url: given, method = 'GET', headers = {}, body, redirects = 0, beforeRedirect, types, signal, limits: wanted }) {
       signal?.throwIfAborted();

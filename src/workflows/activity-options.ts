@@ -48,6 +48,15 @@ export const REMOVE: ActivityOptions = { startToCloseTimeout: '1h', heartbeatTim
 /** Many small changes, each told of: whoever takes over goes on where the record says. */
 export const MANY: ActivityOptions = { startToCloseTimeout: '6h', heartbeatTimeout: '60s', retry: UNTIL_DONE };
 
+/** One message to somebody's server: again and again, until the time is over that the workflow gives it. */
+export const WEBHOOK: ActivityOptions = { startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 3, maximumInterval: '1h' }, cancellationType: 'TRY_CANCEL' };
+/** A message is tried for so long after what it tells of, and for a moment at least. */
+export const WEBHOOK_PERSISTENCE_MS = 24 * 3_600_000;
+export const WEBHOOK_LEAST_MS = 60_000;
+/** How often rows that are running are looked at for progress and failures, and how long whoever is told of news waits for it. */
+export const WEBHOOK_LOOK_MS = 10_000;
+export const WEBHOOK_WAIT_MS = 24 * 3_600_000;
+
 /** Asks the store and the blobs, again and again, until both can be written and read. */
 export const STORES: ActivityOptions = {
   startToCloseTimeout: '60s', retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '15s' }, cancellationType: 'TRY_CANCEL',

@@ -9,6 +9,7 @@ export { scheduledJob } from './scheduled-job.ts';
 export { makeBatch } from './make-batch.ts';
 export { bulkAction } from './bulk-action.ts';
 export { sweepUploads } from './sweep-uploads.ts';
+export { jobWebhooks } from './job-webhooks.ts';
 export { limitBroker } from './limit-broker.ts';
 export { cleanUp } from './clean-up.ts';
 export { deleteSource } from './delete-source.ts';

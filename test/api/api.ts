@@ -15,6 +15,7 @@ import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import { pageLine, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
 import { readConfig } from '../../src/config.ts';
+import { webhooksOf } from '../../src/container.ts';
 import { problemAnswer } from '../../src/contracts/api.ts';
 import type { JobAnswer, Problem } from '../../src/contracts/api.ts';
 import type { Counts } from '../../src/contracts/job.ts';
@@ -76,17 +77,19 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const namespace = await freshNamespace();
   const temporal = temporalClient(address, namespace);
   const logged: string[] = [];
+  const secrets = openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}, hook: {env: VIDEO_KEY}}'), { VIDEO_KEY: 'video-secret' });
   const toJobs = (parts: Pick<ApiDeps, 'store' | 'blobs'>): Pick<ApiDeps, 'jobs' | 'documents' | 'sources'> => {
     const jobs = createJobs(parts.store, temporal.client);
     return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
   const given: ApiDeps = {
     config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client),
-    answerCalls: createAnswerCalls(store, temporal.client), secrets: openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}}'), { VIDEO_KEY: 'video-secret' }),
+    answerCalls: createAnswerCalls(store, temporal.client), secrets,
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],
     limits: () => knownLimits(temporal.client, readLimitRules(undefined)),
     sheetLimits: { maxRecordChars: 100_000, maxColumns: 1000, maxInflatedBytes: 10_000_000 },
+    webhooks: webhooksOf({ config, temporal: temporal.client, secrets }),
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     log: pino({ level: 'debug' }, { write: (line) => void logged.push(line) }),
   };

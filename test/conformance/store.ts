@@ -15,6 +15,7 @@ import { processesConformance } from './store-processes.ts';
 import { queueConformance } from './store-queue.ts';
 import { rowsConformance } from './store-rows.ts';
 import { searchConformance } from './store-search.ts';
+import { deliveriesConformance } from './store-deliveries.ts';
 import { sourcesConformance } from './store-sources.ts';
 import { uploadsConformance } from './store-uploads.ts';
 
@@ -49,6 +50,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     errorGroupsConformance(() => ({ store, other }));
     intentsConformance(() => ({ store, other }));
     plansConformance(() => ({ store, other }));
+    deliveriesConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));
     answersConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));

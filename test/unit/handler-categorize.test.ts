@@ -160,7 +160,7 @@ describe('options', () => {
       { categories: ['billing', ' shipping '] },
       { categories: { billing: ['billing'], shipping: 'shipping' } },
       { categories: [{ name: 'billing' }, { name: 'shipping', description: 'All about parcels', keywords: 'shipping', weight: 1 }] },
-      { categories: ['billing', { name: 'shipping' }], provider: 'rules' },
+      { categories: ['billing', { name: 'shipping', examples: ['Where is my parcel?'] }] },
     ];
     const identities = await Promise.all(forms.map(async (form) => canonicalJson((await prepare(form)).identity)));
     expect(new Set(identities).size).toBe(1);
@@ -196,7 +196,8 @@ describe('options', () => {
     ['a category without a name', { categories: [{ keywords: 'x' }] }, 'categories.0.name'],
     ['keywords that are no text', { categories: { a: ['x'], b: 5 } }, 'categories.b'],
     ['a weight of nothing', { categories: 'a', columns: { x: 0 } }, 'columns.x'],
-    ['an unknown provider', { categories: 'a', provider: 'magic' }, 'provider'],
+    ['an unknown option', { categories: 'a', provider: 'magic' }, 'provider'],
+    ['what is for a model without one', { categories: 'a', rowsPerRequest: 5 }, 'rowsPerRequest: is for a model'],
   ];
   test.each(wrong)('%s', async (_name, options, message) => {
     expect(await problem(options)).toMatchObject({ code: 'invalid_options', message: expect.stringContaining(message) });

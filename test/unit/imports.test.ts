@@ -16,9 +16,11 @@ const ROOMS: Record<string, string[]> = {
   blobs: ['contracts', 'domain'],
   limits: ['contracts', 'domain', 'settings-file'],
   // A handler may ask a model, and call what a user names.
-  handlers: ['contracts', 'domain', 'models', 'web'],
+  handlers: ['contracts', 'domain', 'models', 'web', 'pages'],
   models: ['contracts', 'domain', 'settings-file'],
   web: ['contracts'],
+  // Read under limits, and kept.
+  pages: ['contracts', 'web', 'documents', 'limits', 'blobs'],
   // Google is asked under limits.
   sources: ['contracts', 'domain', 'blobs', 'limits', 'process-lock', 'settings-file'],
   documents: ['contracts', 'domain', 'sources'],
@@ -27,18 +29,19 @@ const ROOMS: Record<string, string[]> = {
   uploads: ['contracts', 'domain', 'documents', 'store', 'blobs', 'limits', 'temporal'],
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
-  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'uploads', 'temporal', 'workflows', 'log', 'secrets'],
+  activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log', 'secrets', 'webhooks'],
   api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log', 'secrets'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
   // The rules of named limits, the names of credentials the hosts that may be called and the prices of models are part of the configuration.
-  config: ['limits', 'models', 'secrets', 'sources', 'web'],
+  config: ['limits', 'models', 'secrets', 'sources', 'web', 'webhooks'],
   log: ['config'],
   'process-lock': [],
   'settings-file': [],
   secrets: ['contracts', 'settings-file'],
+  webhooks: ['contracts', 'settings-file'],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };
 

@@ -48,7 +48,7 @@ beforeAll(async () => {
   store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const log = pino({ level: 'silent' });
   const deps: ActivityDeps = {
-    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [], web: localWeb(), secrets: openSecrets(new Map()), publicUrl: 'http://sheaf.test',
+    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [], web: localWeb(), webhooks: new Map(), pages: { of: () => ({ read: () => Promise.reject(new Error('Nothing is read here.')) }) }, secrets: openSecrets(new Map()), publicUrl: 'http://sheaf.test',
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
     documents: { reader: openReader({ concurrency: 1 }), scan: null, models: null, mayGoUnscanned: false, limitMs: DAY_MS },

@@ -41,7 +41,9 @@ import { searchTerms } from '../../src/domain/search-text.ts';
 import { createDocuments, newDocumentIds, type Documents, type NewDocument } from '../../src/temporal/documents.ts';
 import { createQueue } from '../../src/temporal/queue.ts';
 import { startReconciler } from '../../src/temporal/reconciler.ts';
-import { closeWorkflowId, deleteWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { closeWorkflowId, deleteWorkflowId, webhookWorkflowId, jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
+import { openPages } from '../../src/pages/pages.ts';
+import { endpointsOf } from '../../src/webhooks.ts';
 import { localWeb } from '../servers/local-web.ts';
 import { NO_MODELS } from '../servers/model/models.ts';
 import { realEnv } from '../servers/temporal.ts';
@@ -154,12 +156,14 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));
   const queueOf = (store: Store) => createQueue({ store, client: env.client, limits, log, ...(now && { now }) });
   const reader = plainReader();
+  const web = localWeb();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
   const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS) };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web: localWeb(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, webhooks: new Map(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
+    pages: openPages({ web, blobs, limits: named, reader: realReader ?? reader, folder, limitedHosts: [] }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     get languageModels() { return speaking.models; },
     documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
@@ -188,6 +192,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.rows, activities: { ...activities.rows }, maxConcurrentActivityTaskExecutions: rowSlots }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.items, activities: { ...activities.items } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.documents, activities: { ...activities.documents } }),
+        Worker.create({ ...shared, taskQueue: TASK_QUEUES.webhooks, activities: { ...activities.webhooks } }),
         Worker.create({ ...shared, taskQueue: TASK_QUEUES.maintenance, activities: { ...activities.maintenance } }),
       ]);
       const running = Promise.all(workers.map((worker) => worker.run()));
@@ -281,8 +286,9 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
       const jobsToReplay = made;
       made = [];
       for (const { id } of jobsToReplay) {
-        const attempts = (await store.getJob(TENANT, id))?.attempt ?? 1;
-        const ids = [deleteWorkflowId(id)];
+        const found = await store.getJob(TENANT, id);
+        const attempts = found?.attempt ?? 1;
+        const ids = [deleteWorkflowId(id), ...(found ? [...endpointsOf(found, new Map()).keys()].map((endpoint) => webhookWorkflowId(id, endpoint)) : [])];
         for (let attempt = 1; attempt <= attempts; attempt++) ids.push(jobWorkflowId(id, attempt), closeWorkflowId(id, attempt));
         const histories = await Promise.all(ids.map((workflowId) => historiesOf(env.client, workflowId)));
         await replay(histories.flat());
@@ -294,6 +300,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
       await rig.stopWorkers();
       await activities.close();
       await named.close();
+      await web.close();
       await gate.close();
       if (!keepEnv) await env.teardown();
       await store.close();

@@ -10,7 +10,7 @@ const list = endpoint({
   answers: { 200: { description: 'All handlers', schema: z.strictObject({ items: z.array(handlerAnswer), nextCursor: z.null() }) } },
 }, async () => reply(200, {
   items: [...handlers.values()].map(({ name, summary, version, work, options }) => ({
-    name, summary, version, work,
+    name, summary, version, work: typeof work === 'function' ? 'depends' as const : work,
     options: z.toJSONSchema(options, { io: 'input', unrepresentable: 'any' }) as z.infer<typeof handlerAnswer>['options'],
   })),
   nextCursor: null,

@@ -41,6 +41,7 @@ export function removal(cluster: Cluster): Store['removeJob'] {
 
     if (alone && !((await removeFound('items', tenant, { source })) && (await removeFound('intents', tenant, { source })))) return false;
     if (!(await removeFound('failed-rows', tenant, { job: id }))) return false;
+    if (!(await removeFound('deliveries', tenant, { job: id }))) return false;
     // The first block says how many there are, so it goes last.
     for (let block = (await countBlocks(blocks, tenant, id)) - 1; block >= 0; block--) {
       await blocks.change(tenant, blockId(tenant, id, block), () => ({ write: null, answer: undefined }));

@@ -37,6 +37,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
     DELETE FROM pages WHERE tenant = ? AND job = ?
       AND page IN (SELECT page FROM pages WHERE tenant = ? AND job = ? ORDER BY page LIMIT ?)`);
   const deleteEvents = control.db.prepare<[string, string]>('DELETE FROM events WHERE tenant = ? AND job = ?');
+  const deleteDeliveries = control.db.prepare<[string, string]>('DELETE FROM deliveries WHERE tenant = ? AND job = ?');
   const deleteKeys = control.db.prepare<[string, string]>('DELETE FROM idempotency_keys WHERE tenant = ? AND job = ?');
   const deleteTurn = control.db.prepare<[string, string]>('DELETE FROM queue WHERE tenant = ? AND job = ?');
   const deleteLanes = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
@@ -56,6 +57,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
     return control.write(() => {
       if (deletePages.run(tenant, id, tenant, id, STEP).changes === STEP) return false;
       deleteEvents.run(tenant, id);
+      deleteDeliveries.run(tenant, id);
       deleteKeys.run(tenant, id);
       deleteTurn.run(tenant, id);
       if (alone) {

@@ -254,6 +254,16 @@ export const CONTROL_MIGRATIONS = [`
 
   -- Rows of the page that wait for a service.
   ALTER TABLE pages ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
+`, `
+  -- What webhooks were told; record is the whole DeliveryRecord as JSON.
+  CREATE TABLE deliveries (
+    tenant TEXT NOT NULL,
+    job TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, job, endpoint, number)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
