@@ -18,6 +18,7 @@ import { limitUse } from './limit-use.ts';
 import { machine } from './machine.ts';
 import type { Measure, Setting } from './measure.ts';
 import { millionRows } from './million-rows.ts';
+import { modelRows } from './model-rows.ts';
 import { queue } from './queue.ts';
 import { queuedJobs } from './queued-jobs.ts';
 import { resync } from './resync.ts';
@@ -41,6 +42,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'elasticsearch-bulk': elasticsearchBulk,
   stores,
   'limit-use': limitUse,
+  'model-rows': modelRows,
 };
 
 const { values } = parseArgs({ options: {

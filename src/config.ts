@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { readMonthlyBudgets } from './limits/monthly-budgets.ts';
+import { readFormats } from './formats.ts';
 import { readLimitRules } from './limits/rules.ts';
 import { readNamedSecrets } from './secrets.ts';
 import { readPrices } from './models/prices.ts';
@@ -53,6 +55,8 @@ export const environmentSchema = z.object({
   SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
     .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),
+  SHEAF_FORMATS: z.string().superRefine(readableBy(readFormats)).optional()
+    .describe('File (YAML or JSON) that names formats of sheets: {name: {columns: {Column: {required, type, pattern, enum, minLength, maxLength, min, max}}}}, or its content as JSON'),
   SHEAF_SECRETS: z.string().superRefine(readableBy(readNamedSecrets)).optional()
     .describe('File (YAML or JSON) that names the secrets that handlers may use, and the hosts they may be sent to: {name: {env: variable, hosts: [host], tenants?}} or {name: {file, …}}, or its content as JSON'),
   SHEAF_GOOGLE_URL: webAddress.optional().describe('Where the APIs of Google and its token endpoint are, for demos and tests; unset: at Google'),
@@ -103,6 +107,9 @@ export const environmentSchema = z.object({
   GOOGLE_GENERATIVE_AI_BASE_URL: webAddress.optional().describe("Address of Google's models, up to and with the version; unset: its own"),
   SHEAF_MODEL_PRICES: z.string().superRefine(readableBy(readPrices)).optional()
     .describe('File (YAML or JSON) with what models cost for a million tokens: {provider:model: {input, output}}, or its content as JSON; what a model costs that is not in it is unknown'),
+
+  SHEAF_MONTHLY_BUDGETS: z.string().superRefine(readableBy(readMonthlyBudgets)).optional()
+    .describe("File (YAML or JSON) with what tenants may spend on rows in a calendar month (UTC), in the currency of the price table: {tenant: amount, '*': amount of each other}, or its content as JSON; unset: no limit"),
 
   SHEAF_ELASTICSEARCH_PREFIX: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'is no prefix of index names: lower-case letters, digits, - and _')
     .default('sheaf').describe('Index names begin with it; environments that share a cluster have one each'),

@@ -31,6 +31,7 @@ import { createBatches, type Batches } from './temporal/batches.ts';
 import { createBulkActions, type BulkActions } from './temporal/bulk.ts';
 import { createJobSchedules, type JobSchedules } from './temporal/job-schedules.ts';
 import { createDocuments, type Documents } from './temporal/documents.ts';
+import { createForecaster, type Forecaster } from './temporal/forecasts.ts';
 import { createItems, type Items } from './temporal/items.ts';
 import { createJobs, type Jobs } from './temporal/jobs.ts';
 import { createSources, type Sources } from './temporal/sources.ts';
@@ -56,6 +57,7 @@ export interface Container {
   secrets: Secrets;
   /** See `storage-identity.ts`. */
   storage(): Promise<string>;
+  forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;
@@ -90,7 +92,7 @@ export async function createContainer(config: Config, name: string): Promise<Con
   return {
     config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs), answerCalls: createAnswerCalls(store, temporal.client),
     secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)),
-    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
+    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,

@@ -4,6 +4,7 @@ import type { Retention } from '../contracts/system.ts';
 import type { DocumentReader } from '../documents/document.ts';
 import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
+import type { MonthlyBudgets } from '../limits/monthly-budgets.ts';
 import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
 import type { LanguageModels } from '../models/language-model.ts';
@@ -38,6 +39,7 @@ export interface ActivityDeps {
   documents: DocumentDeps;
   /** What handlers may ask. */
   languageModels: LanguageModels;
+  monthlyBudgets: MonthlyBudgets;
 }
 
 export interface DocumentDeps {

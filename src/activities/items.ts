@@ -16,6 +16,7 @@ import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
+import type { Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
 import { columnNames, handledRows, HEARTBEAT_MS, laneOf, loadSheetJob, manifestOf } from './rows.ts';
 
@@ -30,7 +31,7 @@ type RowRef = PageRef & { row: number; again: boolean };
 
 const isWanted = (job: JobRecord | null, { attempt }: PageRef): boolean => job !== null && job.attempt === attempt && !isEnded(job.state);
 
-export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers): ItemActivities {
+export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses): ItemActivities {
   const pages = keptPages(deps.blobs);
 
   /** Of one row: its outcome where there is one, and else what handles and commits it. That the row needs the handler was decided when its page was planned. */
@@ -83,7 +84,7 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers): 
           let error: string | null = null;
           let halted = null as RowFailure | null;
           const wait = await runRows([row], {
-            handler: prepared, limits: deps.limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`,
+            handler: prepared, limits: deps.limits, purse: paying.of(job), limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`,
             concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry,
             stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
             finished: (rows) => {

@@ -8,7 +8,7 @@ import type { ErrorBody } from '../contracts/errors.ts';
 import type { PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
-import { ifKnown, plus } from '../domain/spent.ts';
+import { ifKnown, plus, spentOn } from '../domain/spent.ts';
 import { searchText } from '../domain/search-text.ts';
 import type { FailedRow, ItemWrite, LaneRef, Store } from '../store/store.ts';
 import type { FinishedRow } from './row-runner.ts';
@@ -179,8 +179,8 @@ export class PageCommits {
       if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
       else if (this.#mayBeListed) cleared.push(row.row);
       results.push({
-        row: row.row, error, spent: { tokens: outcome.tokens ?? null, cost: outcome.cost ?? null },
-        line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output } : failedResult(row.row, outcome.error)),
+        row: row.row, error, spent: spentOn(outcome),
+        line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output, ...(outcome.cached && { cached: true }) } : failedResult(row.row, outcome.error)),
       });
     }
     return this.#settle(results, faultsOf(batch), this.#writeRows(items, failed, cleared));
@@ -206,13 +206,14 @@ export class PageCommits {
 
   #item({ row, outcome, tries, latencyMs }: FinishedRow): ItemWrite {
     const output = 'error' in outcome ? null : outcome.output;
+    const { tokens, cost } = spentOn(outcome);
     return {
       key: row.key, row: row.row, input: row.input, output,
       inputHash: this.#hashes.get(row.row)!, handlerHash: this.#page.handlerHash,
       state: 'error' in outcome ? 'failed' : 'done',
       error: 'error' in outcome ? outcome.error : null,
       job: this.#page.jobId, attempt: this.#page.attempt, text: searchText(row.input, output),
-      tries, tokens: outcome.tokens ?? null, cost: outcome.cost ?? null, latencyMs,
+      tries, tokens, cost, latencyMs,
     };
   }
 

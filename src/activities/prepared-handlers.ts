@@ -1,10 +1,12 @@
 /** Handlers prepared for jobs of this process: made once per job and attempt, shared by its pages, closed when idle. */
 import type { Answers } from '../contracts/answer.ts';
 import type { SheetJobRecord } from '../contracts/job.ts';
+import { SheafError } from '../contracts/errors.ts';
 import { findHandler, parseOptions } from '../handlers/index.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
 import { rowModels, type Asking } from '../models/questions.ts';
 import type { ActivityDeps } from './deps.ts';
+import type { Purses } from './purse.ts';
 
 /** A job's next page comes within moments; a paused job's handler is made anew. */
 const IDLE_MS = 30_000;
@@ -21,17 +23,23 @@ export interface PreparedHandlers {
   closeAll(): Promise<void>;
 }
 
-export function preparedHandlers(deps: ActivityDeps): PreparedHandlers {
+export function preparedHandlers(deps: ActivityDeps, paying: Purses): PreparedHandlers {
   const entries = new Map<string, Entry>();
   const questions = new Map<string, Asking['underWay']>();
 
-  const prepare = (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> =>
-    handler.prepare(parseOptions(handler, job.request.options), {
+  const prepare = async (job: SheetJobRecord, handler: Handler, columns: string[]): Promise<PreparedHandler> => {
+    const prepared = await handler.prepare(parseOptions(handler, job.request.options), {
       tenant: job.tenant, jobId: job.id, columns, handlerDirs: deps.handlerDirs, web: deps.web,
       pages: deps.pages.of({ tenant: job.tenant, owner: job.owner, force: job.request.force }),
       log: handlerLog(deps, job), secret: (name, host) => deps.secrets(name, { tenant: job.tenant, host }),
       models: rowModels({ models: deps.languageModels, answers: answersOf(deps, job.tenant), underWay: questionsOf(job.tenant), force: job.request.force }),
     });
+    if (prepared.priced !== false || paying.of(job) === null) return prepared;
+    await prepared.close();
+    throw new SheafError('price_unknown', `Handler "${handler.name}" cannot tell what its rows cost, so that no budget can hold it.`, {
+      remedy: 'Put the model into the table in SHEAF_MODEL_PRICES of the workers (with 0 where it costs nothing), or run the job without a budget', place: { field: 'maxCost' },
+    });
+  };
 
   /** Of one tenant, from whatever job. */
   const questionsOf = (tenant: string): Asking['underWay'] => {

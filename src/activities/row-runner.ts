@@ -4,6 +4,7 @@ import type { LimitWait } from '../contracts/messages.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { FinishedOutcome, HandledOutcome, Unpaid } from '../contracts/row.ts';
 import type { HandledRow, PreparedHandler } from '../handlers/handler.ts';
+import type { Purse } from './purse.ts';
 import { LimitReached, PATIENCE_MS, type Lease, type Limits } from '../limits/limits.ts';
 
 export interface FinishedRow {
@@ -22,6 +23,8 @@ export interface RowRun {
   /** Whose calls of the handler's named limits they are: `tenant/owner`. */
   user: string;
   concurrency: number;
+  /** What calls are paid from; null, or left out: nothing limits that. */
+  purse?: Purse | null;
   /** Aborted: no new row starts; rows in flight may finish for `drainMs`, then the handler is aborted. */
   stop: AbortSignal;
   drainMs: number;
@@ -70,6 +73,8 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   let hold: Hold | null = null as Hold | null;
   let halted = false;
   let unpaid: Unpaid | null = null as Unpaid | null;
+  /** Of a row, lately. */
+  let usualCost = 0;
   let failure: unknown;
   let wake: () => void = () => {};
 
@@ -85,8 +90,47 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
     return batch;
   };
 
-  /** Answers the tokens that it took, where they are known. */
-  const call = async (batch: Waiting[]): Promise<number | undefined> => {
+  /** The call, where there is money for it. Answers the tokens that it took, where they are known. */
+  const pay = async (purse: Purse, batch: Waiting[]): Promise<number | undefined> => {
+    let expected = await expectedCost(batch);
+    if (expected === null) return call(batch);
+    let hold: Awaited<ReturnType<Purse['hold']>> | null;
+    for (;;) {
+      hold = await purse.hold(expected, run.stop).catch((error: unknown) => {
+        if (run.stop.aborted) return null;
+        throw error;
+      });
+      if (hold === null) return undefined; // left undone
+      if (!('unpaid' in hold)) break;
+      // While it waited, others may have shown that rows cost less than was thought.
+      const now = await expectedCost(batch);
+      if (now === null) return call(batch);
+      if (now >= expected) {
+        unpaid ??= hold.unpaid;
+        return undefined;
+      }
+      expected = now;
+    }
+    // What was aborted may have been paid.
+    let cost = expected;
+    try {
+      if (!run.stop.aborted && unpaid === null) return await call(batch, (paid) => { cost = paid; });
+      cost = 0;
+      return undefined;
+    } finally {
+      purse.settle(hold, cost);
+    }
+  };
+
+  /** As the handler foresees it, else as much as rows cost lately; null: nothing will be paid. */
+  const expectedCost = async (batch: Waiting[]): Promise<number | null> => {
+    const foreseen = await run.handler.foresee?.(batch.map(({ row }) => row));
+    if (!foreseen) return usualCost * batch.length;
+    return foreseen.every(({ known }) => known) ? null : foreseen.reduce((sum, { cost }) => sum + (cost ?? 0), 0);
+  };
+
+  /** Answers the tokens that it took, where they are known. `paid` is told what it cost. */
+  const call = async (batch: Waiting[], paid: (cost: number) => void = () => {}): Promise<number | undefined> => {
     const startedAt = performance.now();
     let outcomes: HandledOutcome[];
     try {
@@ -99,6 +143,9 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       outcomes = batch.map(() => ({ error: { code: 'handler_error', message, retryable: false } }));
     }
     const latencyMs = (performance.now() - startedAt) / batch.length;
+    const cost = outcomes.reduce((sum, outcome) => sum + (outcome.cost ?? 0), 0);
+    paid(cost);
+    if (cost > 0) usualCost = cost / batch.length;
     const refusedMs = Math.max(...outcomes.map(refusedFor));
     if (refusedMs > 0) holdBack(refusedMs);
     const finished: FinishedRow[] = [];
@@ -153,7 +200,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       return true;
     }
     let tokens: number | undefined;
-    const running = call(batch)
+    const running = (run.purse ? pay(run.purse, batch) : call(batch))
       .then((taken) => { tokens = taken; })
       .catch((error: unknown) => {
         failure ??= error;

@@ -5,10 +5,11 @@ import { blobKeys } from '../blobs/keys.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
-import type { PageRow, Spent } from '../contracts/row.ts';
+import type { PageRow, RowFailure, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
 import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
+import { rowCheck } from '../domain/validation.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import { workOf } from '../handlers/index.ts';
 import type { LaneRef } from '../store/store.ts';
@@ -16,6 +17,7 @@ import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
+import type { Purse, Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
 import { openSubmissions } from './submissions.ts';
 
@@ -50,7 +52,7 @@ export async function loadSheetJob(deps: ActivityDeps, ref: JobRef): Promise<She
 
 export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source: job.source, lane: job.lane });
 
-export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
+export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses) {
   return {
     async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
       const job = await loadSheetJob(deps, input);
@@ -60,14 +62,14 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
         fence: fence({ ...input, activityAttempt: Context.current().info.attempt }),
       };
       return handlers.with(job, columnNames(manifest), (prepared, handler) =>
-        runPage(deps, job, manifest, at, prepared, handler, { concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
+        runPage(deps, job, manifest, at, prepared, handler, { purse: paying.of(job), concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
     },
   };
 }
 
 async function runPage(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry,
-  prepared: PreparedHandler, handler: Handler, asked: { concurrency: number; lastTry: boolean },
+  prepared: PreparedHandler, handler: Handler, asked: { purse: Purse | null; concurrency: number; lastTry: boolean },
 ): Promise<ProcessPageAnswer> {
   const { store, limits } = deps;
   if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
@@ -166,7 +168,7 @@ export async function readPlan(
   ]);
   const earlier = record?.result ? await readResultFile(blobs, record.result) : null;
   const plan = planPage(rows, {
-    jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey,
+    jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey, check: checkOf(job, columns),
     earlier: earlier && { ...earlier, rows: earlier.rows.filter(({ row }) => !again.includes(row)) },
   });
   const hashOfHandler = handlerHash(handler, prepared.identity);
@@ -182,6 +184,13 @@ export async function readPlan(
     inputHash: (row) => inputHashes.get(row.row)!,
   });
   return { rows, columns, plan, inputHashes, handlerHash: hashOfHandler };
+}
+
+/** Of a job whose rows fail one by one; in other jobs they were looked at as the sheet was read. */
+function checkOf({ request: { validation } }: SheetJobRecord, columns: string[]): ((row: PageRow) => RowFailure | null) | undefined {
+  if (validation?.level !== 'moderate') return undefined;
+  const check = rowCheck(validation, columns);
+  return (row) => check(row.cells);
 }
 
 /** The page's result in the job before, where it answers for the ledger: the same rows and handler, and no job on the lane in between. */

@@ -18,6 +18,7 @@ import type { Batches } from '../temporal/batches.ts';
 import type { BulkActions } from '../temporal/bulk.ts';
 import { CALLBACKS } from '../temporal/callback-address.ts';
 import type { Documents } from '../temporal/documents.ts';
+import type { Forecaster } from '../temporal/forecasts.ts';
 import type { JobSchedules } from '../temporal/job-schedules.ts';
 import type { Jobs } from '../temporal/jobs.ts';
 import type { KnownLimit } from '../temporal/limit-brokers.ts';
@@ -44,6 +45,7 @@ export interface ApiDeps {
   /** See `temporal/answer-calls.ts`. */
   answerCalls: AnswerCalls;
   secrets: Secrets;
+  forecast: Forecaster;
   schedules: JobSchedules;
   batches: Batches;
   bulk: BulkActions;

@@ -60,7 +60,9 @@ async function sheetJobAnswerOf(store: Store, job: SheetJobRecord): Promise<JobA
     breaker: request.breaker ?? false,
     ...(request.writeBack && { writeBack: { ...request.writeBack, ...(job.writeBack ?? NOTHING_WRITTEN) } }),
     ...(request.fanOut && { fanOut: request.fanOut }),
+    ...(request.maxCost !== undefined && { maxCost: request.maxCost }),
     progress: progressOf(job, totals, Date.now()),
+    ...(totals.spent && { tokens: totals.spent.tokens, cost: totals.spent.cost, cached: totals.spent.cached ?? 0 }),
     ...(job.manifest !== null && { manifest: manifestOf(job.manifest) }),
     links: {
       self: jobAddress(job.id),

@@ -18,6 +18,7 @@ export interface JobRow {
   cells: Cell[];
   output: Json;
   error?: RowFailure;
+  cached?: true;
 }
 
 interface Stores {
@@ -54,7 +55,7 @@ async function rowsOfPage({ store, blobs }: Stores, job: SheetJobRecord, page: n
     const outcome = outcomes.get(row);
     const state = outcome?.state ?? 'remaining';
     if (states !== undefined && !states.includes(state)) continue;
-    found.push({ row, key, state, cells, output: outcome?.output ?? null, ...(outcome?.error && { error: outcome.error }) });
+    found.push({ row, key, state, cells, output: outcome?.output ?? null, ...(outcome?.error && { error: outcome.error }), ...(outcome?.cached && { cached: true }) });
   }
   return found;
 }
@@ -90,8 +91,8 @@ export async function findRow(stores: Stores, job: SheetJobRecord, row: number):
 }
 
 export function itemOf(columns: readonly string[], { cells, ...row }: JobRow): ItemAnswer {
-  const { row: number, key, state, output, error } = row;
-  return { row: number, key, state, input: rowInput(columns, cells), output, ...(error && { error }) };
+  const { row: number, key, state, output, error, cached } = row;
+  return { row: number, key, state, input: rowInput(columns, cells), output, ...(error && { error }), ...(cached && { cached }) };
 }
 
 const positionCursor = z.tuple([z.int().min(0), z.int().min(0)]);

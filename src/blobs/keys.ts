@@ -18,6 +18,8 @@ export const blobKeys = {
   batchFiles: (tenant: string, batch: string, chunk: number) => `${tenant}/batches/${batch}/files/${number(chunk)}.ndjson`,
   /** What an action came to, a line of JSON for each job. */
   bulkResults: (tenant: string, bulk: string, chunk: number) => `${tenant}/bulk/${bulk}/${number(chunk)}.ndjson`,
+  /** What a job would do is asked about, while it is looked at. */
+  forecast: (tenant: string, forecast: string) => `${tenant}/jobs/${forecast}/forecast.json`,
   jobFolder: (tenant: string, job: string) => `${tenant}/jobs/${job}/`,
   page: (tenant: string, job: string, page: number) => `${tenant}/jobs/${job}/pages/${number(page)}.ndjson.zst`,
   /** What came from the service that holds the sheet, of one state of it; gone when the pages are written. */

@@ -97,11 +97,11 @@ export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]
 }
 
 export type ResultHead = Omit<PageResult, 'rows'>;
-type ResultLine = [row: number, state: Outcome, output: Json, error?: RowFailure];
+type ResultLine = [row: number, state: Outcome, output: Json, error?: RowFailure | null, cached?: 1];
 
-export function resultLine({ row, state, output, error, line: known }: RowResult): string {
+export function resultLine({ row, state, output, error, cached, line: known }: RowResult): string {
   if (known !== undefined) return known;
-  const line: ResultLine = error ? [row, state, output, error] : [row, state, output];
+  const line: ResultLine = error ? [row, state, output, error] : cached ? [row, state, output, null, 1] : [row, state, output];
   return `${JSON.stringify(line)}\n`;
 }
 
@@ -114,7 +114,7 @@ export async function readResultFile(blobs: Blobs, key: string): Promise<PageRes
   const [head, ...lines] = parseLines(text.trimEnd().split('\n')) as [ResultHead, ...ResultLine[]];
   return {
     ...head,
-    rows: lines.map(([row, state, output, error]) => ({ row, state, output, ...(error && { error }) })),
+    rows: lines.map(([row, state, output, error, cached]) => ({ row, state, output, ...(error && { error }), ...(cached === 1 && state === 'done' && { cached: true }) })),
   };
 }
 
@@ -138,7 +138,7 @@ export async function readResultText(blobs: Blobs, key: string): Promise<ResultT
 }
 
 /** The failure that a result's line tells. */
-export const failureOf = (line: string): RowFailure | undefined => (JSON.parse(line) as ResultLine)[3];
+export const failureOf = (line: string): RowFailure | undefined => (JSON.parse(line) as ResultLine)[3] ?? undefined;
 
 /** A line of a row that was done, as that of one that is unchanged. */
 export const unchangedLine = (line: string): string => line.replace('"done"', '"unchanged"');

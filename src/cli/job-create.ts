@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
+import { VALIDATION_LEVELS } from '../contracts/formats.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { refuse } from './client.ts';
@@ -32,10 +33,13 @@ export interface CreateOptions extends SheetOptions {
   lane?: string;
   onDuplicateKey?: string;
   force?: boolean;
+  format?: string;
+  validation?: string;
   priority?: string;
   tag?: string[];
   concurrency?: number;
   fanOut?: 'workflow';
+  maxCost?: number;
   breaker: number | boolean;
   idempotencyKey?: string;
   runAt?: string;
@@ -58,6 +62,12 @@ export const atLeastOne = wholeFrom(1);
 export function hours(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('It must be a number of hours from 0.');
+  return value;
+}
+
+export function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.');
   return value;
 }
 
@@ -137,7 +147,7 @@ const handlerName = (handler: string): string =>
   /[\\/]|\.[cm]?[jt]s$/.test(handler) && existsSync(handler) ? path.resolve(handler) : handler;
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
-  const { handler, option, options: optionsFile, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, breaker, runAt, after, onFailure, writeBack, writeBackTab, webhook, webhookSecret, webhookEvents } = options;
+  const { handler, option, options: optionsFile, format, validation, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab, webhook, webhookSecret, webhookEvents } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
   if ((webhook === undefined) !== (webhookSecret === undefined)) throw wrongUsage('--webhook URL and --webhook-secret NAME go together.');
   const given: Record<string, Json | undefined> = {
@@ -148,10 +158,13 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     lane,
     onDuplicateKey,
     force,
+    format,
+    validation,
     priority,
     tags: tag,
     concurrency,
     fanOut,
+    maxCost,
     runAt,
     dependsOn: after,
     onFailure,
@@ -169,6 +182,8 @@ export function jobOptions(command: Command): Command {
     .option('--handler <handler>', 'what is done to each row: a name, or a module such as ./my-handler.ts', 'store')
     .option('--option <name=value>', 'option of the handler; JSON where it parses as JSON (repeatable)', collectOption)
     .option('--options <file>', 'options of the handler from a JSON file; --option goes before', optionsFrom)
+    .option('--format <format>', 'what rows have to hold: standard, or a name in SHEAF_FORMATS')
+    .addOption(new Option('--validation <level>', 'rows that do not fit the format: the first fails the job, each fails, or is made to fit (default: moderate)').choices([...VALIDATION_LEVELS]))
     .option('--key <column>', 'column that names a row; without it the row number does (repeatable)', collect)
     .option('--source <id>', 'name of the sheet, so that a later file of the same name is an update')
     .option('--lane <lane>', "line of work on the sheet (default: the handler's name)")
@@ -178,6 +193,7 @@ export function jobOptions(command: Command): Command {
     .option('--tag <tag>', 'to find the job by (repeatable)', collect)
     .option('--concurrency <n>', "rows handled at once (default: the handler's)", atLeastOne)
     .addOption(new Option('--fan-out <how>', 'every row a workflow of its own: for long, expensive rows').choices(['workflow']))
+    .option('--max-cost <amount>', 'what the rows may cost together; the job waits when it is used up', amount)
     .option('--breaker <fraction>', `stop once more than this share of rows fails (default: ${DEFAULT_BREAKER.maxFailedFraction})`, fraction)
     .option('--no-breaker', 'never stop because of failed rows')
     .option('--write-back <field=column>', "Google Sheets: write this field of the output into that column (repeatable)", collectColumn)

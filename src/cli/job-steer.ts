@@ -9,14 +9,14 @@ import { refuse } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';
 import { printable } from './format.ts';
-import { atLeastOne, collect } from './job-create.ts';
+import { amount, atLeastOne, collect } from './job-create.ts';
 import { stateStyle } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 import { watchToEnd } from './watch.ts';
 
 const CONTROL_TEXTS: Record<Control, string> = {
   pause: 'start no further row; those in flight are let finish',
-  resume: 'go on with a paused job',
+  resume: 'go on with a job that is paused, or waits because nobody pays',
   cancel: 'stop a job for good; what is done is kept',
 };
 
@@ -27,10 +27,12 @@ const VERDICT_TEXTS: Record<Verdict, string> = {
 
 export function addJobSteering(job: Command): void {
   for (const control of CONTROLS) {
-    job.command(`${control} <id>`)
-      .description(CONTROL_TEXTS[control])
-      .action(async (id: string, _options: object, command: Command) => {
+    const steered = job.command(`${control} <id>`).description(CONTROL_TEXTS[control]);
+    if (control === 'resume') steered.option('--max-cost <amount>', 'what the job may cost from now on, with what it has cost', amount);
+    steered
+      .action(async (id: string, { maxCost }: { maxCost?: number }, command: Command) => {
         const { sheaf, terminal, signal } = contextOf(command);
+        if (maxCost !== undefined) await sheaf.job(id).set({ maxCost }, signal).catch(refuse);
         printChanged(terminal, await sheaf.job(id)[control](signal).catch(refuse));
       });
   }
@@ -45,12 +47,13 @@ export function addJobSteering(job: Command): void {
   }
 
   job.command('set <id>')
-    .description("change a job's priority or concurrency while it runs")
+    .description("change a job's priority, concurrency or budget while it runs")
     .addOption(new Option('--priority <priority>', 'what is served first').choices([...PRIORITIES]))
     .option('--concurrency <n>', 'rows handled at once', atLeastOne)
-    .action(async (id: string, change: { priority?: Priority; concurrency?: number }, command: Command) => {
+    .option('--max-cost <amount>', 'what its rows may cost together', amount)
+    .action(async (id: string, change: { priority?: Priority; concurrency?: number; maxCost?: number }, command: Command) => {
       const { sheaf, terminal, signal } = contextOf(command);
-      if (Object.keys(change).length === 0) throw wrongUsage('There is nothing to change.', 'Give --priority, --concurrency or both.');
+      if (Object.keys(change).length === 0) throw wrongUsage('There is nothing to change.', 'Give --priority, --concurrency or --max-cost.');
       printChanged(terminal, await sheaf.job(id).set(change, signal).catch(refuse));
     });
 

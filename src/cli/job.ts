@@ -11,6 +11,7 @@ import { count, timeOfDay, when, printable } from './format.ts';
 import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
 import { addJobDeliveries } from './job-deliveries.ts';
+import { addJobPlan } from './job-plan.ts';
 import { addJobItem } from './job-item.ts';
 import { addJobResults } from './job-results.ts';
 import { addJobSteering } from './job-steer.ts';
@@ -24,6 +25,7 @@ export const jobPath = (id: string, rest = ''): string => `/jobs/${encodeURIComp
 export function addJobCommands(program: Command): void {
   const job = program.command('job').description('run sheets: create, follow and steer jobs');
   addJobPreview(job);
+  addJobPlan(job);
   addJobCreate(job);
   addList(job);
   addShow(job);
@@ -96,6 +98,7 @@ function printJob(terminal: Terminal, job: JobAnswer): void {
     ['lane', job.lane === job.handler ? null : job.lane],
     ['rows named by', job.keyColumns.length > 0 ? job.keyColumns.join(', ') : 'their number'],
     ['columns', manifest === undefined ? null : columnNames(manifest.columns.map(({ name }) => name))],
+    ['may cost', job.maxCost === undefined ? null : String(job.maxCost)],
     ['priority', job.priority],
     ['tags', job.tags.join(', ')],
     ['owner', job.owner === 'default' ? null : job.owner],

@@ -1,7 +1,7 @@
 /** A job's progress as a few lines of text, and a painter that keeps such lines at the foot of a terminal. */
 import stringWidth from 'string-width';
 import type { JobAnswer } from '../contracts/api.ts';
-import { count, duration, fit, isolate, printable, rate, when } from './format.ts';
+import { count, duration, fit, isolate, money, printable, rate, when } from './format.ts';
 import type { Output, Style, Terminal } from './terminal.ts';
 
 /** A stretch of one line in one style. */
@@ -60,6 +60,15 @@ function fitting(spans: Span[], width: number): Span[] {
   return room <= width ? spans : join(spans.filter(({ text }) => text.trim() !== '' && !text.endsWith(' 0')));
 }
 
+/** Null: nothing is known of it. */
+export function paidText({ tokens = null, cost = null, cached = 0 }: Pick<JobAnswer, 'tokens' | 'cost' | 'cached'>): string | null {
+  const parts = [
+    cost !== null && money(cost), tokens !== null && tokens > 0 && `${count(tokens)} tokens${cost === null ? ', at a price that nobody knows' : ''}`,
+    cached > 0 && `${count(cached)} rows from earlier answers`,
+  ].filter((part) => part !== false);
+  return parts.length === 0 ? null : parts.join(', ');
+}
+
 /** Why nothing moves, or how fast it does. */
 function paceSpans(job: JobAnswer, now: Date): Span[] {
   const { stage, itemsPerSecond, etaSeconds, total } = job.progress;
@@ -78,8 +87,10 @@ function paceSpans(job: JobAnswer, now: Date): Span[] {
   if (stage === 'snapshot' || total === null) return [{ text: `reads the sheet${since(job.startedAt)}`, style: 'dim' }];
   if (stage === 'write_back') return [{ text: `writes results into the sheet: ${count(job.writeBack?.current ?? 0)} rows so far`, style: 'dim' }];
   const pace: Span[] = [];
+  const paid = paidText(job);
   if (itemsPerSecond !== null) pace.push({ text: rate(itemsPerSecond) });
   if (etaSeconds !== null) pace.push({ text: `about ${duration(Math.max(1, etaSeconds))} left` });
+  if (paid !== null) pace.push({ text: paid, style: 'dim' });
   return pace.length > 0 ? join(pace) : [{ text: 'counts the pace', style: 'dim' }];
 }
 

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { AnalyticsAnswer } from '../contracts/system-api.ts';
 import { STAGES } from '../contracts/summary.ts';
 import { contextOf } from './context.ts';
-import { count, duration } from './format.ts';
+import { count, duration, money } from './format.ts';
 import { bar, sparkline } from './plot.ts';
 import { percent } from './system-status.ts';
 import { printFacts, printTable } from './table.ts';
@@ -47,7 +47,7 @@ export function addAnalytics(system: Command): void {
 type Figures = AnalyticsAnswer['all'];
 
 const time = (seconds: number | null): string => (seconds === null ? '' : duration(seconds));
-const money = (cost: number | null): string => (cost === null ? '' : cost.toFixed(cost < 1 ? 4 : 2));
+const paid = (cost: number | null): string => (cost === null ? '' : money(cost));
 const share = (rate: number | null): string => (rate === null ? '' : percent(rate));
 const pace = (perMinute: number | null): string => (perMinute === null ? '' : count(Math.round(perMinute)));
 
@@ -61,7 +61,7 @@ function printAnalytics(terminal: Terminal, found: AnalyticsAnswer): void {
     ['rows/min', pace(all.rowsPerMinute)],
     ['duration', `p50 ${time(all.total.p50)}, p95 ${time(all.total.p95)}`],
     ['tokens', all.tokens === null ? null : count(all.tokens)],
-    ['cost', money(all.cost)],
+    ['cost', paid(all.cost)],
     ...(days.length > 1 ? [
       ['jobs a day', `▕${sparkline(days.map((day) => day?.jobs ?? 0), PLOT_WIDTH)}▏`],
       ['rows a day', `▕${sparkline(days.map((day) => day?.rows ?? 0), PLOT_WIDTH)}▏`],
@@ -94,7 +94,7 @@ function printDays(terminal: Terminal, days: AnalyticsAnswer['days']): void {
     { title: 'day' }, { title: 'jobs', align: 'right' }, { title: '' }, { title: 'rows', align: 'right' }, { title: 'failed', align: 'right' }, { title: 'rows/min', align: 'right' },
     { title: 'p50', align: 'right' }, { title: 'p95', align: 'right' }, { title: 'cost', align: 'right' },
   ], shown.map((one) => [
-    one.day, count(one.jobs), bar(one.jobs, most, BAR_WIDTH), count(one.rows), share(one.errorRate), pace(one.rowsPerMinute), time(one.total.p50), time(one.total.p95), money(one.cost),
+    one.day, count(one.jobs), bar(one.jobs, most, BAR_WIDTH), count(one.rows), share(one.errorRate), pace(one.rowsPerMinute), time(one.total.p50), time(one.total.p95), paid(one.cost),
   ]));
   if (shown.length < days.length) terminal.note(`The last ${MOST_DAYS} days on which jobs ended; --csv day gives all.`);
 }
@@ -105,7 +105,7 @@ function printHandlers(terminal: Terminal, handlers: AnalyticsAnswer['handlers']
     { title: 'handler', shrinks: true }, { title: 'jobs', align: 'right' }, { title: 'rows', align: 'right' }, { title: 'failed', align: 'right' }, { title: 'rows/min', align: 'right' }, { title: 'cost', align: 'right' },
     { title: 'p50', align: 'right' }, { title: 'p95', align: 'right' }, ...STAGES.map((stage) => ({ title: `${stage} p95`, align: 'right' as const })),
   ], handlers.map((one) => [
-    one.handler, count(one.jobs), count(one.rows), share(one.errorRate), pace(one.rowsPerMinute), money(one.cost), time(one.total.p50), time(one.total.p95),
+    one.handler, count(one.jobs), count(one.rows), share(one.errorRate), pace(one.rowsPerMinute), paid(one.cost), time(one.total.p50), time(one.total.p95),
     ...STAGES.map((stage) => time(one.stages[stage].p95)),
   ]));
 }

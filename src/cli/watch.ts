@@ -7,7 +7,7 @@ import { type Client, Unreachable } from './client.ts';
 import type { Context } from './context.ts';
 import { CommandFailure, EXIT } from './failure.ts';
 import { count, duration, printable, timeOfDay } from './format.ts';
-import { countSpans, jobLines, openPainter, type Painter, paintLine, stateStyle, causeText } from './progress-bar.ts';
+import { countSpans, jobLines, openPainter, type Painter, paintLine, stateStyle, causeText, paidText } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Between two lines that only count on, where the output is no terminal. */
@@ -121,6 +121,8 @@ export function printOutcome(terminal: Terminal, job: JobAnswer): void {
   }
   const codes = (job.errors ?? []).map(({ code, rows: failed }) => `${printable(code)} ${count(failed)}`);
   if (codes.length > 0) terminal.print(`failed by code: ${codes.join(', ')}`);
+  const paid = paidText(job);
+  if (paid !== null) terminal.print(`paid: ${paid}`);
   if (job.writeBack) terminal.print(`in the sheet: ${writeBackText(job.writeBack)}`);
 }
 

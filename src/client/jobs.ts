@@ -66,7 +66,7 @@ export interface SheafJob {
   approve(signal?: AbortSignal): Promise<JobAnswer>;
   reject(signal?: AbortSignal): Promise<JobAnswer>;
   retry(asked?: RetryOptions, signal?: AbortSignal): Promise<JobAnswer>;
-  set(change: { priority?: Priority; concurrency?: number }, signal?: AbortSignal): Promise<JobAnswer>;
+  set(change: { priority?: Priority; concurrency?: number; maxCost?: number }, signal?: AbortSignal): Promise<JobAnswer>;
   delete(signal?: AbortSignal): Promise<JobAnswer>;
   /** Row by row, in the sheet's order, while they arrive. */
   results(query?: { state?: ItemAnswer['state'][]; signal?: AbortSignal }): AsyncGenerator<ItemAnswer>;

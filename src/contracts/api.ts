@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { Json } from './row.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
+import { columnRules, VALIDATION_LEVELS } from './formats.ts';
 import { partAnswer, systemSections } from './system-api.ts';
 import { DOCUMENT_STAGES } from './document.ts';
 import { webhooksBody } from './webhooks-api.ts';
@@ -76,6 +77,9 @@ export const tags = z.array(z.string().min(1).max(64)).max(20);
 const handlerName = z.string().min(1).max(4096);
 const columnName = z.string().min(1).max(200);
 
+const maxCost = z.number().positive().max(1e9)
+  .meta({ description: 'What the rows may cost together, in the currency of the price table. When the next one would cost more than is left, the job waits, cause `budget`' });
+
 export const writeBackBody = z.strictObject({
   columns: z.record(z.string().min(1).max(200), columnName)
     .refine((columns) => Object.keys(columns).length > 0 && Object.keys(columns).length <= 100, 'expected 1 to 100 columns')
@@ -98,6 +102,11 @@ export const jobBody = z
       .default('store')
       .meta({ description: "A handler's name, or the path of a handler module" }),
     options: jsonObject.exactOptional().meta({ description: "The handler's options; `GET /handlers` describes them" }),
+    format: z.union([z.string().min(1).max(64), z.strictObject({ columns: columnRules })], { error: 'expected the name of a format, or {"columns": {…}}' }).exactOptional()
+      .meta({ description: 'What rows have to hold: the name of a format (`standard`: Title and Description; or one of SHEAF_FORMATS), or the columns themselves' }),
+    validation: z.enum(VALIDATION_LEVELS).exactOptional().meta({
+      description: 'What becomes of rows that do not fit the format: `strict` fails the job at the first, before any row is handled; `moderate` (default) fails them; `lenient` makes cells fit where it can, and warns',
+    }),
     keyColumns: z.array(z.string().min(1)).max(20).default([]).meta({ description: 'Columns that name a row. Default: the row number does' }),
     onDuplicateKey: z.enum(['fail', 'first', 'last']).default('fail').meta({ description: 'Which row counts where several have the same key' }),
     force: z.boolean().default(false).meta({ description: 'Handle rows again that the ledger has as done' }),
@@ -118,6 +127,7 @@ export const jobBody = z
     fanOut: z.enum(['workflow']).exactOptional().meta({ description: 'Every row is a workflow of its own: for long, expensive rows. Default: rows are handled in pages' }),
     webhooks: webhooksBody.exactOptional().meta({ description: 'Who is told of the job, by signed requests (Standard Webhooks), in order, for up to a day' }),
     drainSeconds: z.number().min(0).max(3600).default(30).meta({ description: 'How long rows in flight may take to finish after a pause or cancel' }),
+    maxCost: maxCost.exactOptional(),
     writeBack: writeBackBody.exactOptional().meta({
       description: 'What of the results is written into the Google Sheet that the rows came from, as values, never as formulas. Columns written so are no part of the rows',
     }),
@@ -126,9 +136,13 @@ export const jobBody = z
 /** What a client sends; what it leaves out has a default. */
 export type JobBody = z.input<typeof jobBody>;
 
+export const forecastBody = jobBody
+  .extend({ sample: z.int().min(1).max(100).exactOptional().meta({ description: 'Rows that are handled, and paid for, to tell better what the others would take. Default: none' }) })
+  .meta({ id: 'ForecastRequest' });
+
 export const jobChangeBody = z
-  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional() })
-  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or both');
+  .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional(), maxCost: maxCost.exactOptional() })
+  .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or maxCost');
 
 export const fingerprint = z.string().min(1).max(200);
 
@@ -257,6 +271,7 @@ export const jobAnswer = z
       .optional()
       .meta({ description: 'What was written into the sheet, where that was asked for' }),
     fanOut: z.enum(['workflow']).optional(),
+    maxCost: z.number().optional(),
     runAt: time.optional().meta({ description: 'Not before' }),
     dependsOn: z.array(z.string()),
     onFailure: z.enum(ON_FAILURE),
@@ -265,6 +280,9 @@ export const jobAnswer = z
     batch: z.string().optional(),
     schedule: z.strictObject({ id: z.string(), at: time }).optional().meta({ description: 'Which run of which schedule made it' }),
     progress: progressAnswer,
+    tokens: count.nullable().optional().meta({ description: 'Like `cost` and `cached`: of all attempts so far, and left out while nothing is known. Null: nobody tells' }),
+    cost: z.number().min(0).nullable().optional().meta({ description: 'In the currency of the price table, of the rows whose cost is known. Null: of none' }),
+    cached: count.optional().meta({ description: 'Rows that nothing was paid for, because the same was asked before' }),
     attempt: z.int().min(1),
     createdAt: time,
     startedAt: time.nullable(),
@@ -290,6 +308,26 @@ export const jobAnswer = z
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
 
+const paidTokens = count.nullable();
+const paidCost = z.number().min(0).nullable().meta({ description: 'In the currency of the price table; null: nobody can tell' });
+
+export const forecastAnswer = z
+  .strictObject({
+    rows: count.meta({ description: 'Of the sheet: the next five add up to them' }),
+    toDo: count.meta({ description: 'Would be handled' }),
+    unchanged: count.meta({ description: 'Done by an earlier job, and would not be handled again' }),
+    failed: count.meta({ description: 'Failed for good in an earlier job, and would not be tried again' }),
+    skipped: count.meta({ description: 'Blank' }),
+    refused: count.meta({ description: 'Without a key, or with the key of an earlier row' }),
+    cached: count.meta({ description: 'Of those to do: nothing would be paid for them, because the same was asked before' }),
+    tokens: paidTokens.meta({ description: 'Of all rows to do; null: nobody can tell' }),
+    cost: paidCost,
+    basis: z.enum(['sample', 'length']).nullable().meta({ description: 'What tokens and cost were told from: the rows of the sample, or the length of what would be asked' }),
+    sample: z.strictObject({ rows: count, failed: count, tokens: paidTokens, cost: paidCost }).nullable().meta({ description: 'What was handled and paid for. The answers are kept for the job' }),
+  })
+  .meta({ id: 'Forecast' });
+export type ForecastAnswer = z.infer<typeof forecastAnswer>;
+
 const rowFailure = z.strictObject({
   code: z.string(),
   message: z.string(),
@@ -297,6 +335,7 @@ const rowFailure = z.strictObject({
   column: z.string().optional(),
   carried: z.boolean().optional().meta({ description: 'Failed in an earlier job and was not tried again' }),
   input: z.boolean().optional().meta({ description: 'The row itself is wrong; no circuit breaker counts it' }),
+  raw: z.string().optional().meta({ description: 'The beginning of what a model answered and could not be used' }),
 });
 
 /** A row of a job: an entry of `items`, a line of NDJSON results. */
@@ -308,6 +347,7 @@ export const itemAnswer = z
     input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
     output: json,
     error: rowFailure.optional(),
+    cached: z.literal(true).optional().meta({ description: 'Nothing was paid for it: the same was asked before' }),
   })
   .meta({ id: 'Item' });
 export type ItemAnswer = z.infer<typeof itemAnswer>;

@@ -2,6 +2,7 @@
 import type { Json, Spent } from './row.ts';
 import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
+import type { Validation } from './formats.ts';
 import type { SyncRequest } from './source.ts';
 import type { WebhookEndpoint } from './webhooks.ts';
 
@@ -149,6 +150,10 @@ export interface JobRequest extends SheetOptions {
   webhooks?: WebhookEndpoint[];
   /** Every row is a workflow of its own; left out: rows are handled in pages. */
   fanOut?: 'workflow';
+  /** What its rows may cost together, over all attempts, in the currency of the price table; left out: no limit of its own. */
+  maxCost?: number;
+  /** What rows are checked by before any handler sees them; left out: they are not. */
+  validation?: Validation;
 }
 
 export interface RetryFilter {
@@ -275,6 +280,8 @@ export interface JobTotals extends Counts {
   faults: number;
   /** Of those without an outcome; left out where there are none. */
   submitted?: number;
+  /** Over all attempts; left out where nothing is known. */
+  spent?: Spent;
 }
 
 export interface JobEvent {

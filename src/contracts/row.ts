@@ -66,6 +66,12 @@ export type HandledOutcome = Paid & (
 );
 export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid } | { halt: ErrorBody } | { submitted: object }>;
 
+/** What a row would take; null: nobody can tell. */
+export interface Foreseen extends Spent {
+  /** The same was asked before: nothing would be paid. */
+  known: boolean;
+}
+
 /** Nobody pays now: what there is to pay for stays undone, and its job waits until somebody says to go on. */
 export interface Unpaid {
   /** One sentence for people. */
@@ -91,6 +97,8 @@ export interface RowResult {
   state: Outcome;
   output: Json;
   error?: RowFailure;
+  /** Answered without being paid for: the same was asked before. */
+  cached?: true;
   /** The whole as its line in the result file, where that is known; `output` is then null. */
   line?: string;
 }
@@ -100,6 +108,8 @@ export interface Spent {
   tokens: number | null;
   /** In the currency of the price table. */
   cost: number | null;
+  /** Rows that nothing was paid for, because the same was asked before; left out: none. The ledger has them with 0 tokens. */
+  cached?: number;
 }
 
 /** A page's result: all outcomes that its rows have so far, and who found them. */

@@ -5,7 +5,7 @@
 import type { Counts, RetryFilter } from '../contracts/job.ts';
 import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { NOTHING_SPENT, plus } from './spent.ts';
+import { NOTHING_SPENT, plus, wasCached } from './spent.ts';
 
 export interface PageFacts {
   jobId: string;
@@ -17,6 +17,8 @@ export interface PageFacts {
   onDuplicateKey: 'fail' | 'first' | 'last';
   /** The page's newest result in this job. */
   earlier: PageResult | null;
+  /** What is wrong with a row that its format does not allow; left out: nothing is checked. */
+  check?: ((row: PageRow) => RowFailure | null) | undefined;
 }
 
 export interface PagePlan {
@@ -64,7 +66,9 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
     } else if (row.key === null) {
       fail(row, { code: 'missing_key', message: 'The key columns of this row are empty. Fill them in, or choose other key columns.', retryable: false, input: true });
     } else if (winner === undefined) {
-      plan.open.push(row);
+      const unfit = facts.check?.(row);
+      if (unfit) fail(row, unfit);
+      else plan.open.push(row);
     } else if (facts.onDuplicateKey === 'fail') {
       fail(row, { code: 'duplicate_key', message: `Row ${winner} has the same key. Make the keys unique, or ask for the first or last of such rows with onDuplicateKey.`, retryable: false, input: true });
     } else {
@@ -139,7 +143,7 @@ export function planFromLedger(plan: PagePlan, ledger: ReadonlyMap<string, Known
     if (settled.state === 'failed') plan.newFailures.push(row);
     // What an earlier attempt paid for a row that was asked for again is in the page's earlier result.
     const own = item!.job === facts.jobId;
-    if (own && (item!.attempt === facts.attempt || !plan.asked.has(row.row))) plan.spent = plus(plan.spent, item!);
+    if (own && (item!.attempt === facts.attempt || !plan.asked.has(row.row))) plan.spent = plus(plan.spent, { ...item!, ...(wasCached(item!) && { cached: 1 }) });
     if (own && item!.attempt === facts.attempt) {
       plan.tried++;
       if (settled.error && isFault(settled.error)) plan.faults++;
@@ -152,7 +156,7 @@ function fromItem(row: PageRow, item: KnownItem, asked: boolean, facts: LedgerFa
   const own = item.job === facts.jobId;
   if (item.state === 'done') {
     if (!own && facts.force) return null;
-    return { row: row.row, state: own ? 'done' : 'unchanged', output: item.output };
+    return { row: row.row, state: own ? 'done' : 'unchanged', output: item.output, ...(own && wasCached(item) && { cached: true }) };
   }
   const error = item.error ?? { code: 'handler_error', message: 'The row failed.', retryable: true };
   if (own && (item.attempt === facts.attempt || facts.ending)) return { row: row.row, state: 'failed', output: null, error };

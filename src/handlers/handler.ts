@@ -1,7 +1,7 @@
 /** The port to handlers: what is done to a row. A handler is prepared once per job and process, then called with rows. */
 import type { z } from 'zod';
 import type { AnswerTerms } from '../contracts/intent.ts';
-import type { FinishedOutcome, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
+import type { FinishedOutcome, Foreseen, HandledOutcome, Json, RowInput } from '../contracts/row.ts';
 import type { RowModels } from '../models/questions.ts';
 import type { Pages } from '../pages/page.ts';
 import type { Web } from '../web/web.ts';
@@ -71,6 +71,10 @@ export interface PreparedHandler {
   /** Rows come with their `callKey`. */
   namesCalls?: true;
   later?: LaterAnswers;
+  /** What handling rows will cost is known beforehand or told with every row; false: nobody will know, so that no budget can hold it. */
+  priced?: boolean;
+  /** What handling the rows would take, as far as that can be told without paying for it: for budgets, and for plans. */
+  foresee?(rows: HandledRow[]): Promise<Foreseen[]>;
   /**
    * One outcome for each row, in order. A rejection is a failure of the call, not of a row: it is sorted as
    * `handler_error` for every row of the call, unless the signal is aborted (then the rows stay undone), or what Sheaf stands on

@@ -29,7 +29,8 @@ export const http: Handler<HttpOptions> = {
       concurrency: options.concurrency,
       limits: options.limits,
       namesCalls: true,
-      ...(later && terms && { later: laterAnswers(options, later, terms, service.ask) }),
+      // What a row costs is told when its budget has been settled long ago.
+      ...(later && terms && { later: laterAnswers(options, later, terms, service.ask), priced: false }),
       handle: async (rows, signal) => {
         const answer = await service.call(rows, signal);
         if (!('status' in answer)) return rows.map(() => answer);

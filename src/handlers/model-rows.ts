@@ -32,6 +32,8 @@ export async function rowsByModel({ question, outputOf, identity }: ModelTask, s
     batchSize: perRequest,
     concurrency: CONCURRENCY,
     limits: asker.limits,
+    priced: asker.priced,
+    foresee: (rows) => asker.foresee(rows.map(({ input }) => text(input))),
     handle: async (rows, signal) => (await asker.ask(rows.map(({ input }) => text(input)), signal))
       .map((outcome) => ('output' in outcome ? { ...outcome, output: outputOf(outcome.output) } : outcome)),
     close: async () => {},

@@ -4,9 +4,10 @@
  * asked about is data: it stands as JSON between marks that it cannot close, apart from the instructions.
  */
 import type { Answers } from '../contracts/answer.ts';
-import type { FinishedOutcome, HandledOutcome, Json } from '../contracts/row.ts';
+import type { FinishedOutcome, Foreseen, HandledOutcome, Json } from '../contracts/row.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { answerCheck, type AnswerCheck } from './answer-check.ts';
+import { Estimate, roughTokens } from './estimate.ts';
 import { ModelError, type JsonSchema, type LanguageModel, type LanguageModels, type ModelRequest, type Said, type Tokens } from './language-model.ts';
 
 export interface Question {
@@ -31,6 +32,10 @@ export interface Asker {
    * Texts that were asked about before are answered from what is kept, as `cached`.
    */
   ask(texts: Json[], signal: AbortSignal): Promise<HandledOutcome[]>;
+  /** The price table has the model. */
+  priced: boolean;
+  /** What asking about the texts would take: as calls took so far, and before the first one by their length. Pays for nothing. */
+  foresee(texts: Json[]): Promise<Foreseen[]>;
 }
 
 /** What a handler may ask. */
@@ -65,6 +70,7 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
   /** Of a job that does not go by what others asked: what it has asked itself. */
   const own = new Set<string>();
 
+  const estimate = new Estimate(roughTokens(question.task + FENCED + JSON.stringify(question.schema)));
   const paid = (tokens: Tokens | null): Paid => ({ tokens: tokens && tokens.input + tokens.output, cost: models.costOf(model.name, tokens) });
 
   const one = async (text: Json, before: Paid | null, signal: AbortSignal): Promise<HandledOutcome> => {
@@ -80,6 +86,7 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
         return { ...outcomeOf(error), ...known(spent) };
       }
       spent = added(spent, paid(said.tokens));
+      if (!repair) estimate.heard(estimate.instructions + roughTokens(request.prompt), said.tokens, 1);
       const checked = check(said.text);
       if ('value' in checked) return { output: checked.value, ...known(spent) };
       if (repair || said.cut) {
@@ -101,6 +108,7 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
         schema: listOf(question.schema, texts.length), strict: question.strict,
       }, signal);
       const { tokens, cost } = paid(said.tokens);
+      estimate.heard(estimate.instructions + texts.reduce((sum: number, text) => sum + roughTokens(JSON.stringify(text)), 0), said.tokens, texts.length);
       share = { tokens: tokens && tokens / texts.length, cost: cost && cost / texts.length };
       found = answersById(said.text, check);
     } catch (error) {
@@ -163,7 +171,19 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
     }));
   };
 
-  return { limits: model.limits, ask };
+  const foresee = async (texts: Json[]): Promise<Foreseen[]> => {
+    const keys = texts.map(keyOf);
+    const looked = keys.filter((key) => !force || own.has(key));
+    const kept = looked.length === 0 ? new Map<string, never>() : await answers.read(looked);
+    const share = estimate.instructions / question.textsPerRequest;
+    return texts.map((text, index) => {
+      if (kept.has(keys[index]!) || keys.indexOf(keys[index]!) < index) return { known: true, tokens: 0, cost: 0 };
+      const tokens = estimate.of(share + roughTokens(JSON.stringify(text)));
+      return { known: false, tokens: tokens.input + tokens.output, cost: models.costOf(model.name, tokens) };
+    });
+  };
+
+  return { limits: model.limits, priced: models.costOf(model.name, { input: 0, output: 0 }) !== null, ask, foresee };
 }
 
 interface Paid {

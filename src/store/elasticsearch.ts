@@ -6,6 +6,7 @@ import type { estypes } from '@elastic/elasticsearch';
 import { SheafError } from '../contracts/errors.ts';
 import { analyseMethod } from './elasticsearch/analysis.ts';
 import { answerMethods } from './elasticsearch/answers.ts';
+import { budgetMethods } from './elasticsearch/budgets.ts';
 import { cleanupMethods } from './elasticsearch/cleanup.ts';
 import { type ElasticsearchOptions, Cluster } from './elasticsearch/connection.ts';
 import { deliveryMethods } from './elasticsearch/deliveries.ts';
@@ -60,6 +61,7 @@ export async function openElasticsearchStore(options: ElasticsearchOptions): Pro
     ...intentMethods(cluster),
     ...sourceMethods(cluster),
     ...answerMethods(cluster),
+    ...budgetMethods(cluster),
 
     async tenants() {
       const found = await Promise.all((['jobs', 'documents', 'sources'] as const).map(async (kind) => {

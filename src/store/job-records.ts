@@ -3,10 +3,10 @@ import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobRecord, type RetryFilter } from '../contracts/job.ts';
 import type { JobChange } from './store.ts';
 
-/** The record as the API wants it. Rows at once are a sheet's; a document has none. */
-export function changedJob(job: JobRecord, { concurrency, ...change }: JobChange): JobRecord {
-  if (job.kind === 'document' || concurrency === undefined) return { ...job, ...change };
-  return { ...job, ...change, request: { ...job.request, concurrency } };
+/** The record as the API wants it. Rows at once and what they may cost are a sheet's; a document has neither. */
+export function changedJob(job: JobRecord, { concurrency, maxCost, ...change }: JobChange): JobRecord {
+  if (job.kind === 'document') return { ...job, ...change };
+  return { ...job, ...change, request: { ...job.request, ...(concurrency !== undefined && { concurrency }), ...(maxCost !== undefined && { maxCost }) } };
 }
 
 /** The record as a new attempt begins with it. Throws `wrong_state`. */

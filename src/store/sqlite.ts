@@ -6,6 +6,7 @@
 import path from 'node:path';
 import { answerMethods } from './sqlite/answers.ts';
 import { Analyst } from './sqlite/analyst.ts';
+import { budgetMethods } from './sqlite/budgets.ts';
 import { cleanupMethods } from './sqlite/cleanup.ts';
 import { deliveryMethods } from './sqlite/deliveries.ts';
 import { SqliteFile } from './sqlite/database.ts';
@@ -69,6 +70,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...cleanupMethods(control, ledger),
     ...planMethods(control),
     ...answerMethods(answers),
+    ...budgetMethods(control),
     ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,
     removeJob: removal(control, ledger),

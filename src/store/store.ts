@@ -4,6 +4,7 @@
  * Methods reject with `store_unavailable` when the store cannot be reached.
  */
 import type { AnswerRecord } from '../contracts/answer.ts';
+import type { BudgetAnswer, BudgetChange } from '../contracts/budget.ts';
 import type { Json, RowFailure, RowInput, Spent } from '../contracts/row.ts';
 import type {
   DesiredState, JobEvent, JobPatch, JobRecord, JobState, JobTotals, PageRecord, Priority, RetryFilter,
@@ -164,6 +165,8 @@ export interface JobChange {
   desired?: DesiredState | null;
   priority?: Priority;
   concurrency?: number | null;
+  /** Of a sheet's job, in the currency of the price table. */
+  maxCost?: number;
 }
 
 export interface JobCount {
@@ -297,7 +300,14 @@ export interface DeliveryStore {
   listDeliveries(tenant: string, job: string, page: ListPage): Promise<Listed<DeliveryRecord>>;
 }
 
-export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore {
+/** What may be spent; part of every store. */
+export interface BudgetStore {
+  // ── budgets ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Tells of the tenant's budget of this name and asks for more, in one step over all processes (`domain/budget.ts`). */
+  changeBudget(tenant: string, name: string, change: BudgetChange): Promise<BudgetAnswer>;
+}
+
+export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore, BudgetStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

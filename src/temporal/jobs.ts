@@ -53,7 +53,7 @@ export interface Jobs {
   /** Rejects with `job_not_found`, `wrong_state` (not ended, or nothing to retry). */
   retry(tenant: string, id: string, filter: RetryFilter): Promise<JobRecord>;
   /** Rejects with `job_not_found`, `wrong_state` (ended). */
-  change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number }): Promise<Controlled>;
+  change(tenant: string, id: string, change: { priority?: Priority; concurrency?: number; maxCost?: number }): Promise<Controlled>;
   /** Of a job that waits for approval. Rejects with `job_not_found`, `wrong_state`, `temporal_unavailable`. */
   decide(tenant: string, id: string, verdict: Verdict): Promise<Controlled>;
   /** Cancels, then removes what the job owns, durably; the record answers until it is gone. */
@@ -295,14 +295,14 @@ export function isUnavailable(error: unknown): boolean {
 }
 
 /** A source for a sheet that was given by its place alone; an upload's ends with its job. */
-function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
+export function implicitSource(id: string, { location, sheet, range }: JobRequest): string {
   if ('path' in location) return `path:${digest(JSON.stringify([location.path, sheet ?? null, range ?? null]))}`;
   if ('spreadsheet' in location) return `google:${digest(JSON.stringify([location.spreadsheet, location.gid ?? null, sheet ?? null, range ?? null]))}`;
   return `job:${id}`;
 }
 
 /** The handler's name; a module's own file's, so that two modules on one sheet never overwrite each other. */
-function defaultLane({ handler, options }: JobRequest): string {
+export function defaultLane({ handler, options }: JobRequest): string {
   return handler === 'module' && typeof options['file'] === 'string' ? `module:${path.basename(options['file'])}` : handler;
 }
 

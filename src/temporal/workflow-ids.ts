@@ -8,6 +8,8 @@ export const closeWorkflowId = (job: string, attempt: number): string => `${job}
 /** Of one endpoint that is told of a job. */
 export const webhookWorkflowId = (job: string, endpoint: string): string => `${job}/webhooks/${endpoint}`;
 /** The broker of a named limit. */
+/** Of a look at what a job would do. */
+export const forecastWorkflowId = (id: string): string => `forecast/${id}`;
 export const limitWorkflowId = (key: string): string => `limit/${key}`;
 export const deleteWorkflowId = (job: string): string => `${job}/delete`;
 /** Of the schedule and of the workflow that it starts. */

@@ -27,6 +27,9 @@ export const SNAPSHOT: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '30s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',
 };
 
+/** A look at what a job would do, for somebody who waits for it. */
+export const FORECAST: ActivityOptions = { startToCloseTimeout: '105s', heartbeatTimeout: '15s', retry: { ...RETRY_UNLESS_REFUSED, maximumAttempts: 2 } };
+
 /** A page: some ten seconds of work, or its slow rows' time. Beats twice a second, so silence means that its worker is gone. */
 export const PAGE: ActivityOptions = {
   startToCloseTimeout: '24h', heartbeatTimeout: '15s', retry: RETRY_UNLESS_REFUSED, cancellationType: 'WAIT_CANCELLATION_COMPLETED',

@@ -1,6 +1,7 @@
 /** The entry of the workflow bundle. */
 export { cleanup_old_documents, reprocess_documents } from './documents-bulk.ts';
 export { documentJob } from './document-job.ts';
+export { forecastJob } from './forecast-job.ts';
 export { sheetJob } from './sheet-job.ts';
 export { itemJob } from './item-job.ts';
 export { closeJob } from './close-job.ts';

@@ -33,6 +33,7 @@ import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { createSources } from '../../src/temporal/sources.ts';
 import { temporalHealth } from '../../src/temporal/health.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';
+import { createForecaster } from '../../src/temporal/forecasts.ts';
 import { createBatches } from '../../src/temporal/batches.ts';
 import { createBulkActions } from '../../src/temporal/bulk.ts';
 import { createJobSchedules } from '../../src/temporal/job-schedules.ts';
@@ -83,7 +84,7 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
     return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
   const given: ApiDeps = {
-    config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client),
+    config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
     answerCalls: createAnswerCalls(store, temporal.client), secrets,
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), temporalHealth: temporalHealth(temporal.client, namespace),
     taskQueues: taskQueueStats(temporal.client, namespace), startCleanup: cleanupStarter(store, temporal.client), diagnose: async () => [],

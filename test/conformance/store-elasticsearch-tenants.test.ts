@@ -30,6 +30,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   const counts = { done: 7, unchanged: 0, failed: 1, skipped: 0 };
   const limits = { perTenant: 3, all: 20, ageAfterMs: 900_000 };
   const turn = { jobId: 'j1', attempt: 1, sequence: 1, source: 'places', lane: 'categorize', priority: 3, since: 1 };
+  const budget = { worker: 'w', now: 0, max: 10, before: 7, settled: { held: 0, cost: 0 }, asks: [] };
   const lines = [aPassage(1, 'secret passage')];
 
   /** All that a tenant can see of job j1 and its source, by every method that reads. */
@@ -53,6 +54,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     version: await store.getVersion(tenant, 'customers', 1), versions: (await store.listVersions(tenant, 'customers', { limit: 9 })).items,
     intents: [...(await store.readIntents(aLane({ tenant }), ['k1']))], intent: await store.getIntent(tenant, intentId(aLane(), 'k1')), listedIntents: (await store.listIntents(tenant, 'j1', { state: 'submitted' }, { limit: 9 })).items,
     openIntents: await store.openIntents(tenant, 'j1'),
+    answers: [...(await store.readAnswers(tenant, ['a1'])).values()],
     turn: await store.queueEntry(tenant, 'j1'), standing: await store.queueStanding(tenant, 'j1', limits, 1_000),
   });
 
@@ -84,6 +86,8 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.writeVersion(aVersion(1, { hash: 'secret' }));
     await store.writeSummary(aSummary('j1'));
     await store.changeIntent(anIntent('k1', { token: 'secret' }));
+    await store.writeAnswer('acme', { key: 'a1', output: 'secret', tokens: 1, cost: null });
+    await store.changeBudget('acme', 'job:j1', budget);
     await store.enqueue({ tenant: 'acme', ...turn }, 1_000);
   });
   afterAll(async () => {
@@ -143,6 +147,9 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     expect(await store.changeIntent(anIntent('k1', { tenant: 'globex', revision: 1 }))).toBeNull();
     expect(await store.changeIntent(anIntent('k1', { tenant: 'globex' }))).not.toBeNull();
     while (!(await store.removeSource('globex', 'customers')));
+    await store.writeAnswer('globex', { key: 'a1', output: 'other', tokens: null, cost: null });
+    expect(await store.changeBudget('globex', 'job:j1', { ...budget, before: 0 })).toMatchObject({ spent: 0 });
+    expect(await store.changeBudget('acme', 'job:j1', budget)).toMatchObject({ spent: 7 });
     await store.writeSummary(aSummary('j1', { tenant: 'globex', sequence: 99, counts: { done: 0, unchanged: 0, failed: 0, skipped: 0 } }));
     await store.pauseTurn({ tenant: 'globex', jobId: 'j1', attempt: 9, sequence: 9 }, 1_000);
     await store.enqueue({ tenant: 'globex', ...turn, attempt: 9 }, 1_000);
@@ -171,7 +178,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
   it('have been tried with every method of the port that takes one', () => {
     const ofNoTenant = [
       'openJobs', 'openPlans', 'closedPlans', 'placesTaken', 'countJobs', 'jobsIn', 'endedJobs', 'sweepEvents', 'sweepOutputs', 'sweepSummaries', 'writeCleanup', 'getCleanup', 'listCleanups',
-      'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'tenants', 'check', 'close', 'admitNext',
+      'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'sweepAnswers', 'tenants', 'check', 'close', 'admitNext',
     ];
     expect([...askedByOther].toSorted()).toEqual(Object.keys(opened).filter((name) => !ofNoTenant.includes(name)).toSorted());
   });

@@ -38,6 +38,17 @@ export function pagesConformance(stores: () => { store: Store; other: Store }): 
       expect(await store.jobTotals('acme', 'j1', 2)).toMatchObject({ done: 11, tried: 10, faults: 2 });
     });
 
+    it('sums what was paid where anything is known of it, and rows that nothing was paid for', async () => {
+      const { store } = stores();
+      const paid = [{ tokens: 10, cost: 0.25, cached: 2 }, { tokens: 5, cost: null }];
+      await store.writePage('acme', 'j1', aPage(0, { spent: paid[0]! }));
+      expect(await store.getPage('acme', 'j1', 0)).toMatchObject({ spent: paid[0] });
+      await store.writePage('acme', 'j1', aPage(1, { attempt: 2, spent: paid[1]! }));
+      await store.writePage('acme', 'j1', aPage(2));
+      expect(await store.jobTotals('acme', 'j1', 2)).toMatchObject({ spent: { tokens: 15, cost: 0.25, cached: 2 } });
+      expect(await store.jobSpent('acme', 'j1')).toEqual({ tokens: 15, cost: 0.25, cached: 2 });
+    });
+
     it('lists pages by number, each once, whatever the page size', async () => {
       const { store } = stores();
       await fc.assert(fc.asyncProperty(fc.uniqueArray(fc.nat(500), { maxLength: 20 }), fc.integer({ min: 1, max: 25 }), fc.uuid(), async (pages, limit, job) => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import type { StoreAdapter } from './store-adapters.ts';
 import { answersConformance } from './store-answers.ts';
+import { budgetsConformance } from './store-budgets.ts';
 import { cleanupConformance } from './store-cleanup.ts';
 import { figuresConformance } from './store-figures.ts';
 import { documentsConformance } from './store-documents.ts';
@@ -52,6 +53,7 @@ export function storeConformance(name: string, adapter: StoreAdapter): void {
     plansConformance(() => ({ store, other }));
     deliveriesConformance(() => ({ store, other }));
     sourcesConformance(() => ({ store, other }));
+    budgetsConformance(() => ({ store, other }));
     answersConformance(() => ({ store, other }));
     uploadsConformance(() => ({ store, other }));
     documentsConformance(() => ({ store, other }));

@@ -67,7 +67,7 @@ export interface Rig {
   /** What analysis asks, and how long a document may take. */
   asking: Pick<DocumentDeps, 'models' | 'limitMs'>;
   /** What rows are asked about; a test's to change. */
-  speaking: { models: LanguageModels };
+  speaking: { models: LanguageModels; monthly: { [tenant: string]: number } };
   gate: Gate;
   /** Where sheets and handler modules lie. */
   folder: string;
@@ -159,13 +159,13 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const web = localWeb();
   const scanner: Rig['scanner'] = { scan: null, mayGoUnscanned: false };
   const asking: Rig['asking'] = { models: null, limitMs: 3_600_000 };
-  const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS) };
+  const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS), monthly: {} };
   const activities = createActivities({
     store: activitiesStore,
     blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, webhooks: new Map(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
     pages: openPages({ web, blobs, limits: named, reader: realReader ?? reader, folder, limitedHosts: [] }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
-    get languageModels() { return speaking.models; },
+    get languageModels() { return speaking.models; }, monthlyBudgets: { of: (tenant) => speaking.monthly[tenant] ?? null },
     documents: { reader: realReader ?? reader, get models() { return asking.models; }, get limitMs() { return asking.limitMs; }, get scan() { return scanner.scan; }, get mayGoUnscanned() { return scanner.mayGoUnscanned; } },
   }, env.client, queueOf(activitiesStore));
   const documents = createDocuments({ store, blobs, client: env.client, jobs });

@@ -1,6 +1,7 @@
 /** Jobs: created, listed, shown, changed. Their rows are in `job-rows.ts`. */
+import { ulid } from 'ulid';
 import { z } from 'zod';
-import { API_PREFIX, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
+import { API_PREFIX, forecastAnswer, forecastBody, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
 import { jobGraphAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
@@ -49,6 +50,16 @@ const create = endpoint({
   res.locals.job = job.id; // for the log
   return reply(created ? 201 : 200, await wholeJobAnswer(deps, job), { Location: jobAddress(job.id) });
 });
+
+const plan = endpoint({
+  method: 'post', path: `${jobs}/plan`, id: 'planJob', tag,
+  summary: 'What a job would do and cost, without making it',
+  description: 'A worker reads the sheet and looks at what is known of its rows. Nothing is paid for but the rows of `sample`.',
+  body: forecastBody,
+  answers: { 200: { description: 'What is to do, and what it would take', schema: forecastAnswer } },
+  fails: ['upload_not_found', 'source_not_found', 'path_not_allowed', 'unknown_handler', 'invalid_options', 'column_missing', 'key_column_missing', 'model_unknown', 'model_not_configured', 'temporal_unavailable'],
+}, async ({ tenant, owner, body: { sample = 0, ...body } }, deps) =>
+  reply(200, await deps.forecast(`plan_${ulid().toLowerCase()}`, await newJob(deps, tenant, owner, body), sample)));
 
 const list = endpoint({
   method: 'get', path: jobs, id: 'listJobs', tag,
@@ -100,7 +111,7 @@ const WISHES: Record<Control, DesiredState> = { pause: 'paused', resume: 'runnin
 
 const CONTROL_TEXTS: Record<Control, { summary: string; description: string }> = {
   pause: { summary: 'Pause a job', description: 'No new row starts; rows in flight are let finish for `drainSeconds`.' },
-  resume: { summary: 'Resume a paused job', description: 'Goes on with the first row that is not done.' },
+  resume: { summary: 'Resume a job', description: 'Goes on with the first row that is not done: after a pause, and where it waits because nobody pays.' },
   cancel: { summary: 'Cancel a job', description: 'As a pause, but for good; what is done stays. `retry` takes the remaining rows up again.' },
 };
 
@@ -132,7 +143,8 @@ const retry = endpoint({
 
 const change = endpoint({
   method: 'patch', path: `${jobs}/{id}`, id: 'changeJob', tag,
-  summary: "Change a job's priority or concurrency",
+  summary: "Change a job's priority, concurrency or budget",
+  description: 'A budget counts from the next page on; a job that waits for it goes on when it is resumed.',
   params: idParams, body: jobChangeBody, answers: controlled, fails: ['job_not_found', 'wrong_state'],
 }, async ({ tenant, params, body }, deps) => controlledReply(deps, await deps.jobs.change(tenant, params.id, body)));
 
@@ -145,4 +157,4 @@ const remove = endpoint({
   fails: ['job_not_found'],
 }, async ({ tenant, params }, deps) => reply(202, await wholeJobAnswer(deps, await deps.jobs.remove(tenant, params.id))));
 
-export const jobEndpoints = [create, list, show, dependencies, change, remove, ...controls, ...verdicts, retry];
+export const jobEndpoints = [create, plan, list, show, dependencies, change, remove, ...controls, ...verdicts, retry];

@@ -1,8 +1,10 @@
 /** Removing a job, a bounded step a call, the record last: whoever finds it goes on. Found by search, removed in bulk. */
 import type { estypes } from '@elastic/elasticsearch';
+import { jobBudget } from '../../contracts/budget.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import { ownsSource } from '../job-records.ts';
 import type { Store } from '../store.ts';
+import { type BudgetSource, budgetId } from './budgets.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { Documents } from './documents.ts';
@@ -26,6 +28,7 @@ export function removal(cluster: Cluster): Store['removeJob'] {
   const keys = new Documents<KeySource>(cluster, 'idempotency-keys');
   const lanes = new Documents<LaneSource>(cluster, 'lanes');
   const queue = new Documents<TurnSource>(cluster, 'queue');
+  const budgets = new Documents<BudgetSource>(cluster, 'budgets');
   const blocks = new Documents<BlockSource>(cluster, 'pages');
   const logs = new Documents<EventsSource>(cluster, 'events');
 
@@ -48,6 +51,7 @@ export function removal(cluster: Cluster): Store['removeJob'] {
     }
     await logs.change(tenant, eventsId(tenant, id), () => ({ write: null, answer: undefined }));
     if (found.idempotency !== null) await keys.change(tenant, found.idempotency, () => ({ write: null, answer: undefined }));
+    await budgets.change(tenant, budgetId(tenant, jobBudget(id)), () => ({ write: null, answer: undefined }));
     await queue.change(tenant, turnId(tenant, id), () => ({ write: null, answer: undefined }));
     if (alone) await removeFound('lanes', tenant, { source });
     else await lanes.change(tenant, laneId({ tenant, source, lane }), (held) => released(held, id, Infinity));

@@ -1,4 +1,5 @@
 /** Removing a job from both files, a bounded step a call, the record last: whoever finds it goes on. */
+import { jobBudget } from '../../contracts/budget.ts';
 import type { JobRecord } from '../../contracts/job.ts';
 import { ownsSource } from '../job-records.ts';
 import type { Store } from '../store.ts';
@@ -39,6 +40,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
   const deleteEvents = control.db.prepare<[string, string]>('DELETE FROM events WHERE tenant = ? AND job = ?');
   const deleteDeliveries = control.db.prepare<[string, string]>('DELETE FROM deliveries WHERE tenant = ? AND job = ?');
   const deleteKeys = control.db.prepare<[string, string]>('DELETE FROM idempotency_keys WHERE tenant = ? AND job = ?');
+  const deleteBudget = control.db.prepare<[string, string]>('DELETE FROM budgets WHERE tenant = ? AND name = ?');
   const deleteTurn = control.db.prepare<[string, string]>('DELETE FROM queue WHERE tenant = ? AND job = ?');
   const deleteLanes = control.db.prepare<[string, string]>('DELETE FROM lanes WHERE tenant = ? AND source = ?');
   const deleteIntents = control.db.prepare<[string, string]>('DELETE FROM intents WHERE tenant = ? AND source = ?');
@@ -60,6 +62,7 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
       deleteDeliveries.run(tenant, id);
       deleteKeys.run(tenant, id);
       deleteTurn.run(tenant, id);
+      deleteBudget.run(tenant, jobBudget(id));
       if (alone) {
         deleteLanes.run(tenant, job.source);
         deleteIntents.run(tenant, job.source);

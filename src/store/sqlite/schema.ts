@@ -264,6 +264,16 @@ export const CONTROL_MIGRATIONS = [`
     record TEXT NOT NULL,
     PRIMARY KEY (tenant, job, endpoint, number)
   ) STRICT, WITHOUT ROWID;
+`, `
+  -- Rows of the page that nothing was paid for, because the same was asked before; NULL where there are none.
+  ALTER TABLE pages ADD COLUMN cached INTEGER;
+
+  CREATE TABLE budgets (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+  ) STRICT, WITHOUT ROWID;
 `];
 
 /** Rows: large, written in bulk by workers. A file of its own, so that its writers never keep the API waiting. */
