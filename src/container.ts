@@ -91,8 +91,8 @@ export async function createContainer(config: Config, name: string): Promise<Con
   const jobs = createJobs(store, temporal.client, claimChecker(temporal.client, storage));
   return {
     config, log, store, blobs, temporal: temporal.client, storage, jobs, items: createItems(temporal.client, jobs), answerCalls: createAnswerCalls(store, temporal.client),
-    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)),
-    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
+    secrets: openSecrets(readNamedSecrets(config.SHEAF_SECRETS)), forecast: createForecaster(blobs, temporal.client),
+    documents: createDocuments({ store, blobs, client: temporal.client, jobs }), schedules: createJobSchedules(store, temporal.client),
     batches: createBatches(store, temporal.client), bulk: createBulkActions(store, temporal.client), sources: createSources(store, temporal.client, jobs),
     sheetLimits: {
       maxRecordChars: config.SHEAF_MAX_RECORD_CHARS, maxColumns: config.SHEAF_MAX_COLUMNS, maxInflatedBytes: config.SHEAF_MAX_INFLATED_BYTES,

@@ -55,7 +55,8 @@ const activities = createActivities({
   store: container.store, blobs: container.blobs, limits, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web, pages, webhooks: readTenantWebhooks(config.SHEAF_WEBHOOKS),
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null, answers: config.SHEAF_KEEP_ANSWERS ?? null },
-  publicUrl: publicUrl(config), secrets: container.secrets, documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules), monthlyBudgets: readMonthlyBudgets(config.SHEAF_MONTHLY_BUDGETS),
+  publicUrl: publicUrl(config), secrets: container.secrets, documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),
+  monthlyBudgets: readMonthlyBudgets(config.SHEAF_MONTHLY_BUDGETS),
 }, container.temporal, queue);
 
 const shared: Omit<WorkerOptions, 'taskQueue'> = {

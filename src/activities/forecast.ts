@@ -1,7 +1,7 @@
 /** What a job would do: the sheet is read, the ledger and the kept answers are asked, and nothing is paid for but the sample. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import { SheafError } from '../contracts/errors.ts';
+import { errorOf, SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Forecast, ForecastActivities, ForecastRequest } from '../contracts/forecast.ts';
 import type { SheetJobRecord } from '../contracts/job.ts';
 import type { Foreseen, PageRow, Spent } from '../contracts/row.ts';
@@ -50,6 +50,7 @@ class Forecasting {
   readonly #prepared: PreparedHandler;
   readonly #handlerHash: string;
   readonly #keys = new Set<number>();
+  #hashInput: ReturnType<typeof rowHasher> | null = null;
   readonly #stop = new AbortController();
   /** Rows that the sample still may have. */
   #room: number;
@@ -65,8 +66,7 @@ class Forecasting {
     this.#job = job;
     this.#prepared = prepared;
     this.#handlerHash = handlerHash(handler, prepared.identity);
-    // Of what is answered hours later there is no sample.
-    this.#room = prepared.later ? 0 : sample;
+    this.#room = sample;
     cancelled().catch(() => this.#stop.abort());
   }
 
@@ -74,10 +74,7 @@ class Forecasting {
     for await (const batch of sheet.rows({ signal: Context.current().cancellationSignal })) {
       const columns = sheet.columns.map(({ name }) => name);
       const open = await this.#open(batch, columns, keyPositions(sheet, this.#job.request.keyColumns));
-      const { reads } = this.#prepared;
-      const hashRow = rowHasher(columns, reads);
-      const inputHashes = new Map(open.map((row) => [row.row, reads === null ? row.rowHash : hashRow(row.cells)]));
-      const rows = open.map(handledRows(this.#job, this.#prepared, { columns, inputHashes, handlerHash: this.#handlerHash }));
+      const rows = open.map(handledRows(this.#job, this.#prepared, { columns, inputHashes: new Map(open.map((row) => [row.row, this.#inputHash(columns, row)])), handlerHash: this.#handlerHash }));
       this.#counts.toDo += rows.length;
       const sampled = await this.#handle(rows.slice(0, this.#room));
       await this.#foresee(rows.slice(sampled));
@@ -104,26 +101,31 @@ class Forecasting {
     }
     if (rows.length === 0) return [];
     const plan: PagePlan = { settled: new Map(), newFailures: [], open: rows, asked: new Set(), tried: 0, faults: 0, spent: NOTHING_SPENT };
-    const { reads } = this.#prepared;
-    const hashInput = reads === null ? null : rowHasher(columns, reads);
     planFromLedger(plan, await this.#deps.store.readItems(laneOf(this.#job), rows.map(({ key }) => key!)), {
       jobId: this.#job.id, attempt: 1, force: this.#job.request.force, ending: false, handlerHash: this.#handlerHash,
-      inputHash: (row) => (hashInput === null ? row.rowHash : hashInput(row.cells)),
+      inputHash: (row) => this.#inputHash(columns, row),
     });
     for (const { state } of plan.settled.values()) counts[state === 'failed' ? 'failed' : 'unchanged']++;
     return plan.open;
   }
 
+  #inputHash(columns: string[], row: PageRow): string {
+    const { reads } = this.#prepared;
+    return reads === null ? row.rowHash : (this.#hashInput ??= rowHasher(columns, reads))(row.cells);
+  }
+
   /** The sample. Answers how many rows were handled, which are the first. */
   async #handle(rows: HandledRow[]): Promise<number> {
     if (rows.length === 0) return 0;
+    if (this.#prepared.later) {
+      throw new SheafError('invalid_request', 'A service that answers later gives no sample: what it makes would belong to no row', { remedy: 'Plan without a sample, or run a job over a few rows', place: { field: 'sample' } });
+    }
     const { tenant, id, owner } = this.#job;
+    let halted: ErrorBody | null = null as ErrorBody | null;
     const finished = new Set<number>();
     await runRows(rows, {
       handler: this.#prepared, limits: this.#deps.limits, limitKey: `job:${tenant}/${id}`, user: `${tenant}/${owner}`, concurrency: this.#prepared.concurrency,
       purse: this.#paying.of(this.#job), stop: this.#stop.signal, drainMs: 0, retryDelaysMs: ROW_RETRY_DELAYS_MS, lastTry: true,
-      // It ends the sample here, and the job when there is one.
-      halted: () => this.#stop.abort(), submitted: () => {},
       finished: async (some) => {
         for (const { row, outcome } of some) {
           finished.add(row.row);
@@ -131,7 +133,10 @@ class Forecasting {
           if (outcome.cached) this.#counts.cached++;
         }
       },
+      halted: (error) => { halted ??= error; },
+      submitted: () => {}, // refused above
     });
+    if (halted) throw errorOf(halted);
     // Where a limit or a budget ended it, that was the sample.
     this.#room = finished.size === rows.length ? this.#room - rows.length : 0;
     await this.#foresee(rows.filter(({ row }) => !finished.has(row)));

@@ -53,8 +53,8 @@ export function createActivities(deps: ActivityDeps, client: Client, queue: Queu
   return {
     jobs: { ...jobActivities(deps, handlers, client, queue), ...planActivities(deps, client, jobs), ...bulk },
     rows: {
-      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers, paying), ...answerActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps), ...storesActivities(deps),
-      ...versionActivities(deps), ...forecastActivities(deps, handlers, paying),
+      ...snapshotActivities(deps, handlers), ...rowActivities(deps, handlers, paying), ...answerActivities(deps, handlers), ...fanOutActivities(deps, handlers, client), ...writeBackActivities(deps),
+      ...storesActivities(deps), ...versionActivities(deps), ...forecastActivities(deps, handlers, paying),
     },
     items: itemActivities(deps, handlers, paying),
     documents: documentActivities(deps),

@@ -28,6 +28,8 @@ export interface Purse {
   hold(amount: number, signal: AbortSignal): Promise<Hold | { unpaid: Unpaid }>;
   /** Once per hold. */
   settle(hold: Hold, cost: number): void;
+  /** For what was begun without a hold, or long ago: services that answer later say only then what they cost. */
+  spend(cost: number): void;
 }
 
 export interface Purses {
@@ -54,16 +56,18 @@ export function purses(store: Pick<Store, 'changeBudget' | 'jobSpent'>, monthly:
       const { tenant, id, request: { maxCost } } = job;
       const most = monthly.of(tenant);
       if (maxCost === undefined && most === null) return null;
+      const budgets = (): { max: number; unpaid: Unpaid; account: Account }[] => {
+        const month = monthOf(new Date());
+        return [
+          ...(maxCost === undefined ? [] : [{ max: maxCost, unpaid: jobUnpaid(id, maxCost), account: account(tenant, jobBudget(id), async () => (await store.jobSpent(tenant, id)).cost ?? 0) }]),
+          ...(most === null ? [] : [{ max: most, unpaid: monthUnpaid(most, month.end), account: account(tenant, `month:${month.name}`, async () => 0) }]),
+        ];
+      };
       return {
         async hold(amount, signal) {
-          const month = monthOf(new Date());
-          const budgets = [
-            ...(maxCost === undefined ? [] : [{ max: maxCost, unpaid: jobUnpaid(id, maxCost), account: account(tenant, jobBudget(id), async () => (await store.jobSpent(tenant, id)).cost ?? 0) }]),
-            ...(most === null ? [] : [{ max: most, unpaid: monthUnpaid(most, month.end), account: account(tenant, `month:${month.name}`, async () => 0) }]),
-          ];
           const held: Account[] = [];
           try {
-            for (const budget of budgets) {
+            for (const budget of budgets()) {
               if (!(await budget.account.hold(amount, budget.max, signal))) {
                 for (const one of held) one.settle(amount, 0);
                 return { unpaid: budget.unpaid };
@@ -78,6 +82,9 @@ export function purses(store: Pick<Store, 'changeBudget' | 'jobSpent'>, monthly:
         },
         settle(hold, cost) {
           for (const one of hold.accounts) one.settle(hold.amount, cost);
+        },
+        spend(cost) {
+          if (cost > 0) for (const budget of budgets()) budget.account.spend(cost);
         },
       };
     },
@@ -143,6 +150,11 @@ class Account {
     this.#open--;
     if (this.#asks.length > 0) void this.#tell();
     else this.#later(TELL_MS);
+  }
+
+  spend(cost: number): void {
+    this.#settled.cost += cost;
+    this.#later(TELL_MS);
   }
 
   async close(): Promise<void> {

@@ -96,7 +96,10 @@ async function runPage(
     const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page));
     for (const row of sent?.waiting ?? []) commits.submit(row);
     await commits.begin(page.plan, input);
-    for (const row of sent?.answered ?? []) await commits.add([row]);
+    for (const row of sent?.answered ?? []) {
+      asked.purse?.spend(row.outcome.cost ?? 0);
+      await commits.add([row]);
+    }
     const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowOf), {
       handler: sent?.handler ?? prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,

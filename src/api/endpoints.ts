@@ -25,8 +25,8 @@ import { uploadEndpoints } from './routes/uploads.ts';
 export const endpoints: readonly Endpoint[] = [
   // Before the jobs: theirs would take `batch` for a job's id.
   ...bulkEndpoints,
-  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...webhookEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints, ...searchEndpoints,
-  ...callbackEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
+  ...jobEndpoints, ...batchEndpoints, ...scheduleEndpoints, ...jobRowEndpoints, ...jobItemEndpoints, ...webhookEndpoints, ...uploadEndpoints, ...sourceEndpoints, ...syncedSourceEndpoints,
+  ...searchEndpoints, ...callbackEndpoints, ...handlerEndpoints, ...systemEndpoints, ...limitEndpoints,
   ...cleanupEndpoints, ...analyticsEndpoints,
   ...documentPartUploadEndpoints, ...documentSimpleUploadEndpoints, ...documentBulkEndpoints, ...documentEndpoints,
 ];

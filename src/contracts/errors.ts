@@ -201,3 +201,8 @@ export class SheafError extends Error {
     };
   }
 }
+
+/** What another process has told of an error. A code that the table does not have is `internal`. */
+export function errorOf({ code, message, remedy, place }: ErrorBody): SheafError {
+  return new SheafError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }) });
+}

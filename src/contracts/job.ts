@@ -278,10 +278,10 @@ export interface PageRecord {
 export interface JobTotals extends Counts {
   tried: number;
   faults: number;
-  /** Of those without an outcome; left out where there are none. */
-  submitted?: number;
   /** Over all attempts; left out where nothing is known. */
   spent?: Spent;
+  /** Of those without an outcome; left out where there are none. */
+  submitted?: number;
 }
 
 export interface JobEvent {

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { ERRORS, SheafError, type ErrorCode } from '../contracts/errors.ts';
+import { errorOf, SheafError } from '../contracts/errors.ts';
 import { DOCUMENT_LIMITS, type Analysis, type Chunking, type DetectedType, type DocumentLimits, type DocumentReader, type Extraction } from './document.ts';
 import { MEMORY_MARK, type Answer, type Task } from './reader-protocol.ts';
 
@@ -134,7 +134,7 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
     try {
       const answer = await ask(child, task, signal);
       release(child, answer.clean && answer.rss < limits.memoryBytes * MOST_MEMORY_SHARE);
-      if ('error' in answer) throw thrown(answer.error);
+      if ('error' in answer) throw errorOf(answer.error);
       return answer.value as T;
     } finally {
       busy -= 1;
@@ -196,11 +196,6 @@ function yieldToOthers(pid: number | undefined): void {
 }
 
 const shuttingDown = (): SheafError => new SheafError('shutting_down', 'The reader of documents is being closed', { remedy: 'Try again' });
-
-function thrown({ code, message, remedy, place }: Extract<Answer, { error: unknown }>['error']): SheafError {
-  const known: ErrorCode = code in ERRORS ? (code as ErrorCode) : 'internal';
-  return new SheafError(known, message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }) });
-}
 
 /** 134 is how Node ends when its heap is full. A kill that nobody here asked for is the system's, out of memory. */
 function endedUnasked(said: string, code: number | null, by: NodeJS.Signals | null): SheafError {

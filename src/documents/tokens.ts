@@ -6,7 +6,6 @@ import type { TokenEncoding } from './document.ts';
  * and no language has such words. Longer runs are counted in pieces, which changes the sum by little.
  */
 const LONGEST_RUN = 400;
-const LONG_RUN = new RegExp(`[^\\s]{${LONGEST_RUN}}|\\s{${LONGEST_RUN}}`, 'u');
 const PIECES = new RegExp(`[^\\s]{1,${LONGEST_RUN}}|\\s{1,${LONGEST_RUN}}`, 'gu');
 
 /** Words such as `<|endoftext|>` mean something to a model; here they are text. */
@@ -32,7 +31,7 @@ export async function tokenCounter(encoding: TokenEncoding): Promise<CountTokens
   // Options are costly for texts of a sentence.
   const count = (text: string): number => (text.includes('<|') ? countTokens(text, AS_TEXT) : countTokens(text));
   return (text) => {
-    if (text.length < LONGEST_RUN || !LONG_RUN.test(text)) return count(text);
+    if (!hasLongRun(text)) return count(text);
     let sum = 0;
     let usual = '';
     for (const [piece] of text.matchAll(PIECES)) {
@@ -45,3 +44,20 @@ export async function tokenCounter(encoding: TokenEncoding): Promise<CountTokens
     return sum + count(usual);
   };
 }
+
+/** Looks at a few characters of every run's length only: the last one, and back from it to where the run breaks. */
+function hasLongRun(text: string): boolean {
+  for (let start = 0; start + LONGEST_RUN <= text.length;) {
+    let at = start + LONGEST_RUN - 1;
+    const space = isSpace(text, at);
+    while (at > start && isSpace(text, at - 1) === space) at -= 1;
+    if (at === start) return true;
+    start = at;
+  }
+  return false;
+}
+
+const isSpace = (text: string, at: number): boolean => {
+  const code = text.charCodeAt(at);
+  return code === 32 || (code >= 9 && code <= 13) || (code >= 0xa0 && /\s/.test(text[at]!));
+};

@@ -29,8 +29,7 @@ export const http: Handler<HttpOptions> = {
       concurrency: options.concurrency,
       limits: options.limits,
       namesCalls: true,
-      // What a row costs is told when its budget has been settled long ago.
-      ...(later && terms && { later: laterAnswers(options, later, terms, service.ask), priced: false }),
+      ...(later && terms && { later: laterAnswers(options, later, terms, service.ask) }),
       handle: async (rows, signal) => {
         const answer = await service.call(rows, signal);
         if (!('status' in answer)) return rows.map(() => answer);

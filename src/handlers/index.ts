@@ -12,7 +12,7 @@ import { module } from './module.ts';
 import { scrape } from './scrape.ts';
 import { store } from './store.ts';
 
-export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, scrape, module, http].map((handler: Handler) => [handler.name, handler]));
+export const handlers: ReadonlyMap<string, Handler> = new Map([store, categorize, extract, scrape, http, module].map((handler: Handler) => [handler.name, handler]));
 
 export interface HandlerChoice {
   name: string;

@@ -288,6 +288,13 @@ export interface AnswerStore {
   sweepAnswers(asked: SweepAsked): Promise<Sweep>;
 }
 
+/** What may be spent; part of every store. */
+export interface BudgetStore {
+  // ── budgets ───────────────────────────────────────────────────────────────────────────────────────────────
+  /** Tells of the tenant's budget of this name and asks for more, in one step over all processes (`domain/budget.ts`). */
+  changeBudget(tenant: string, name: string, change: BudgetChange): Promise<BudgetAnswer>;
+}
+
 /** What was told of jobs; part of every store. It goes with the job. */
 export interface DeliveryStore {
   // ── deliveries of webhooks ────────────────────────────────────────────────────────────────────────────────
@@ -300,14 +307,7 @@ export interface DeliveryStore {
   listDeliveries(tenant: string, job: string, page: ListPage): Promise<Listed<DeliveryRecord>>;
 }
 
-/** What may be spent; part of every store. */
-export interface BudgetStore {
-  // ── budgets ───────────────────────────────────────────────────────────────────────────────────────────────
-  /** Tells of the tenant's budget of this name and asks for more, in one step over all processes (`domain/budget.ts`). */
-  changeBudget(tenant: string, name: string, change: BudgetChange): Promise<BudgetAnswer>;
-}
-
-export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, IntentStore, BudgetStore {
+export interface Store extends DeliveryStore, DocumentStore, UploadStore, SourceStore, AnswerStore, BudgetStore, IntentStore {
   // ── jobs ──────────────────────────────────────────────────────────────────────────────────────────────────
   /** Creates the record, and claims the idempotency key with it, in one transaction. With a key that is taken,
    *  writes nothing and answers the job that took it; rejects with `idempotency_conflict` where its request hash differs. */

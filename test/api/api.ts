@@ -78,11 +78,11 @@ export async function startApi(change: (deps: ApiDeps) => Partial<ApiDeps> = () 
   const namespace = await freshNamespace();
   const temporal = temporalClient(address, namespace);
   const logged: string[] = [];
-  const secrets = openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}, hook: {env: VIDEO_KEY}}'), { VIDEO_KEY: 'video-secret' });
   const toJobs = (parts: Pick<ApiDeps, 'store' | 'blobs'>): Pick<ApiDeps, 'jobs' | 'documents' | 'sources'> => {
     const jobs = createJobs(parts.store, temporal.client);
     return { jobs, documents: createDocuments({ ...parts, client: temporal.client, jobs }), sources: createSources(parts.store, temporal.client, jobs) };
   };
+  const secrets = openSecrets(readNamedSecrets('{video: {env: VIDEO_KEY}, hook: {env: HOOK_KEY}}'), { VIDEO_KEY: 'video-secret', HOOK_KEY: 'hook-secret' });
   const given: ApiDeps = {
     config, store, blobs, ...toJobs({ store, blobs }), items: createItems(temporal.client, createJobs(store, temporal.client)), schedules: createJobSchedules(store, temporal.client), forecast: createForecaster(blobs, temporal.client),
     answerCalls: createAnswerCalls(store, temporal.client), secrets,

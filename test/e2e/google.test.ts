@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test }
 import type { JobAnswer } from '../../src/contracts/api.ts';
 import type { Value } from '../servers/google/grid.ts';
 import { ADDRESS, readyGoogle, SPREADSHEET, type ReadyGoogle } from '../servers/google/ready.ts';
-import { inWindows, mostInWindow } from '../servers/metered-api.ts';
+import { mostInWindow } from '../servers/metered-api.ts';
 import { startTestStack, type TestStack } from '../servers/stack.ts';
 import { ended } from './kill-round.ts';
 
@@ -69,7 +69,7 @@ describe('a job that writes its results back', () => {
   });
 });
 
-test('the quota: never over in any window, at least 95 % used while there is work, and never refused', { timeout: 180_000 }, async () => {
+test('the quota: never over in any window, and never refused', { timeout: 180_000 }, async () => {
   google.quotas = { windowMs: WINDOW_MS, project: QUOTA, user: QUOTA };
   // Two rows in a grid of 2.5 million: as many parts as a full one has, and nothing to do for them.
   const { shared } = google.book('Whose', [['id']]);
@@ -80,5 +80,4 @@ test('the quota: never over in any window, at least 95 % used while there is wor
   const reads = google.arrivals.filter(({ kind }) => kind === 'read');
   expect(reads.filter(({ status }) => status === 429)).toEqual([]);
   expect(mostInWindow(reads, WINDOW_MS)).toBeLessThanOrEqual(QUOTA);
-  expect(inWindows(reads, WINDOW_MS, 4)).toBeGreaterThanOrEqual(0.95 * 4 * QUOTA);
 });

@@ -42,6 +42,8 @@ const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/g;
 const LTR = /[[\p{L}\p{N}]--[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]]/gv;
 const STRONG_LTR = /[\p{L}--[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]]/v;
 const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
+const HAS_RTL = new RegExp(RTL, '');
+const isRtl = (text: string): boolean => HAS_RTL.test(text) && count(text, RTL) > count(text, LTR);
 
 export function layOut(runs: readonly TextRun[]): Element[] {
   const lines = assemble(runs);
@@ -125,9 +127,7 @@ function joinNeighbours(groups: TextRun[][]): TextRun[][] {
 
 /** Text of the runs from left to right, or from right to left where most of it is so written. */
 function toLine(runs: TextRun[]): Line {
-  const all = runs.map(({ text }) => text).join('');
-  const rtl = count(all, RTL) > count(all, LTR);
-  const sorted = inReadingOrder(runs, rtl);
+  const sorted = inReadingOrder(runs, isRtl(runs.map((run) => run.text).join('')));
   let text = '';
   let before: TextRun | undefined;
   for (const run of sorted) {
@@ -149,7 +149,7 @@ function toLine(runs: TextRun[]): Line {
 
 function inReadingOrder(runs: TextRun[], rtl: boolean): TextRun[] {
   const sorted = [...runs].sort((one, other) => one.left + one.right - other.left - other.right);
-  const foreign = (run: TextRun): boolean => (rtl ? STRONG_LTR.test(run.text) || /^[\d\s.,:/%+-]*\d[\d\s.,:/%+-]*$/.test(run.text) : count(run.text, RTL) > 0);
+  const foreign = (run: TextRun): boolean => (rtl ? STRONG_LTR.test(run.text) || /^[\d\s.,:/%+-]*\d[\d\s.,:/%+-]*$/.test(run.text) : HAS_RTL.test(run.text));
   if (rtl) sorted.reverse();
   // What runs against the line's direction is read in its own.
   for (let start = 0; start < sorted.length; start++) {
@@ -174,8 +174,7 @@ function readRegion(lines: Line[], depth: number): Element[] {
   const flush = (): void => {
     const left = band.filter((line) => line.right <= gutter);
     const right = band.filter((line) => line.left >= gutter);
-    const rtl = count(band.map(({ text }) => text).join(''), RTL) > count(band.map(({ text }) => text).join(''), LTR);
-    for (const side of rtl ? [right, left] : [left, right]) if (side.length > 0) elements.push(...readRegion(side, depth + 1));
+    for (const side of isRtl(band.map(({ text }) => text).join('')) ? [right, left] : [left, right]) if (side.length > 0) elements.push(...readRegion(side, depth + 1));
     band = [];
   };
   for (const line of [...lines].sort(byPosition)) {
@@ -257,8 +256,7 @@ function readRows(lines: Line[]): Element[] {
       continue;
     }
     const row = rows[start++]!;
-    const rtl = count(row.map(({ text }) => text).join(''), RTL) > count(row.map(({ text }) => text).join(''), LTR);
-    if (rtl) row.reverse();
+    if (isRtl(row.map(({ text }) => text).join(''))) row.reverse();
     const [left, right] = boundsOf(row);
     const line: Line = { text: row.map(({ text }) => text).join(' '), left, right, baseline: row[0]!.baseline, size: Math.max(...row.map(({ size }) => size)) };
     elements.push({ kind: 'line', line, columnLeft, columnRight });

@@ -130,11 +130,11 @@ const WHOLE_WORD = /(?<![\p{L}\p{M}-])\p{L}[\p{L}\p{M}]{2,}(?![\p{L}\p{M}-])/gu;
 
 /** A word that was hyphenated at the line's end is whole again; one of two words (“carbon-free”) keeps its hyphen. */
 function joined(text: string, next: string, words: Words): string {
-  if (/\p{Ll}[-\u2010]$/u.test(text) && /^\p{Ll}{2}/u.test(next)) {
+  if (/\p{Ll}[-\u2010]$/u.test(text.slice(-3)) && /^\p{Ll}{2}/u.test(next)) {
     const [before, after] = [/\p{L}+(?=.$)/u.exec(text)?.[0] ?? '', /^\p{L}+/u.exec(next)?.[0] ?? ''];
     return (words.has(before) && words.has(after) && !words.has(before + after) ? text : text.slice(0, -1)) + next;
   }
-  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]$/u.test(text) && /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]/u.test(next)
+  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]$/u.test(text.slice(-2)) && /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]/u.test(next)
     ? text + next
     : `${text} ${next}`;
 }

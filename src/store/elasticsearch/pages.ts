@@ -110,8 +110,8 @@ export function pageMethods(cluster: Cluster): PageMethods {
       for (const block of [first, ...(await blocks.readAll(tenant, more))]) {
         for (const record of Object.values(bodyOf(block).pages)) {
           for (const outcome of ['done', 'unchanged', 'failed', 'skipped'] as const) sum[outcome] += record.counts[outcome];
-          if (record.submitted) sum.submitted = (sum.submitted ?? 0) + record.submitted;
           if (record.spent) sum.spent = plus(sum.spent ?? NOTHING_SPENT, record.spent);
+          if (record.submitted) sum.submitted = (sum.submitted ?? 0) + record.submitted;
           if (record.attempt !== attempt) continue;
           sum.tried += record.tried;
           sum.faults += record.faults;

@@ -49,9 +49,9 @@ export const KINDS = {
   versions: { tenant: word, source: word, sequence: number, record: content },
   intents: { tenant: word, source: word, job: word, state: word, page: number, row: number, deadline: { type: 'date' }, record: content },
   answers: { tenant: word, writtenAt: number, bytes: number, body: content },
-  budgets: { tenant: word, body: content },
   // Of webhooks.
   deliveries: { tenant: word, job: word, endpoint: word, number, record: content },
+  budgets: { tenant: word, body: content },
   'failed-rows': { tenant: word, job: word, row: number, code: word, fingerprint: word, fence: number, body: content },
   summaries: {
     tenant: word, handler: word, state: word, endedAt: { type: 'date' }, queued: number, snapshot: number, rows: number, waiting: number, paused: number, total: number,

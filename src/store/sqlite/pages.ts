@@ -60,9 +60,9 @@ export function pageMethods(file: SqliteFile): PageMethods {
     `SELECT ${columns} FROM pages WHERE tenant = ? AND job = ? AND page > ? ORDER BY page LIMIT ?`);
   const sumPages = db.prepare<[number, number, string, string], JobTotals & SpentRow & { submitted: number }>(`
     SELECT coalesce(sum(done), 0) AS done, coalesce(sum(unchanged), 0) AS unchanged,
-      coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped,
+      coalesce(sum(failed), 0) AS failed, coalesce(sum(skipped), 0) AS skipped, coalesce(sum(submitted), 0) AS submitted,
       coalesce(sum(tried) FILTER (WHERE attempt = ?), 0) AS tried, coalesce(sum(faults) FILTER (WHERE attempt = ?), 0) AS faults,
-      sum(tokens) AS tokens, sum(cost) AS cost, sum(cached) AS cached, coalesce(sum(submitted), 0) AS submitted
+      sum(tokens) AS tokens, sum(cost) AS cost, sum(cached) AS cached
     FROM pages WHERE tenant = ? AND job = ?`);
   const sumSpent = db.prepare<[string, string], SpentRow>('SELECT sum(tokens) AS tokens, sum(cost) AS cost, sum(cached) AS cached FROM pages WHERE tenant = ? AND job = ?');
   const insertEvent = db.prepare(`

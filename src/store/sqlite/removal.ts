@@ -62,11 +62,11 @@ export function removal(control: SqliteFile, ledger: SqliteFile): Store['removeJ
       deleteDeliveries.run(tenant, id);
       deleteKeys.run(tenant, id);
       deleteTurn.run(tenant, id);
-      deleteBudget.run(tenant, jobBudget(id));
       if (alone) {
         deleteLanes.run(tenant, job.source);
         deleteIntents.run(tenant, job.source);
       } else freeLane.run(tenant, job.source, job.lane, id);
+      deleteBudget.run(tenant, jobBudget(id));
       deleteJob.run(tenant, id);
       return true;
     });

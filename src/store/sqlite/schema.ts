@@ -236,6 +236,9 @@ export const CONTROL_MIGRATIONS = [`
     PRIMARY KEY (tenant, source, sequence)
   ) STRICT, WITHOUT ROWID;
 `, `
+  -- Rows of the page that nothing was paid for, because the same was asked before; NULL where there are none.
+  ALTER TABLE pages ADD COLUMN cached INTEGER;
+
   -- record is the whole IntentRecord as JSON. An answer may lie in it, so it is read by its key alone.
   CREATE TABLE intents (
     tenant TEXT NOT NULL,
@@ -254,7 +257,14 @@ export const CONTROL_MIGRATIONS = [`
 
   -- Rows of the page that wait for a service.
   ALTER TABLE pages ADD COLUMN submitted INTEGER NOT NULL DEFAULT 0;
-`, `
+
+  CREATE TABLE budgets (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+  ) STRICT, WITHOUT ROWID;
+
   -- What webhooks were told; record is the whole DeliveryRecord as JSON.
   CREATE TABLE deliveries (
     tenant TEXT NOT NULL,
@@ -263,16 +273,6 @@ export const CONTROL_MIGRATIONS = [`
     number INTEGER NOT NULL,
     record TEXT NOT NULL,
     PRIMARY KEY (tenant, job, endpoint, number)
-  ) STRICT, WITHOUT ROWID;
-`, `
-  -- Rows of the page that nothing was paid for, because the same was asked before; NULL where there are none.
-  ALTER TABLE pages ADD COLUMN cached INTEGER;
-
-  CREATE TABLE budgets (
-    tenant TEXT NOT NULL,
-    name TEXT NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (tenant, name)
   ) STRICT, WITHOUT ROWID;
 `];
 
