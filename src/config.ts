@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { readMonthlyBudgets } from './limits/monthly-budgets.ts';
+import { readFormats } from './formats.ts';
 import { readLimitRules } from './limits/rules.ts';
 import { readNamedSecrets } from './secrets.ts';
 import { readPrices } from './models/prices.ts';
@@ -54,6 +55,8 @@ export const environmentSchema = z.object({
   SHEAF_LIMITS: z.string().superRefine(readableBy(readLimitRules)).optional().describe('File (YAML or JSON) with the named limits that handlers call under, or its content as JSON; a limit that is not in it has the defaults'),
   SHEAF_CREDENTIALS: z.string().superRefine(readableBy(readNamedCredentials)).optional()
     .describe('File (YAML or JSON) that names credentials for Google: {name: {type: service_account | authorized_user, file} or {type: adc}}, or its content as JSON'),
+  SHEAF_FORMATS: z.string().superRefine(readableBy(readFormats)).optional()
+    .describe('File (YAML or JSON) that names formats of sheets: {name: {columns: {Column: {required, type, pattern, enum, minLength, maxLength, min, max}}}}, or its content as JSON'),
   SHEAF_SECRETS: z.string().superRefine(readableBy(readNamedSecrets)).optional()
     .describe('File (YAML or JSON) that names the secrets that handlers may use, and the hosts they may be sent to: {name: {env: variable, hosts: [host], tenants?}} or {name: {file, …}}, or its content as JSON'),
   SHEAF_GOOGLE_URL: webAddress.optional().describe('Where the APIs of Google and its token endpoint are, for demos and tests; unset: at Google'),

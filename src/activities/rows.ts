@@ -5,10 +5,11 @@ import { blobKeys } from '../blobs/keys.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
-import type { PageRow, Spent } from '../contracts/row.ts';
+import type { PageRow, RowFailure, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
 import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain/page-plan.ts';
+import { rowCheck } from '../domain/validation.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import { workOf } from '../handlers/index.ts';
 import type { LaneRef } from '../store/store.ts';
@@ -170,7 +171,7 @@ export async function readPlan(
   ]);
   const earlier = record?.result ? await readResultFile(blobs, record.result) : null;
   const plan = planPage(rows, {
-    jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey,
+    jobId: job.id, attempt: at.attempt, retry: job.retry, duplicates, onDuplicateKey: job.request.onDuplicateKey, check: checkOf(job, columns),
     earlier: earlier && { ...earlier, rows: earlier.rows.filter(({ row }) => !again.includes(row)) },
   });
   const hashOfHandler = handlerHash(handler, prepared.identity);
@@ -186,6 +187,13 @@ export async function readPlan(
     inputHash: (row) => inputHashes.get(row.row)!,
   });
   return { rows, columns, plan, inputHashes, handlerHash: hashOfHandler };
+}
+
+/** Of a job whose rows fail one by one; in other jobs they were looked at as the sheet was read. */
+function checkOf({ request: { validation } }: SheetJobRecord, columns: string[]): ((row: PageRow) => RowFailure | null) | undefined {
+  if (validation?.level !== 'moderate') return undefined;
+  const check = rowCheck(validation, columns);
+  return (row) => check(row.cells);
 }
 
 /** The page's result in the job before, where it answers for the ledger: the same rows and handler, and no job on the lane in between. */

@@ -6,9 +6,11 @@ import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
+import type { Cell, SheetWarning } from '../contracts/row.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
 import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
+import { Lenient, rowCheck } from '../domain/validation.ts';
 import type { Work } from '../handlers/handler.ts';
 import { findHandler, workOf } from '../handlers/index.ts';
 import { openSheet } from '../sources/index.ts';
@@ -101,7 +103,7 @@ function readingOf({ request }: SheetJobRecord): string {
   const { sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey } = request;
   return digest(JSON.stringify([
     SNAPSHOT_FORMAT, sheet, range, headerRow, startRow, numRows, delimiter, encoding, keyColumns, onDuplicateKey, PAGE_SIZES[workOfJob(request)],
-    ...writtenColumns(request).toSorted(),
+    ...writtenColumns(request).toSorted(), ...(request.validation ? [JSON.stringify(request.validation)] : []),
   ]));
 }
 
@@ -180,6 +182,8 @@ async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenShee
     heartbeat({ pages: page.number - 1, rows });
   };
 
+  // A column that is missing is told before the first row is read.
+  const checks = checksFor(job, sheet);
   for await (const batch of sheet.rows({ signal })) {
     if (sheet.columns.length !== width) {
       width = sheet.columns.length;
@@ -188,6 +192,7 @@ async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenShee
     }
     for (const { row, cells } of batch) {
       const blank = cells.every((cell) => cell === null);
+      if (!blank) checks?.(row, cells);
       const key = blank ? null : keyed ? itemKey(keyIndexes.map((index) => cells[index])) : String(row);
       const rowHash = hashRow(cells);
       if (keyed) keys.add(key);
@@ -212,8 +217,25 @@ async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenShee
     rows, pages, bytes,
     columns: sheet.columns.map(({ name, header, letter }) => ({ name, header, letter })),
     contentHash: contentHash.digest('base64url'),
-    keyColumns: job.request.keyColumns, duplicates, warnings: sheet.warnings,
+    keyColumns: job.request.keyColumns, duplicates, warnings: [...sheet.warnings, ...(checks?.warnings() ?? [])],
   };
+}
+
+/** What is done to each row as it is read; undefined: nothing. Rows that fail one by one do so in their page. */
+function checksFor({ request: { validation } }: SheetJobRecord, sheet: OpenSheet): { (row: number, cells: Cell[]): void; warnings(): SheetWarning[] } | undefined {
+  if (!validation) return undefined;
+  const names = sheet.columns.map(({ name }) => name);
+  if (validation.level === 'lenient') {
+    const lenient = new Lenient(validation, names);
+    return Object.assign((row: number, cells: Cell[]) => lenient.mend(row, cells), { warnings: () => lenient.warnings });
+  }
+  const check = rowCheck(validation, names);
+  return Object.assign((row: number, cells: Cell[]) => {
+    const failure = validation.level === 'strict' ? check(cells) : null;
+    if (failure) {
+      throw new SheafError('invalid_row', `Row ${row}: ${failure.message}`, { remedy: 'Correct the row and create the job again, or ask for validation `moderate`.', place: { row, column: failure.column! } });
+    }
+  }, { warnings: (): SheetWarning[] => [] });
 }
 
 export function keyPositions(sheet: OpenSheet, keyColumns: string[]): number[] {

@@ -8,6 +8,7 @@ import type { SheetOptions, SourceLocation, SpreadsheetLocation } from '../contr
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { parseSpreadsheetAddress } from '../domain/spreadsheet-address.ts';
 import { findHandler, parseOptions, resolveHandler } from '../handlers/index.ts';
+import { readFormats, rulesOf } from '../formats.ts';
 import { LimitReached } from '../limits/limits.ts';
 import { localFile } from '../sources/files.ts';
 import { locateSheet } from '../sources/locate.ts';
@@ -27,7 +28,8 @@ export async function requestHash(deps: ApiContext, tenant: string, body: JobBod
 
 /** Rejects with what is wrong with the file (where it has to be there already), the handler or its options, and with `unknown_dependency`. */
 export async function newJob(deps: ApiContext, tenant: string, owner: string, body: JobBody, { mustExist = true } = {}): Promise<NewJob> {
-  const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, runAt, dependsOn, onFailure, ...request } = body;
+  const { source, sourceId, lane, handler, options, priority, tags, concurrency, breaker, runAt, dependsOn, onFailure, format, validation, ...request } = body;
+  if (validation !== undefined && format === undefined) throw new InvalidRequest('Body', [{ path: 'validation', message: 'there is no format that rows could be checked by' }]);
   const asked = typeof handler === 'string' ? { name: handler } : handler;
   if (options !== undefined && asked.options !== undefined) {
     throw new InvalidRequest('Body', [{ path: 'options', message: 'options are given here and in handler' }]);
@@ -52,6 +54,7 @@ export async function newJob(deps: ApiContext, tenant: string, owner: string, bo
       handler: choice.name,
       options: choice.options,
       concurrency: concurrency ?? null,
+      ...(format !== undefined && { validation: { level: validation ?? 'moderate', columns: rulesOf(readFormats(deps.config.SHEAF_FORMATS), format) } }),
       breaker: breaker === false ? null : breaker,
     },
   };

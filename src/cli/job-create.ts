@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JobAnswer, PreviewAnswer } from '../contracts/api.ts';
+import { VALIDATION_LEVELS } from '../contracts/formats.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { DEFAULT_WEBHOOK_EVENTS, WEBHOOK_EVENTS } from '../contracts/webhooks.ts';
@@ -32,6 +33,8 @@ export interface CreateOptions extends SheetOptions {
   lane?: string;
   onDuplicateKey?: string;
   force?: boolean;
+  format?: string;
+  validation?: string;
   priority?: string;
   tag?: string[];
   concurrency?: number;
@@ -145,7 +148,7 @@ const handlerName = (handler: string): string =>
 
 export function jobRequest(options: CreateOptions): Record<string, Json> {
   const {
-    handler, option, options: optionsFile, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab,
+    handler, option, options: optionsFile, format, validation, key, source, lane, onDuplicateKey, force, priority, tag, concurrency, fanOut, maxCost, breaker, runAt, after, onFailure, writeBack, writeBackTab,
     webhook, webhookSecret, webhookEvents,
   } = options;
   if (writeBackTab !== undefined && writeBack === undefined) throw wrongUsage('--write-back-tab needs --write-back FIELD=COLUMN.');
@@ -158,6 +161,8 @@ export function jobRequest(options: CreateOptions): Record<string, Json> {
     lane,
     onDuplicateKey,
     force,
+    format,
+    validation,
     priority,
     tags: tag,
     concurrency,
@@ -180,6 +185,8 @@ export function jobOptions(command: Command): Command {
     .option('--handler <handler>', 'what is done to each row: a name, or a module such as ./my-handler.ts', 'store')
     .option('--option <name=value>', 'option of the handler; JSON where it parses as JSON (repeatable)', collectOption)
     .option('--options <file>', 'options of the handler from a JSON file; --option goes before', optionsFrom)
+    .option('--format <format>', 'what rows have to hold: standard, or a name in SHEAF_FORMATS')
+    .addOption(new Option('--validation <level>', 'rows that do not fit the format: the first fails the job, each fails, or is made to fit (default: moderate)').choices([...VALIDATION_LEVELS]))
     .option('--key <column>', 'column that names a row; without it the row number does (repeatable)', collect)
     .option('--source <id>', 'name of the sheet, so that a later file of the same name is an update')
     .option('--lane <lane>', "line of work on the sheet (default: the handler's name)")

@@ -20,7 +20,8 @@ const CAUSES: Record<string, string> = {
   rate_limit: 'a rate limit', budget: 'the budget', capacity: 'free capacity', approval: 'an approval',
   dependency: 'another job',
 };
-export const causeText = (cause: string): string => CAUSES[cause] ?? cause;
+export const causeText = ({ cause, progress }: Pick<JobAnswer, 'cause' | 'progress'>): string =>
+  (cause === undefined ? 'its turn' : cause === 'dependency' && progress.submitted !== undefined ? 'the answer of a service' : CAUSES[cause] ?? cause);
 
 /** The bar alone: what each outcome fills, then what remains. */
 export function barSpans(progress: JobAnswer['progress'], width: number): Span[] {
@@ -76,7 +77,7 @@ function paceSpans(job: JobAnswer, now: Date): Span[] {
     iso === null || iso === undefined ? '' : `, for ${duration(Math.max(1, (now.getTime() - Date.parse(iso)) / 1000))}`;
   if (job.state === 'waiting') {
     const until = job.until === null || job.until === undefined ? '' : `, until ${when(job.until, now)}`;
-    return [{ text: `waits for ${causeText(job.cause ?? 'its turn')}${until}`, style: 'yellow' },
+    return [{ text: `waits for ${causeText(job)}${until}`, style: 'yellow' },
       ...(job.reason === null || job.reason === undefined ? [] : [{ text: `  ${printable(job.reason)}` }])];
   }
   if (job.state === 'pausing' || job.state === 'cancelling') return [{ text: 'rows in flight are let finish', style: 'yellow' }];

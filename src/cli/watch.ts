@@ -80,7 +80,7 @@ function lineView(terminal: Terminal): View {
       if (last?.key === key && !moved) return;
       last = { key, percent: percent ?? 0, at: performance.now() };
       const parts = [timeOfDay(new Date()), job.state.padEnd(10)];
-      if (job.state === 'waiting' && job.cause) parts.push(`for ${causeText(job.cause)}`);
+      if (job.state === 'waiting' && job.cause) parts.push(`for ${causeText(job)}`);
       if (job.queue) parts.push(`number ${job.queue.position} in the queue: ${printable(job.reason ?? '')}`);
       if (percent !== null && total !== null) {
         parts.push(`${percent.toFixed(1).padStart(5)} % of ${count(total)} rows`, paintLine(countSpans(job.progress), null, terminal.paint));

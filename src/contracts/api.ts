@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { Json } from './row.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
+import { columnRules, VALIDATION_LEVELS } from './formats.ts';
 import { partAnswer, systemSections } from './system-api.ts';
 import { DOCUMENT_STAGES } from './document.ts';
 import { webhooksBody } from './webhooks-api.ts';
@@ -101,6 +102,11 @@ export const jobBody = z
       .default('store')
       .meta({ description: "A handler's name, or the path of a handler module" }),
     options: jsonObject.exactOptional().meta({ description: "The handler's options; `GET /handlers` describes them" }),
+    format: z.union([z.string().min(1).max(64), z.strictObject({ columns: columnRules })], { error: 'expected the name of a format, or {"columns": {…}}' }).exactOptional()
+      .meta({ description: 'What rows have to hold: the name of a format (`standard`: Title and Description; or one of SHEAF_FORMATS), or the columns themselves' }),
+    validation: z.enum(VALIDATION_LEVELS).exactOptional().meta({
+      description: 'What becomes of rows that do not fit the format: `strict` fails the job at the first, before any row is handled; `moderate` (default) fails them; `lenient` makes cells fit where it can, and warns',
+    }),
     keyColumns: z.array(z.string().min(1)).max(20).default([]).meta({ description: 'Columns that name a row. Default: the row number does' }),
     onDuplicateKey: z.enum(['fail', 'first', 'last']).default('fail').meta({ description: 'Which row counts where several have the same key' }),
     force: z.boolean().default(false).meta({ description: 'Handle rows again that the ledger has as done' }),

@@ -69,6 +69,8 @@ export const ERRORS = {
   malware_found: { status: 422, retryable: false, title: 'The file holds malware' },
   scan_refused: { status: 413, retryable: false, title: 'The file is larger than the malware scanner takes' },
   scanner_unavailable: { status: 503, retryable: true, title: 'The malware scanner cannot be reached' },
+  unknown_format: { status: 422, retryable: false, title: 'There is no such format' },
+  invalid_row: { status: 422, retryable: false, title: 'A row of the sheet does not fit its format' },
   // The handler
   unknown_handler: { status: 422, retryable: false, title: 'There is no such handler' },
   invalid_options: { status: 422, retryable: false, title: "The handler's options are not valid" },

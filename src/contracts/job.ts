@@ -2,6 +2,7 @@
 import type { Json, Spent } from './row.ts';
 import type { DocumentRequest, DocumentStage, Reprocess } from './document.ts';
 import type { ErrorBody } from './errors.ts';
+import type { Validation } from './formats.ts';
 import type { SyncRequest } from './source.ts';
 import type { WebhookEndpoint } from './webhooks.ts';
 
@@ -151,6 +152,8 @@ export interface JobRequest extends SheetOptions {
   fanOut?: 'workflow';
   /** What its rows may cost together, over all attempts, in the currency of the price table; left out: no limit of its own. */
   maxCost?: number;
+  /** What rows are checked by before any handler sees them; left out: they are not. */
+  validation?: Validation;
 }
 
 export interface RetryFilter {

@@ -17,6 +17,8 @@ export interface PageFacts {
   onDuplicateKey: 'fail' | 'first' | 'last';
   /** The page's newest result in this job. */
   earlier: PageResult | null;
+  /** What is wrong with a row that its format does not allow; left out: nothing is checked. */
+  check?: ((row: PageRow) => RowFailure | null) | undefined;
 }
 
 export interface PagePlan {
@@ -64,7 +66,9 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
     } else if (row.key === null) {
       fail(row, { code: 'missing_key', message: 'The key columns of this row are empty. Fill them in, or choose other key columns.', retryable: false, input: true });
     } else if (winner === undefined) {
-      plan.open.push(row);
+      const unfit = facts.check?.(row);
+      if (unfit) fail(row, unfit);
+      else plan.open.push(row);
     } else if (facts.onDuplicateKey === 'fail') {
       fail(row, { code: 'duplicate_key', message: `Row ${winner} has the same key. Make the keys unique, or ask for the first or last of such rows with onDuplicateKey.`, retryable: false, input: true });
     } else {

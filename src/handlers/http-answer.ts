@@ -50,12 +50,12 @@ export function failureOf({ status, headers, body }: ServiceAnswer): HandledOutc
   return { error: rowError('service_refused', text) };
 }
 
-/** What is wrong with the address is so for every row. */
-const ABOUT_THE_ADDRESS: ReadonlySet<string> = new Set(['url_invalid', 'url_not_allowed', 'dns_failed', 'tls_failed']);
+/** What is wrong with the address, or a secret, is so for every row. */
+const FOR_EVERY_ROW: ReadonlySet<string> = new Set(['url_invalid', 'url_not_allowed', 'dns_failed', 'tls_failed', 'secret_unknown', 'secret_not_allowed']);
 
 /** No answer at all. */
 export const unanswered = (error: SheafError): HandledOutcome =>
-  (ABOUT_THE_ADDRESS.has(error.code) ? { halt: error.body() } : { error: rowError(error.code, error.message, error.retryable) });
+  (FOR_EVERY_ROW.has(error.code) ? { halt: error.body() } : { error: rowError(error.code, error.message, error.retryable) });
 
 /** What a row's own `error` says, in an answer or in one of its entries. */
 export const messageOf = (error: Json | undefined): string => {

@@ -30,17 +30,18 @@ const ROOMS: Record<string, string[]> = {
   client: ['contracts', 'domain'],
   // `workflows` for the retry policy and `temporal` for workflow ids: both are what the other side of a call must agree on.
   activities: ['contracts', 'domain', 'documents', 'handlers', 'sources', 'store', 'blobs', 'limits', 'models', 'web', 'pages', 'uploads', 'temporal', 'workflows', 'log', 'secrets', 'webhooks'],
-  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log', 'secrets'],
+  api: ['contracts', 'domain', 'documents', 'uploads', 'temporal', 'store', 'blobs', 'limits', 'sources', 'handlers', 'config', 'log', 'secrets', 'formats'],
   integrity: ['contracts', 'domain', 'store', 'blobs', 'temporal'],
   embedded: ['temporal', 'config', 'container', 'process-lock'],
   // `store`, `container` and `diagnosis` only for what is done without an API: migration, preparation, the check before a start.
   cli: ['contracts', 'domain', 'client', 'config', 'embedded', 'store', 'container', 'diagnosis', 'integrity'],
   // The rules of named limits, the names of credentials the hosts that may be called and the prices of models are part of the configuration.
-  config: ['limits', 'models', 'secrets', 'sources', 'web', 'webhooks'],
+  config: ['formats', 'limits', 'models', 'secrets', 'sources', 'web', 'webhooks'],
   log: ['config'],
   'process-lock': [],
   'settings-file': [],
   secrets: ['contracts', 'settings-file'],
+  formats: ['contracts', 'domain', 'settings-file'],
   webhooks: ['contracts', 'settings-file'],
   'storage-identity': ['contracts', 'store', 'blobs'],
 };
