@@ -133,6 +133,7 @@ class Account {
   #before: number | null = null;
   #busy = false;
   #timer: NodeJS.Timeout | undefined;
+  #timerAt = 0;
   #toldAt = 0;
 
   constructor(options: AccountOptions) {
@@ -205,8 +206,10 @@ class Account {
 
   /** At the latest after so long. */
   #soon(milliseconds: number): void {
-    if (this.#timer !== undefined && milliseconds > 0) return;
+    const at = Date.now() + milliseconds;
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
     clearTimeout(this.#timer);
+    this.#timerAt = at;
     this.#timer = setTimeout(() => void this.#tell(), milliseconds).unref();
   }
 
@@ -248,7 +251,7 @@ class Account {
   }
 
   #next(): void {
-    if (!this.#inUse && this.#open === 0) this.#giveBack();
+    if (!this.#inUse) this.#giveBack();
     this.#inUse = false;
     if (this.#asks.length > 0 && this.#untold) void this.#tell();
     else if (this.#asks.length > 0 || this.#untold || this.#ahead > 0) this.#soon(TELL_MS);

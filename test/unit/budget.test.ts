@@ -1,6 +1,6 @@
 /** Budgets, and the purse that a job's calls are paid from. */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { purses, type Hold, type Purse } from '../../src/activities/purse.ts';
 import type { Budget, BudgetAnswer, BudgetChange } from '../../src/contracts/budget.ts';
@@ -74,6 +74,21 @@ describe('a purse', () => {
     for (const hold of holds) purse!.settle(held(hold), 1);
     await close();
     expect(kept.get('job:j1')).toEqual({ spent: 1 + 20, holds: {} });
+  });
+
+  test('holds some ahead while calls come, so that most need no write, and gives it back when none do', async () => {
+    const { purse, kept, writes, close } = open({ maxCost: 10_000 });
+    const call = async (): Promise<void> => purse!.settle(held(await purse!.hold(2, signal)), 1);
+    for (let calls = 0; calls < 10; calls++) await call();
+    const before = writes.length;
+    for (let calls = 0; calls < 50; calls++) await call(); // no timer comes in between
+    expect(writes).toHaveLength(before);
+    await vi.waitFor(() => expect(kept.get('job:j1')).toEqual({ spent: 1 + 60, holds: {} }), { timeout: 10_000 });
+    const long = held(await purse!.hold(2, signal));
+    await vi.waitFor(() => expect(Object.values(kept.get('job:j1')!.holds)).toMatchObject([{ amount: 2 }]), { timeout: 10_000 });
+    purse!.settle(long, 3);
+    await vi.waitFor(() => expect(kept.get('job:j1')).toEqual({ spent: 1 + 63, holds: {} }), { timeout: 10_000 });
+    await close();
   });
 
   test('waits while what others hold may come back, and says so when it is used up', async () => {
