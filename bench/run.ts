@@ -22,6 +22,7 @@ import { modelRows } from './model-rows.ts';
 import { queue } from './queue.ts';
 import { queuedJobs } from './queued-jobs.ts';
 import { resync } from './resync.ts';
+import { scrape } from './scrape.ts';
 import { stores } from './stores.ts';
 import { smallDocuments } from './small-documents.ts';
 import { unchangedRows } from './unchanged-rows.ts';
@@ -42,6 +43,7 @@ const MEASURES: Record<string, (setting: Setting) => Promise<Measure>> = {
   'elasticsearch-bulk': elasticsearchBulk,
   stores,
   'limit-use': limitUse,
+  scrape,
   'model-rows': modelRows,
 };
 

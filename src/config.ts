@@ -83,6 +83,7 @@ export const environmentSchema = z.object({
   SHEAF_KEEP_EVENTS: age.optional().describe('How long events of jobs are kept after their end; unset: as long as the job'),
   SHEAF_KEEP_OUTPUTS: age.optional().describe("How long outputs are kept in a source's ledger after they were written; its rows are not handled again for it. Unset: for ever"),
   SHEAF_KEEP_SUMMARIES: age.optional().describe('How long what analytics are made of is kept after the end of a job; unset: for ever'),
+  SHEAF_KEEP_WEB_PAGES: age.optional().describe('How long pages of the web are kept after they were read; unset: until they are read anew'),
   SHEAF_KEEP_ANSWERS: age.optional().describe('How long answers of models are kept after they were paid for; what is asked later is paid for again. Unset: for ever'),
   SHEAF_CLAMAV: z.string().optional().describe('Where clamd listens: its socket, such as /run/clamav/clamd.ctl, or host:port; unset: documents are not scanned'),
   SHEAF_UNSCANNED: z.enum(['wait', 'allow']).default('wait').describe('Documents while clamd is away: wait for it, or go on marked as unscanned'),

@@ -1,7 +1,7 @@
 /** Cleanup: what has been kept long enough goes, in steps; the report knows what went and where the next step begins. */
 import { Context, heartbeat } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { blobKeys } from '../blobs/keys.ts';
+import { blobKeys, webPageTime } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../contracts/job.ts';
 import type { MaintenanceActivities } from '../contracts/messages.ts';
@@ -17,6 +17,9 @@ const STEP_MS = 5_000;
 /** Jobs between two heartbeats. */
 const JOBS_AT_ONCE = 20;
 
+const WEB_PAGES_AT_ONCE = 200;
+const TENANT_SWEPT = '-';
+
 /** What a step has done when its worker dies: the next try counts it and goes on there. */
 interface Done {
   step: number;
@@ -29,7 +32,7 @@ export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Que
   const sweeps: Record<CleanupKind, (asked: SweepAsked) => Promise<Sweep>> = {
     outputs: (asked) => store.sweepOutputs(asked), events: (asked) => store.sweepEvents(asked),
     jobs: (asked) => sweepJobs(deps, client, queue, asked), batches: (asked) => sweepBatches(deps, asked), summaries: (asked) => store.sweepSummaries(asked),
-    answers: (asked) => store.sweepAnswers(asked),
+    answers: (asked) => store.sweepAnswers(asked), web_pages: (asked) => sweepWebPages(deps, asked),
   };
 
   return {
@@ -72,7 +75,7 @@ export function cleanupActivities(deps: ActivityDeps, client: Client, queue: Que
 
 function cutoffs(keep: Retention, now: number): CleanupReport['before'] {
   const before = (kind: keyof Retention): string | null => (keep[kind] === null ? null : new Date(now - keep[kind]).toISOString());
-  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), batches: before('jobs'), summaries: before('summaries'), answers: before('answers') };
+  return { outputs: before('outputs'), events: before('events'), jobs: before('jobs'), batches: before('jobs'), summaries: before('summaries'), answers: before('answers'), web_pages: before('web_pages') };
 }
 
 function kindAfter(kind: CleanupKind | null, before: CleanupReport['before']): CleanupKind | null {
@@ -133,6 +136,21 @@ async function sweepBatches(deps: ActivityDeps, { before, cursor, dryRun }: Swee
     await store.removePlan(tenant, kind, id);
   }
   return { gone, next: nextCursor };
+}
+
+/** Pages of the web, by the time in their keys. The cursor is the last key that was looked at. */
+async function sweepWebPages({ store, blobs }: ActivityDeps, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
+  const [reached = ''] = cursor?.split('/') ?? [];
+  const tenant = (await store.tenants()).toSorted().find((one) => one > reached || (one === reached && !cursor?.endsWith(TENANT_SWEPT)));
+  if (tenant === undefined) return { gone: [], next: null };
+  const gone: Tally[] = [];
+  for await (const { key, size } of blobs.list(blobKeys.webPages(tenant))) {
+    if ((cursor !== null && key <= cursor) || webPageTime(key) >= Date.parse(before)) continue;
+    if (!dryRun) await blobs.delete(key);
+    addTo(gone, { tenant, count: 1, bytes: size });
+    if (gone[0]!.count >= WEB_PAGES_AT_ONCE) return { gone, next: key };
+  }
+  return { gone, next: `${tenant}/${TENANT_SWEPT}` };
 }
 
 async function blobBytes({ blobs }: ActivityDeps, folder: string): Promise<number> {

@@ -110,11 +110,24 @@ interface Ask {
   reject(reason: unknown): void;
 }
 
+/** Calls for which a worker holds ahead, so that they need not wait for the store; fewer near the end of a budget. */
+const CALLS_AHEAD = 100;
+const SHARE_AHEAD = 0.05;
+
 /** One budget as this worker sees it. */
 class Account {
   readonly #options: AccountOptions;
   #asks: Ask[] = [];
+  /** What has ended and is not told yet. */
   #settled = { held: 0, cost: 0 };
+  /** Held, and not in use. */
+  #ahead = 0;
+  #max = 0;
+  /** What a call lately held, and whether one began since it was last looked. */
+  #usual = 0;
+  #inUse = false;
+  /** By all, as of the last answer. */
+  #spent: number | null = null;
   /** Calls under way. */
   #open = 0;
   #before: number | null = null;
@@ -128,6 +141,16 @@ class Account {
 
   /** False: there is not so much left. */
   hold(amount: number, max: number, signal: AbortSignal): Promise<boolean> {
+    this.#usual = amount;
+    this.#inUse = true;
+    if (max !== this.#max) this.#giveBack();
+    this.#max = max;
+    if (amount > 0 && amount <= this.#ahead && this.#asks.length === 0) {
+      this.#ahead -= amount;
+      this.#open++;
+      if (this.#ahead < this.#wanted() / 2) this.#soon(0);
+      return Promise.resolve(true);
+    }
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error);
       const over = (): void => signal.removeEventListener('abort', abort);
@@ -149,62 +172,87 @@ class Account {
     this.#settled.cost += cost;
     this.#open--;
     if (this.#asks.length > 0) void this.#tell();
-    else this.#later(TELL_MS);
+    else this.#soon(TELL_MS);
   }
 
   spend(cost: number): void {
     this.#settled.cost += cost;
-    this.#later(TELL_MS);
+    this.#soon(TELL_MS);
   }
 
   async close(): Promise<void> {
+    this.#giveBack();
     clearTimeout(this.#timer);
-    if (this.#settled.held > 0 || this.#settled.cost > 0) await this.#tell().catch(() => {}); // it counts as held, and then as spent
+    if (this.#untold) await this.#tell().catch(() => {}); // it counts as held, and then as spent
     clearTimeout(this.#timer);
   }
 
-  #later(milliseconds: number): void {
+  get #untold(): boolean {
+    return this.#settled.held > 0 || this.#settled.cost > 0;
+  }
+
+  #giveBack(): void {
+    this.#settled.held += this.#ahead;
+    this.#ahead = 0;
+  }
+
+  /** What to hold ahead. */
+  #wanted(): number {
+    if (this.#spent === null || !this.#inUse) return 0;
+    const wanted = Math.min(this.#usual * CALLS_AHEAD, (this.#max - this.#spent) * SHARE_AHEAD);
+    return wanted < this.#usual ? 0 : wanted;
+  }
+
+  /** At the latest after so long. */
+  #soon(milliseconds: number): void {
+    if (this.#timer !== undefined && milliseconds > 0) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#tell(), milliseconds).unref();
   }
 
   /** One write at a time. */
   async #tell(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#busy) return;
     this.#busy = true;
-    clearTimeout(this.#timer);
     const asks = this.#asks.splice(0);
     const settled = this.#settled;
     this.#settled = { held: 0, cost: 0 };
-    let waits = false;
+    const ahead = Math.max(0, this.#wanted() - this.#ahead);
     try {
       this.#before ??= await this.#options.before();
       const { granted, spent } = await this.#options.change({
-        worker: this.#options.worker, now: Date.now(), max: Math.min(...asks.map(({ max }) => max), Number.MAX_VALUE), before: this.#before,
-        settled, asks: asks.map(({ amount }) => amount),
+        worker: this.#options.worker, now: Date.now(), max: Math.min(this.#max, ...asks.map(({ max }) => max)), before: this.#before,
+        settled, asks: [...asks.map(({ amount }) => amount), ...(ahead > 0 ? [ahead] : [])],
       });
       this.#toldAt = Date.now();
-      this.#open += granted;
-      asks.slice(0, granted).forEach(({ resolve }) => resolve(true));
+      this.#spent = spent;
+      const begun = asks.slice(0, granted);
+      if (granted > begun.length) this.#ahead += ahead;
+      this.#open += begun.length;
+      for (const { resolve } of begun) resolve(true);
       // What is held may turn out to cost less; what is spent will not.
-      const rest = asks.slice(granted).filter(({ amount, max }) => fits(max, spent, amount));
-      for (const ask of asks.slice(granted)) if (!rest.includes(ask)) ask.resolve(false);
-      this.#asks.unshift(...rest);
-      waits = rest.length > 0;
+      const rest = asks.slice(granted);
+      for (const { amount, max, resolve } of rest) if (!fits(max, spent, amount)) resolve(false);
+      this.#asks.unshift(...rest.filter(({ amount, max }) => fits(max, spent, amount)));
+      // Others wait for what is not needed.
+      if (rest.length > 0) this.#giveBack();
     } catch (error) {
       this.#settled = { held: this.#settled.held + settled.held, cost: this.#settled.cost + settled.cost };
-      asks.forEach(({ reject }) => reject(error));
+      for (const { reject } of asks) reject(error);
     } finally {
       this.#busy = false;
     }
-    this.#next(waits);
+    this.#next();
   }
 
-  #next(waits: boolean): void {
-    const untold = this.#settled.held > 0 || this.#settled.cost > 0;
-    if (this.#asks.length > 0 && (!waits || untold)) void this.#tell();
-    else if (this.#asks.length > 0 || untold) this.#later(TELL_MS);
-    else if (this.#open > 0) this.#later(Math.max(0, this.#toldAt + RENEW_MS - Date.now()));
+  #next(): void {
+    if (!this.#inUse && this.#open === 0) this.#giveBack();
+    this.#inUse = false;
+    if (this.#asks.length > 0 && this.#untold) void this.#tell();
+    else if (this.#asks.length > 0 || this.#untold || this.#ahead > 0) this.#soon(TELL_MS);
+    else if (this.#open > 0) this.#soon(Math.max(1, this.#toldAt + RENEW_MS - Date.now()));
     else this.#options.emptied();
   }
 }

@@ -1,7 +1,8 @@
 /** Deliveries of webhooks: what there is to tell of a job, and telling it to one endpoint. */
 import { ApplicationFailure } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
-import { readResultFile } from '../blobs/pages.ts';
+import { blobKeys } from '../blobs/keys.ts';
+import { readPageFile, readResultFile } from '../blobs/pages.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
@@ -182,7 +183,8 @@ async function dataOf(deps: ActivityDeps, job: JobRecord, message: WebhookMessag
 async function failedItems({ store, blobs }: ActivityDeps, job: JobRecord, page: number, chunk: number): Promise<Json[]> {
   const record = await store.getPage(job.tenant, job.id, page);
   if (!record?.result) return [];
-  const { rows } = await readResultFile(blobs, record.result);
+  const [{ rows }, pageRows] = await Promise.all([readResultFile(blobs, record.result), readPageFile(blobs, blobKeys.page(job.tenant, job.id, page))]);
+  const keys = new Map(pageRows.map(({ row, key }) => [row, key]));
   return rows.filter(({ state }) => state === 'failed').slice(chunk * ITEMS_PER_MESSAGE, (chunk + 1) * ITEMS_PER_MESSAGE)
-    .map(({ row, error }) => ({ row, ...(error && { error: { code: error.code, message: error.message, retryable: error.retryable, ...(error.column !== undefined && { column: error.column }) } }) }));
+    .map(({ row, error }) => ({ row, key: keys.get(row) ?? null, ...(error && { error: { code: error.code, message: error.message, retryable: error.retryable, ...(error.column !== undefined && { column: error.column }) } }) }));
 }

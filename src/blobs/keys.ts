@@ -2,6 +2,9 @@
 
 const number = (value: number): string => String(value).padStart(8, '0');
 
+/** Milliseconds since 1970, of `blobKeys.webPage`. */
+export const webPageTime = (key: string): number => Number(/(\d+)\.json\.zst$/.exec(key)?.[1]);
+
 export const blobKeys = {
   /** Of no tenant: the name of this blob store, see `storage-identity.ts`. */
   identity: '-/identity',

@@ -11,7 +11,7 @@ const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2
 export const count = (value: number): string => NUMBER.format(value);
 
 /** In whatever currency the price table is. */
-export const money = (cost: number): string => cost.toFixed(cost < 1 ? 4 : 2);
+export const money = (cost: number): string => (cost === 0 ? '0' : cost.toFixed(cost < 1 ? 4 : 2));
 
 /** One line without anything that steers a terminal; line breaks show as ↵. */
 export function printable(text: string): string {

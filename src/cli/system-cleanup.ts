@@ -13,7 +13,7 @@ const POLL_MS = 500;
 const LOOKS_BEFORE_HINT = 10;
 
 const SETTINGS: Record<CleanupKind, string> = {
-  outputs: 'SHEAF_KEEP_OUTPUTS', events: 'SHEAF_KEEP_EVENTS', jobs: 'SHEAF_KEEP_JOBS', batches: 'SHEAF_KEEP_JOBS', summaries: 'SHEAF_KEEP_SUMMARIES', answers: 'SHEAF_KEEP_ANSWERS',
+  outputs: 'SHEAF_KEEP_OUTPUTS', events: 'SHEAF_KEEP_EVENTS', jobs: 'SHEAF_KEEP_JOBS', batches: 'SHEAF_KEEP_JOBS', summaries: 'SHEAF_KEEP_SUMMARIES', answers: 'SHEAF_KEEP_ANSWERS', web_pages: 'SHEAF_KEEP_WEB_PAGES',
 };
 
 export function addCleanup(system: Command): void {

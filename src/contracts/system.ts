@@ -46,7 +46,7 @@ export interface TaskQueueStats {
 }
 
 /** What cleanup removes, in its order: what hangs on a job before the job, and batches (with actions on many jobs) after their jobs. */
-export const CLEANUP_KINDS = ['outputs', 'events', 'jobs', 'batches', 'summaries', 'answers'] as const;
+export const CLEANUP_KINDS = ['outputs', 'events', 'jobs', 'batches', 'summaries', 'answers', 'web_pages'] as const;
 export type CleanupKind = (typeof CLEANUP_KINDS)[number];
 
 /** How long each kind is kept, in milliseconds; null: for ever. Batches are kept as jobs are. */

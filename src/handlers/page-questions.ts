@@ -37,6 +37,8 @@ export interface AskedOfPages {
 export interface PageQuestion {
   identity: Json;
   limits: readonly string[];
+  /** What it costs can be told. */
+  priced: boolean;
   about(page: WebPage, signal: AbortSignal): Promise<HandledOutcome>;
 }
 
@@ -49,6 +51,7 @@ export async function questionsOf({ extract, categorize, modelChars }: AskedOfPa
     return {
       identity: { task: task.question.task, model: task.question.model, schema: task.question.schema, more: task.identity, modelChars },
       limits: asker.limits,
+      priced: asker.priced,
       async about({ url, title, description, text }, signal) {
         const [outcome] = await asker.ask([{ url, title, description, text: text.slice(0, modelChars).toWellFormed() }], signal);
         return 'output' in outcome! ? { ...outcome, output: outputOf(outcome.output) } : outcome!;
@@ -68,7 +71,7 @@ export async function questionsOf({ extract, categorize, modelChars }: AskedOfPa
   } else if (categorize) {
     const decide = await rules({ ...categorize, columns: null, rowsPerRequest: undefined }, { ...context, columns: ['title', 'description', 'text'] });
     questions.push({
-      identity: decide.identity, limits: [],
+      identity: decide.identity, limits: [], priced: true,
       about: async ({ title, description, text }, signal) => (await decide.handle([{ row: 0, key: '', input: { title, description, text } }], signal))[0]!,
     });
   }

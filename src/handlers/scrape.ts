@@ -48,6 +48,7 @@ export const scrape: Handler<z.output<typeof options>> = {
       identity: { url: column, maxChars, asked: questions.map(({ identity }) => identity) },
       batchSize: 1,
       concurrency: 20,
+      priced: questions.every(({ priced }) => priced),
       limits: [...new Set(questions.flatMap(({ limits }) => limits))],
       handle: (rows, signal) => Promise.all(rows.map(async ({ input }): Promise<HandledOutcome> => {
         const address = addressIn(input[column] ?? null);

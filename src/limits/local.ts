@@ -10,11 +10,18 @@ interface Place {
   waiting: (() => void)[];
 }
 
+/** Keys that nobody uses any more, each web host of a sheet for one, are looked for once there are so many. */
+const MANY_KEYS = 2_000;
+
 export function localLimits(now: () => number = Date.now): Limits {
   const places = new Map<string, Place>();
 
   const wakeNext = (place: Place): void => {
     for (let free = place.allowed - place.taken; free > 0; free--) place.waiting.shift()?.();
+  };
+
+  const forgetIdle = (): void => {
+    for (const [key, { taken, asking, heldUntil }] of places) if (taken === 0 && asking === 0 && heldUntil <= now()) places.delete(key);
   };
 
   /** After somebody left: the place is for the next, or for nobody any more. */
@@ -25,6 +32,7 @@ export function localLimits(now: () => number = Date.now): Limits {
 
   return {
     async take(key, concurrency, signal): Promise<Lease> {
+      if (places.size >= MANY_KEYS) forgetIdle();
       let place = places.get(key);
       if (!place) places.set(key, (place = { taken: 0, asking: 0, allowed: concurrency, heldUntil: 0, waiting: [] }));
       if (place.allowed !== concurrency) {

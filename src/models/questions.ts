@@ -4,7 +4,7 @@
  * asked about is data: it stands as JSON between marks that it cannot close, apart from the instructions.
  */
 import type { Answers } from '../contracts/answer.ts';
-import type { FinishedOutcome, Foreseen, HandledOutcome, Json } from '../contracts/row.ts';
+import type { Foreseen, HandledOutcome, Json } from '../contracts/row.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { answerCheck, type AnswerCheck } from './answer-check.ts';
 import { Estimate, roughTokens } from './estimate.ts';
@@ -97,31 +97,35 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
     }
   };
 
-  /** In one request; those that it leaves without exactly one answer that fits, each in a request of its own. */
-  const several = async (texts: Json[], signal: AbortSignal): Promise<HandledOutcome[]> => {
-    if (texts.length === 1) return [await one(texts[0]!, null, signal)];
+  /**
+   * In one request; those that it leaves without exactly one answer that fits, each in a request of its own. `keep` is told of each
+   * outcome before the next request, so that what was paid for is there when a stop comes in between.
+   */
+  const several = async (texts: Json[], keep: (index: number, outcome: HandledOutcome) => Promise<void>, signal: AbortSignal): Promise<void> => {
+    if (texts.length === 1) return keep(0, await one(texts[0]!, null, signal));
     let found = new Map<string, Json>();
-    let share: Paid | null = null;
+    let whole: Paid | null = null;
     try {
       const said = await model.say({
         system: `${question.task}\n\n${FENCED}\n${SEVERAL}`, prompt: texts.map((text, index) => fenced(text, String(index + 1))).join('\n'),
         schema: listOf(question.schema, texts.length), strict: question.strict,
       }, signal);
-      const { tokens, cost } = paid(said.tokens);
+      whole = paid(said.tokens);
       estimate.heard(estimate.instructions + texts.reduce((sum: number, text) => sum + roughTokens(JSON.stringify(text)), 0), said.tokens, texts.length);
-      share = { tokens: tokens && tokens / texts.length, cost: cost && cost / texts.length };
       found = answersById(said.text, check);
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
       // One of the texts is the reason, and no reason against the others.
-      if (error.code !== 'context_too_long' && error.code !== 'content_refused') return texts.map(() => outcomeOf(error));
+      if (error.code !== 'context_too_long' && error.code !== 'content_refused') return void (await Promise.all(texts.map((_text, index) => keep(index, outcomeOf(error)))));
     }
-    const outcomes: HandledOutcome[] = [];
-    for (const [index, text] of texts.entries()) {
+    const share = (index: number): Paid | null => whole && shareOf(whole, index, texts.length);
+    const left: number[] = [];
+    await Promise.all(texts.map(async (_text, index) => {
       const value = found.get(String(index + 1));
-      outcomes.push(value === undefined ? await one(text, share, signal) : { output: value, ...known(share) });
-    }
-    return outcomes;
+      if (value === undefined) left.push(index);
+      else await keep(index, { output: value, ...known(share(index)) });
+    }));
+    for (const index of left) await keep(index, await one(texts[index]!, share(index), signal));
   };
 
   /** Of texts that nobody else asks about. */
@@ -132,15 +136,14 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
     const open = [...texts].filter(([key]) => !outcomes.has(key));
     for (let start = 0; start < open.length; start += question.textsPerRequest) {
       const some = open.slice(start, start + question.textsPerRequest);
-      const answered = await several(some.map(([, text]) => text), signal);
-      await Promise.all(some.map(async ([key], index) => {
-        const outcome = answered[index]!;
+      await several(some.map(([, text]) => text), async (index, outcome) => {
+        const [key] = some[index]!;
         outcomes.set(key, outcome);
         if (!('output' in outcome)) return;
         if (force) own.add(key);
         // Not remembered is not lost: the row is about to be committed.
         await answers.write({ key, output: outcome.output, tokens: outcome.tokens ?? null, cost: outcome.cost ?? null }).catch(() => {});
-      }));
+      }, signal);
     }
     return outcomes;
   };
@@ -197,18 +200,28 @@ function added(one: Paid | null, other: Paid): Paid {
   return one === null ? other : { tokens: sum(one.tokens, other.tokens), cost: sum(one.cost, other.cost) };
 }
 
+/** Whole tokens, that add up. */
+const shareOf = ({ tokens, cost }: Paid, index: number, of: number): Paid => ({
+  tokens: tokens === null ? null : Math.floor(((index + 1) * tokens) / of) - Math.floor((index * tokens) / of), cost: cost === null ? null : cost / of,
+});
+
 const known = (paid: Paid | null): { tokens?: number; cost?: number | null } =>
-  paid === null ? {} : { ...(paid.tokens !== null && { tokens: Math.round(paid.tokens) }), cost: paid.cost };
+  paid === null ? {} : { ...(paid.tokens !== null && { tokens: paid.tokens }), cost: paid.cost };
 
 function outcomeOf({ code, message, retryable, retryAfterSeconds }: ModelError): HandledOutcome {
   if (code === 'quota_exhausted') return { unpaid: { reason: message, until: null } };
+  // Every other row would be refused as well.
+  if (code === 'model_key_rejected') return { halt: { code, message, remedy: 'Give the workers a key that the server takes, then `sheaf job retry ID`: it goes on with the rows that remain.' } };
+  if (code === 'model_not_found') return { halt: { code, message, remedy: 'Name a model that the account may use.', place: { field: 'options.model' } } };
   return { error: { code, message, retryable }, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) };
 }
 
 /** What somebody else has paid for. */
 function shared(outcome: HandledOutcome): HandledOutcome {
-  const { tokens: _tokens, cost: _cost, ...rest } = outcome;
-  return 'output' in rest ? { ...(rest as FinishedOutcome), cached: true } as HandledOutcome : rest as HandledOutcome;
+  if ('output' in outcome) return { output: outcome.output, cached: true };
+  if (!('error' in outcome)) return outcome;
+  const { error, retryAfterSeconds } = outcome;
+  return { error, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) };
 }
 
 /** `<` never appears inside, so that nothing in it can end it. */

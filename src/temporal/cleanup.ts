@@ -25,7 +25,7 @@ export function cleanupStarter(store: Store, client: Client): (dryRun: boolean) 
     }
     const now = new Date().toISOString();
     const queued: CleanupReport = {
-      id, dryRun, state: 'queued', startedAt: now, updatedAt: now, endedAt: null, before: { outputs: null, events: null, jobs: null, batches: null, summaries: null, answers: null },
+      id, dryRun, state: 'queued', startedAt: now, updatedAt: now, endedAt: null, before: { outputs: null, events: null, jobs: null, batches: null, summaries: null, answers: null, web_pages: null },
       step: 0, position: null, gone: [],
     };
     await store.writeCleanup(queued); // stays as it is where a worker was faster

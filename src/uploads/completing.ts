@@ -1,11 +1,15 @@
 /** From the parts of an upload to its document. May be repeated by whoever finds it unfinished. */
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { UploadPart, UploadRecord } from '../contracts/upload.ts';
 import { missingParts, partRuns } from '../domain/upload-parts.ts';
 import { becomeDocument } from './becoming.ts';
 import { inADay, otherHash, type PartUploads, type Received, type UploadDeps } from './uploads.ts';
+
+/** While one process makes the object of the parts again, others may not find it for a moment: not every server puts it in place in one step. */
+const LOOK_AGAIN_MS = [100, 300, 1_000] as const;
 
 /** Which parts an upload lacks. */
 export class MissingParts extends SheafError {
@@ -43,9 +47,14 @@ export function completions(deps: Omit<UploadDeps, 'limits'>): Completions {
     try {
       await blobs.parts.complete(blob, blobUpload ?? '', parts.map(({ number, size, checksum }) => ({ number, size, checksum })));
     } catch (error) {
+      const isThere = async (): Promise<boolean> => (await blobs.head(blob))?.size === request.size;
       // Another process, or an earlier try, has done it.
-      if ((await blobs.head(blob))?.size === request.size) return;
+      if (await isThere()) return;
       const code = error instanceof SheafError ? error.code : null;
+      for (const wait of code === 'upload_not_found' ? LOOK_AGAIN_MS : []) {
+        await sleep(wait);
+        if (await isThere()) return;
+      }
       if (code === 'upload_not_found') await fail(upload, new SheafError('upload_not_found', 'The parts of the upload are gone from the blob store.', { remedy: 'Upload the file again.', cause: error }));
       if (code !== 'parts_mismatch') throw error;
       const there = new Map((await blobs.parts.list(blob, blobUpload ?? '')).map((part) => [part.number, part]));
@@ -62,7 +71,7 @@ export function completions(deps: Omit<UploadDeps, 'limits'>): Completions {
     return hash.digest('hex');
   };
 
-  const complete: Completions['complete'] = async (tenant, id, batch) => {
+  const complete = async (tenant: string, id: string, batch: string | undefined, looked = 0): ReturnType<PartUploads['complete']> => {
     const found = await find(tenant, id);
     if (found.state === 'failed') throw ended(found);
     if (found.state === 'completed') {
@@ -84,8 +93,12 @@ export function completions(deps: Omit<UploadDeps, 'limits'>): Completions {
       received = await becomeDocument(deps, { upload, size: request.size, sha256 }, null, { batch });
     } catch (error) {
       // Another process has ended it meanwhile, and has removed the bytes where they were a duplicate.
-      if ((await store.getUpload(tenant, id))?.state === 'completed') return complete(tenant, id, batch);
-      throw error;
+      const state = (await store.getUpload(tenant, id))?.state;
+      if (state === 'completed') return complete(tenant, id, batch);
+      const wait = LOOK_AGAIN_MS[looked];
+      if (state !== 'completing' || wait === undefined || !(error instanceof SheafError) || error.code !== 'blob_not_found') throw error;
+      await sleep(wait);
+      return complete(tenant, id, batch, looked + 1);
     }
     const completed = await store.changeUpload(tenant, id, ['completing'], { state: 'completed', result: received.document.id });
     // Last: until it is known which document answers, the bytes may be needed once more.

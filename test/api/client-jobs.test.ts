@@ -62,7 +62,7 @@ describe('watched', () => {
     await expect(sheaf.job('j').waitForCompletion()).rejects.toMatchObject({ name: 'SheafJobError', code: 'service_denied', job: { state: 'failed' } });
     await api!.close();
     const again = await clientOf(states(running));
-    await expect(again.sheaf.job('j').waitForCompletion({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'wait_timeout', job: { state: 'running' } });
+    await expect(again.sheaf.job('j').waitForCompletion({ timeoutMs: 50 })).rejects.toMatchObject({ code: 'wait_timeout' });
     const stop = new AbortController();
     const waited = again.sheaf.job('j').waitForCompletion({ signal: stop.signal });
     stop.abort(new Error('enough'));

@@ -29,7 +29,7 @@ async function sweep(step: (asked: SweepAsked) => Promise<Sweep>, before: string
 
 const aReport = (id: string, over: Partial<CleanupReport> = {}): CleanupReport => ({
   id, dryRun: false, state: 'running', startedAt: '2026-11-10T12:00:00.000Z', updatedAt: '2026-11-10T12:00:00.000Z', endedAt: null,
-  before: { outputs: null, events: null, jobs: BEFORE, batches: BEFORE, summaries: null, answers: null }, step: 0, position: null, gone: [], ...over,
+  before: { outputs: null, events: null, jobs: BEFORE, batches: BEFORE, summaries: null, answers: null, web_pages: null }, step: 0, position: null, gone: [], ...over,
 });
 
 export function cleanupConformance(opened: () => { store: Store }): void {

@@ -4,7 +4,7 @@ import type { DeliveryRecord } from '../../src/contracts/webhooks.ts';
 import type { Store } from '../../src/store/store.ts';
 import { aJob, walk } from './store-samples.ts';
 
-const aDelivery = (endpoint: string, number: number, over: Partial<DeliveryRecord> = {}): DeliveryRecord => ({
+export const aDelivery = (endpoint: string, number: number, over: Partial<DeliveryRecord> = {}): DeliveryRecord => ({
   tenant: 'acme', job: 'told', endpoint, number, type: 'completed', state: 'pending', createdAt: '2026-11-01T10:00:00.000Z', deliveredAt: null, tries: 0, log: [], body: '{"type":"completed"}',
   cursor: { attempt: 1, event: 3, pages: [[1, 2]], finished: 7 }, ...over,
 });

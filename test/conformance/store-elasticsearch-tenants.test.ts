@@ -9,6 +9,7 @@ import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { aDocument, aPassage, aSet } from './store-documents.ts';
+import { aDelivery } from './store-deliveries.ts';
 import { aSummary } from './store-figures.ts';
 import { anIntent } from './store-intents.ts';
 import { aBatch } from './store-plans.ts';
@@ -53,6 +54,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     source: await store.getSource(tenant, 'customers'), sources: (await store.listSources(tenant, { limit: 9 })).items,
     version: await store.getVersion(tenant, 'customers', 1), versions: (await store.listVersions(tenant, 'customers', { limit: 9 })).items,
     intents: [...(await store.readIntents(aLane({ tenant }), ['k1']))], intent: await store.getIntent(tenant, intentId(aLane(), 'k1')), listedIntents: (await store.listIntents(tenant, 'j1', { state: 'submitted' }, { limit: 9 })).items,
+    delivery: await store.getDelivery(tenant, 'j1', 'job-1', 1), lastDelivery: await store.lastDelivery(tenant, 'j1', 'job-1'), deliveries: (await store.listDeliveries(tenant, 'j1', { limit: 9 })).items,
     openIntents: await store.openIntents(tenant, 'j1'),
     answers: [...(await store.readAnswers(tenant, ['a1'])).values()],
     turn: await store.queueEntry(tenant, 'j1'), standing: await store.queueStanding(tenant, 'j1', limits, 1_000),
@@ -88,6 +90,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.changeIntent(anIntent('k1', { token: 'secret' }));
     await store.writeAnswer('acme', { key: 'a1', output: 'secret', tokens: 1, cost: null });
     await store.changeBudget('acme', 'job:j1', budget);
+    await store.writeDelivery(aDelivery('job-1', 1, { job: 'j1', body: '"secret"' }));
     await store.enqueue({ tenant: 'acme', ...turn }, 1_000);
   });
   afterAll(async () => {
@@ -146,6 +149,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
     await store.showItems(aLane({ tenant: 'globex' }), 99n, ['k1']);
     expect(await store.changeIntent(anIntent('k1', { tenant: 'globex', revision: 1 }))).toBeNull();
     expect(await store.changeIntent(anIntent('k1', { tenant: 'globex' }))).not.toBeNull();
+    await store.writeDelivery(aDelivery('job-1', 1, { job: 'j1', tenant: 'globex' }));
     while (!(await store.removeSource('globex', 'customers')));
     await store.writeAnswer('globex', { key: 'a1', output: 'other', tokens: null, cost: null });
     expect(await store.changeBudget('globex', 'job:j1', { ...budget, before: 0 })).toMatchObject({ spent: 0 });

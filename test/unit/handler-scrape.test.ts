@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -200,8 +201,12 @@ describe('a polite robot', () => {
   });
 
   test('asks no more of a host at once than it may', async () => {
-    const slow = Array.from({ length: 9 }, (_, index) => `/slow${index}`);
-    for (const at of slow) site.pages.set(at, (_, response) => void setTimeout(() => response.writeHead(200, { 'content-type': 'text/html' }).end(article()), 30));
+    const slow = Array.from({ length: 8 }, (_, index) => `/slow${index}`);
+    const waiting: ServerResponse[] = [];
+    // Each waits for another one to be under way.
+    for (const at of slow) site.pages.set(at, (_, response) => {
+      if (waiting.push(response) === 2) for (const one of waiting.splice(0)) one.writeHead(200, { 'content-type': 'text/html' }).end(article());
+    });
     expect((await scrapeAll(slow.map((at) => `${site.url}${at}`), { options: { hostConcurrency: 2 } })).map(codeOf)).toEqual(slow.map(() => 'read'));
     expect(site.mostAtOnce()).toBe(2);
   });

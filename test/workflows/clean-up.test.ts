@@ -7,6 +7,7 @@ import { cleanupStarter } from '../../src/temporal/cleanup.ts';
 import { keepSchedules } from '../../src/temporal/schedules.ts';
 import { cleanUpWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
+import { aJob } from '../conformance/store-samples.ts';
 import { historiesOf, replay } from './replay.ts';
 import { blobsOf, eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
@@ -17,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => rig.close());
 afterEach(() => {
-  Object.assign(rig.keep, { outputs: null, events: null, jobs: null, summaries: null });
+  Object.assign(rig.keep, { outputs: null, events: null, jobs: null, summaries: null, web_pages: null });
   rig.gate.reset();
 });
 
@@ -72,6 +73,23 @@ describe('cleanup', () => {
     rig.keep.summaries = 0;
     await cleanUp();
     expect(await analysed()).toBe(0);
+  });
+
+  test('takes pages of the web by their age, of all tenants, however many there are', async () => {
+    const DAY_MS = 86_400_000;
+    await rig.create('somebody', rowsOf(1));
+    await rig.store.createJob({ ...aJob('other'), tenant: 'globex' });
+    const page = (tenant: string, name: string, days: number): string => blobKeys.webPage(blobKeys.webPageFolder(tenant, name), Date.now() - days * DAY_MS);
+    const old = Array.from({ length: 205 }, (_, index) => page(TENANT, `old${index}`, 40));
+    const young = [page(TENANT, 'young', 1), page('globex', 'young', 1)];
+    for (const key of [...old, ...young, page('globex', 'old', 40)]) await rig.blobs.put(key, Buffer.from('page'));
+    rig.keep.web_pages = 30 * DAY_MS;
+    const dry = await cleanUp(true);
+    expect(counts(dry)).toEqual({ 'default web_pages': 205, 'globex web_pages': 1 });
+    expect(counts(await cleanUp())).toEqual(counts(dry));
+    const left: string[] = [];
+    for (const tenant of [TENANT, 'globex']) for await (const { key } of rig.blobs.list(blobKeys.webPages(tenant))) left.push(key);
+    expect(left).toEqual(young);
   });
 
   test('takes actions on many jobs with their results, and batches of which no job is left', async () => {

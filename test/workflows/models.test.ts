@@ -106,8 +106,9 @@ describe.each<[string, Partial<JobRequest>]>([['pages', {}], ['workflows', { fan
 test('the key is nowhere: not in histories, not in the store or files, not in errors', async () => {
   server.failing = ['key'];
   const job = await rig.create('secret', rowsOf(1, 's'), { request: categorizing() });
-  await rig.ended(job.id);
-  expect(await rig.outcomes(job.id)).toMatchObject([{ state: 'failed', error: { code: 'model_key_rejected', retryable: false } }]);
+  const { error, state } = await rig.ended(job.id);
+  expect({ state, error }).toMatchObject({ state: 'failed', error: { code: 'model_key_rejected', remedy: expect.stringContaining('key') } });
+  expect(JSON.stringify(error)).not.toContain(MODEL_KEY);
   expect(server.asked[0]!.authorization).toContain(MODEL_KEY);
   const histories = JSON.stringify(await historiesOf(rig.env.client, jobWorkflowId(job.id, 1)), (_name, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString() : value));
   expect(histories).toContain('processPage');

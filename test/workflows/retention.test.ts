@@ -53,7 +53,7 @@ beforeAll(async () => {
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
     documents: { reader: openReader({ concurrency: 1 }), scan: null, models: null, mayGoUnscanned: false, limitMs: DAY_MS },
     languageModels: languageModels(NO_MODELS), monthlyBudgets: { of: () => null },
-    keep: { outputs: null, events: 10 * DAY_MS, jobs: 30 * DAY_MS, summaries: 60 * DAY_MS, answers: null },
+    keep: { outputs: null, events: 10 * DAY_MS, jobs: 30 * DAY_MS, summaries: 60 * DAY_MS, answers: null, web_pages: null },
   };
   const real = cleanupActivities(deps, env.client, createQueue({ store, client: env.client, limits: { perTenant: 1, all: 1, ageAfterMs: DAY_MS }, log }));
   const activities: Pick<MaintenanceActivities, 'beginCleanup' | 'cleanUpStep'> = {

@@ -150,7 +150,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
-  const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null, answers: null };
+  const keep: Retention = { outputs: null, events: null, jobs: null, summaries: null, answers: null, web_pages: null };
   const jobs = createJobs(store, env.client);
   const named = brokeredLimits({ rules: readLimitRules(namedLimits), brokers: { lease: (key, request) => lease(env.client, key, request) } });
   const activitiesStore = refusing(store, refuse, () => new SheafError('store_unavailable', 'The store does not answer.'));

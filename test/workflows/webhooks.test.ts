@@ -56,7 +56,7 @@ describe('an endpoint', () => {
     expect(found.map(({ state }) => state)).toEqual(found.map(() => 'delivered'));
     expect(receiver.told.map(({ id }) => id)).toEqual(found.map(({ number }) => `${job.id}.job-1.${number}`));
     expect(types().filter((type) => type !== 'progress')).toEqual(['item_failed', 'completed']);
-    expect(receiver.told.find(({ type }) => type === 'item_failed')?.data).toMatchObject({ job: { id: job.id, handler: 'module' }, items: [{ row: 3, error: { code: 'bad_row', retryable: false } }] });
+    expect(receiver.told.find(({ type }) => type === 'item_failed')?.data).toMatchObject({ job: { id: job.id, handler: 'module' }, items: [{ row: 3, key: 'a2', error: { code: 'bad_row', retryable: false } }] });
     expect(receiver.told.at(-1)?.data).toMatchObject({ job: { id: job.id, state: 'completed', attempt: 1 }, details: { done: 3, failed: 1, remaining: 0 } });
   });
 

@@ -9,6 +9,8 @@ import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Asked {
+  /** By the monotonic clock. */
+  at: number;
   path: string;
   /** Whichever header the protocol carries it in. */
   authorization: string | undefined;
@@ -102,7 +104,7 @@ export async function modelServer(): Promise<ModelServer> {
   const server = createServer((req, res) => void (async () => {
     const body = (await json(req)) as Asked['body'];
     const asked: Asked = {
-      path: req.url ?? '', body, ...readOf(body),
+      at: performance.now(), path: req.url ?? '', body, ...readOf(body),
       authorization: req.headers.authorization ?? (req.headers['x-api-key'] ?? req.headers['x-goog-api-key']) as string | undefined,
     };
     state.asked.push(asked);
