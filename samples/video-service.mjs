@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 const port = Number(process.env.PORT ?? 9100);
 const secret = process.env.VIDEO_SECRET ?? 'only-for-trying-out';
 
-/** Work by its Idempotency-Key: who asks again, because he heard no answer, gets the same, and pays once. */
+/** Work by its Idempotency-Key, with its answer once there is one: who asks again, because he heard none, gets the same and pays once. */
 const work = new Map();
 
 const macOf = (id, timestamp, body) => createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64');
@@ -32,14 +32,14 @@ async function callBack(address, id, answer) {
   }
 }
 
-function make(id, { title, style, seconds, callback }) {
+function make(one, { title, style, seconds, callback }) {
   setTimeout(() => {
     const done = style !== null;
-    const answer = done
-      ? { status: 'done', video: { url: `https://videos.example.com/${id}.mp4`, seconds, quality: '1080p' }, cost: Math.round(seconds * 4) / 100 }
+    one.answer = done
+      ? { status: 'done', video: { url: `https://videos.example.com/${one.id}.mp4`, seconds, quality: '1080p' }, cost: Math.round(seconds * 4) / 100 }
       : { status: 'failed', error: { message: `"${title}" has no style` } };
     console.log(`${done ? 'made' : 'refused'} ${title}`);
-    void callBack(callback, id, answer);
+    void callBack(callback, one.id, one.answer);
   }, 1_000 + Math.random() * 4_000);
 }
 
@@ -51,9 +51,10 @@ createServer(async (req, res) => {
   if (!isSigned(req, body)) return reply(401, { error: 'the signature is wrong' });
   const key = req.headers['idempotency-key'];
   if (!work.has(key)) {
-    const id = `video-${work.size + 1}`;
-    work.set(key, id);
-    make(id, JSON.parse(body));
+    const one = { id: `video-${work.size + 1}`, answer: null };
+    work.set(key, one);
+    make(one, JSON.parse(body));
   }
-  reply(202, { id: work.get(key), status: 'queued' });
+  const { id, answer } = work.get(key);
+  reply(answer === null ? 202 : 200, answer ?? { id, status: 'queued' });
 }).listen(port, '127.0.0.1', () => console.log(`The video service listens at http://127.0.0.1:${port}/videos`));

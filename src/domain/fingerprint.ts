@@ -16,5 +16,5 @@ const PARTICULAR: [RegExp, string][] = [
 /** Ten characters; the same for failures that one cause would explain. */
 export function fingerprintOf({ code, message }: Pick<RowFailure, 'code' | 'message'>): string {
   const text = PARTICULAR.reduce((rest, [pattern, place]) => rest.replace(pattern, place), message.slice(0, MOST_CHARS));
-  return digest(JSON.stringify([code, text.replaceAll(/\s+/g, ' ').trim().toLowerCase()])).slice(0, 10);
+  return digest(JSON.stringify([code, text.replaceAll(/\s+/g, ' ').trim().toLowerCase()])).replaceAll(/[-_]/g, 'x').slice(0, 10);
 }
