@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { type Config, readConfig } from '../config.ts';
-import { createSheafClient, type SheafClient } from '../client/index.ts';
+import { createSheafClient, type HttpOptions, type SheafClient } from '../client/index.ts';
 import { type Client, createClient } from './client.ts';
 import { wrongUsage } from './failure.ts';
 import { findApi } from './find-api.ts';
@@ -42,15 +42,11 @@ export function contextOf(command: Command): Context {
   const interrupted = new AbortController();
   // Once: a second Ctrl-C ends the process at once.
   process.once('SIGINT', () => interrupted.abort());
-  const api = { url: findApi(url, config), tenant, owner };
-  return {
-    terminal: sharedTerminal(command),
-    config,
-    client: createClient(api),
-    sheaf: createSheafClient(api),
-    signal: interrupted.signal,
-  };
+  return { terminal: sharedTerminal(command), config, ...clientsOf({ url: findApi(url, config), tenant, owner }), signal: interrupted.signal };
 }
+
+/** Of one API, for a context that is to speak to another. */
+export const clientsOf = (api: HttpOptions): Pick<Context, 'client' | 'sheaf'> => ({ client: createClient(api), sheaf: createSheafClient(api) });
 
 function configOrUsage(): Config {
   try {

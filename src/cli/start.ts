@@ -6,8 +6,8 @@ import type { ItemAnswer } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Stack } from '../embedded/stack.ts';
 import type { StackFile } from '../embedded/stack-file.ts';
-import { createClient, listUpTo } from './client.ts';
-import { type Context, contextOf } from './context.ts';
+import { listUpTo } from './client.ts';
+import { clientsOf, type Context, contextOf } from './context.ts';
 import { CommandFailure, EXIT, wrongUsage } from './failure.ts';
 import { count, when } from './format.ts';
 import { type CreateOptions, createJob, jobOptions } from './job-create.ts';
@@ -127,10 +127,11 @@ async function start(context: StartContext, job: FirstJob | null, once: boolean)
 }
 
 /** Resolves with the exit code that the outcome stands for; null when the watching was interrupted. */
-async function runJob(context: StartContext, api: string, { file, options }: FirstJob): Promise<number | null> {
+async function runJob({ identity, ...context }: StartContext, api: string, { file, options }: FirstJob): Promise<number | null> {
   const { terminal, signal } = context;
-  const client = createClient({ url: api, ...context.identity });
-  const created = await createJob({ ...context, client }, file, options);
+  const clients = clientsOf({ url: api, ...identity });
+  const { client } = clients;
+  const created = await createJob({ ...context, ...clients }, file, options);
   const job = await watchJob(client, created.id, terminal, { title: `${path.basename(file)}  ${created.handler}  ${created.id}`, signal });
   if (job === null) {
     terminal.note(`The job ${created.id} goes on as soon as the stack runs again.`);

@@ -1,7 +1,6 @@
 /** What commands about sources share: the file, its environment, and where that is. */
 import type { Command } from 'commander';
-import { createClient } from './client.ts';
-import { type Context, contextOf } from './context.ts';
+import { clientsOf, type Context, contextOf } from './context.ts';
 import { CommandFailure, wrongUsage } from './failure.ts';
 import { nearest } from '../domain/nearest.ts';
 import { type ListedSource, readSyncFile } from './sync-file.ts';
@@ -23,7 +22,7 @@ export async function syncContext(command: Command, file: string | null, { envir
   const { url, tenant, owner } = command.optsWithGlobals<{ url?: string; tenant?: string; owner?: string }>();
   const { endpoint, tenant: its } = (environment === undefined ? undefined : environments[environment]) ?? {};
   if (endpoint === undefined && its === undefined) return { context, sources };
-  return { context: { ...context, client: createClient({ url: url ?? endpoint ?? context.client.url, tenant: tenant ?? its, owner }) }, sources };
+  return { context: { ...context, ...clientsOf({ url: url ?? endpoint ?? context.client.url, tenant: tenant ?? its, owner }) }, sources };
 }
 
 /** Those that were named, or have one of the tags; without either those that are enabled. Rejects with wrong usage for a name that the file has not. */
