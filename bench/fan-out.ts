@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import type { JobAnswer } from '../src/contracts/api.ts';
+import type { JobAnswer } from '../src/contracts/job-api.ts';
 import { itemWorkflowId, jobWorkflowId } from '../src/temporal/workflow-ids.ts';
 import { historiesOf } from '../test/workflows/replay.ts';
 import { median, percentile } from './median.ts';

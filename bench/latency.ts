@@ -1,7 +1,7 @@
 /** What the API takes for creating a job, telling its status, pausing and cancelling, while 100 jobs run. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobAnswer } from '../src/contracts/api.ts';
+import type { JobAnswer } from '../src/contracts/job-api.ts';
 import { percentile } from './median.ts';
 import type { Measure, Setting } from './measure.ts';
 import { makeSheet } from './sheets.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inWindows, mostInWindow, startMeteredApi, writeLimitedHandler } from '../test/servers/metered-api.ts';
-import type { JobAnswer } from '../src/contracts/api.ts';
+import type { JobAnswer } from '../src/contracts/job-api.ts';
 import { median } from './median.ts';
 import type { Measure, Setting } from './measure.ts';
 import { makeSheet } from './sheets.ts';

@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobAnswer } from '../src/contracts/api.ts';
+import type { JobAnswer } from '../src/contracts/job-api.ts';
 import { isEnded } from '../src/contracts/job.ts';
 import { median, percentile, seconds } from './median.ts';
 import type { Figure, Measure, Setting } from './measure.ts';

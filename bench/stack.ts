@@ -1,7 +1,7 @@
 /** A stack as `sheaf start` runs it, in a folder of its own: embedded, unless the environment names other stores. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobAnswer } from '../src/contracts/api.ts';
+import type { JobAnswer } from '../src/contracts/job-api.ts';
 import { createClient, type Client } from '../src/cli/client.ts';
 import { readConfig } from '../src/config.ts';
 import { readStackFile } from '../src/embedded/stack-file.ts';

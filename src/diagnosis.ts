@@ -1,7 +1,7 @@
 /** Looks at everything that a configuration stands on, and makes what servers need once. */
 import type { Blobs } from './blobs/blobs.ts';
 import { elasticsearchOptions, openStore, s3Options, temporalAddress } from './container.ts';
-import type { SystemCheck } from './contracts/api.ts';
+import type { SystemCheck } from './contracts/system-api.ts';
 import type { Config } from './config.ts';
 import { SheafError } from './contracts/errors.ts';
 import type { Probe } from './contracts/probe.ts';

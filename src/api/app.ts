@@ -5,7 +5,7 @@ import type { Express, NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Config } from '../config.ts';
-import type { SystemCheck } from '../contracts/api.ts';
+import type { SystemCheck } from '../contracts/system-api.ts';
 import type { CleanupReport, TaskQueueStats } from '../contracts/system.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Log } from '../log.ts';

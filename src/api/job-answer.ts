@@ -1,6 +1,6 @@
 /** The job as the API shows it. */
 import { API_PREFIX } from '../contracts/api.ts';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { documentPercent, type DocumentRecord } from '../contracts/document.ts';
 import { isEnded, NOTHING_WRITTEN } from '../contracts/job.ts';
 import type { DocumentJobRecord, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';

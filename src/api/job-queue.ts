@@ -1,5 +1,5 @@
 /** Where a queued job stands, and what it waits for, as it is at this moment: nothing of it is kept. */
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { queueLimits, type Config } from '../config.ts';
 import type { JobRecord } from '../contracts/job.ts';
 import type { QueueLimits, QueueStanding } from '../contracts/queue.ts';

@@ -1,6 +1,7 @@
 /** The members that a batch's request asks for, each checked as a job's own request is; all are right, or none is made. */
 import type { z } from 'zod';
-import { ID_PATTERN, jobBody } from '../contracts/api.ts';
+import { ID_PATTERN } from '../contracts/api.ts';
+import { jobBody } from '../contracts/job-api.ts';
 import type { batchBody } from '../contracts/plans-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { NewJob } from '../contracts/plans.ts';

@@ -1,7 +1,7 @@
 /** What a request asks for becomes a job to be made, once all that it names is known to be there. */
 import path from 'node:path';
 import type { z } from 'zod';
-import type { jobBody } from '../contracts/api.ts';
+import type { jobBody } from '../contracts/job-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { NewJob } from '../contracts/plans.ts';
 import type { SheetOptions, SourceLocation, SpreadsheetLocation } from '../contracts/job.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { CONTROLS } from '../contracts/messages.ts';
 import type { BatchAnswer, BatchFileAnswer } from '../contracts/plans-api.ts';
 import type { BatchControl } from '../contracts/plans.ts';

@@ -1,7 +1,7 @@
 /** `sheaf job pause|resume|cancel|retry|set|delete`: each asks for a change and says what the job is now. */
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { PRIORITIES, type Priority } from '../contracts/job.ts';
 import { CONTROLS, type Control } from '../contracts/messages.ts';
 import { VERDICTS, type Verdict } from '../contracts/source.ts';

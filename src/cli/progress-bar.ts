@@ -1,6 +1,6 @@
 /** A job's progress as a few lines of text, and a painter that keeps such lines at the foot of a terminal. */
 import stringWidth from 'string-width';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { count, duration, fit, isolate, money, printable, rate, when } from './format.ts';
 import type { Output, Style, Terminal } from './terminal.ts';
 

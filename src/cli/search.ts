@@ -1,6 +1,6 @@
 /** `sheaf search`: rows and passages by their words, with the words marked. */
 import { type Command, Option } from 'commander';
-import type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
+import type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/search-api.ts';
 import { listUpTo } from './client.ts';
 import { contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
 import { z } from 'zod';
-import { tags } from '../contracts/api.ts';
+import { tags } from '../contracts/job-api.ts';
 import { PRIORITIES, type Priority } from '../contracts/job.ts';
 import { DELETE_MODES, VERSIONING } from '../contracts/source.ts';
 import { SOURCE_ID_PATTERN, type SourceDefinitionBody } from '../contracts/source-api.ts';

@@ -1,7 +1,7 @@
 /** `sheaf sync process|status|report`: runs of sources, as tasks. A task is a job; its id is the job's. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { isEnded } from '../contracts/job.ts';
 import type { Context } from './context.ts';
 import { EXIT, wrongUsage } from './failure.ts';

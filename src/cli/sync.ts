@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { AppliedAnswer, SourceAnswer, SourcesCleanupAnswer, VersionAnswer } from '../contracts/source-api.ts';
 import { DEFAULT_TASK_HOURS } from '../contracts/source.ts';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { listUpTo } from './client.ts';
 import type { Context } from './context.ts';
 import { EXIT } from './failure.ts';

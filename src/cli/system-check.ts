@@ -3,7 +3,7 @@ import { constants, promises as fs } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import type { Config } from '../config.ts';
-import type { SystemAnswer, SystemCheck, SystemChecksAnswer } from '../contracts/api.ts';
+import type { SystemAnswer, SystemCheck, SystemChecksAnswer } from '../contracts/system-api.ts';
 import { findTemporalCli } from '../embedded/temporal-cli.ts';
 import { Unreachable } from './client.ts';
 import type { Context } from './context.ts';

@@ -1,6 +1,6 @@
 /** `sheaf system limits`: what is used of the named limits, what is left, and who waits. */
 import type { Command } from 'commander';
-import type { LimitAnswer, LimitsAnswer } from '../contracts/api.ts';
+import type { LimitAnswer, LimitsAnswer } from '../contracts/system-api.ts';
 import { contextOf } from './context.ts';
 import { count, when } from './format.ts';
 import { printTable } from './table.ts';

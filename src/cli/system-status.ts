@@ -1,5 +1,5 @@
 /** The system's status as lines of text, for `system status` and `system top`. */
-import type { SystemAnswer } from '../contracts/api.ts';
+import type { SystemAnswer } from '../contracts/system-api.ts';
 import { isEnded, JOB_STATES, type JobState } from '../contracts/job.ts';
 import { bytes, count, duration, fit, printable, when } from './format.ts';
 import { paintLine, stateStyle, type Span } from './progress-bar.ts';

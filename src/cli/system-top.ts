@@ -1,7 +1,7 @@
 /** `sheaf system top`: the status again and again. Redrawn on a terminal, one after the other elsewhere, NDJSON with `--json`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { SystemAnswer } from '../contracts/api.ts';
+import type { SystemAnswer } from '../contracts/system-api.ts';
 import { Unreachable } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { EXIT } from './failure.ts';

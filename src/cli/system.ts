@@ -1,6 +1,6 @@
 /** `sheaf system …`: its commands, and those that look at the installation once. */
 import type { Command } from 'commander';
-import type { SystemAnswer, SystemCheck } from '../contracts/api.ts';
+import type { SystemAnswer, SystemCheck } from '../contracts/system-api.ts';
 import { environmentSchema, isSecret } from '../config.ts';
 import { contextOf, sharedTerminal } from './context.ts';
 import { CommandFailure, EXIT } from './failure.ts';

@@ -1,7 +1,7 @@
 /** Follows a job to its end: a live bar on a terminal, else one line a change; NDJSON with `--json`. */
 import { follow } from '../client/follow.ts';
 import { JOB_POLL, jobText } from '../client/jobs.ts';
-import type { JobAnswer } from '../contracts/api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
 import { isEnded } from '../contracts/job.ts';
 import { type Client, Unreachable } from './client.ts';
 import type { Context } from './context.ts';

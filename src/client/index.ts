@@ -2,7 +2,7 @@
  * The client library for Node: `import { createSheafClient } from 'sheaf/client'`. Jobs are created, watched, steered and read, documents
  * uploaded, followed, read and found; everything else of the API is reached by `call`. Errors are `SheafApiError` with the API's stable codes.
  */
-import type { HitAnswer } from '../contracts/api.ts';
+import type { HitAnswer } from '../contracts/search-api.ts';
 import type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
 import type { ReprocessStage } from '../contracts/document.ts';
 import { follow } from './follow.ts';
@@ -17,7 +17,8 @@ export type { CallOptions, HttpOptions, Query } from './http.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
 export type { BatchAnswer, BatchFileAnswer } from '../contracts/plans-api.ts';
-export type { ErrorGroupsAnswer, HitAnswer, ItemAnswer, JobAnswer, JobBody, PassageHitAnswer, SearchHitAnswer } from '../contracts/api.ts';
+export type { ErrorGroupsAnswer, ItemAnswer, JobAnswer, JobBody } from '../contracts/job-api.ts';
+export type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/search-api.ts';
 
 export interface ListPage<Item> {
   items: Item[];

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { ErrorGroupsAnswer, ItemAnswer, JobAnswer, JobBody, UploadAnswer } from '../contracts/api.ts';
+import type { ErrorGroupsAnswer, ItemAnswer, JobAnswer, JobBody, UploadAnswer } from '../contracts/job-api.ts';
 import { isEnded, type Priority } from '../contracts/job.ts';
 import type { Control } from '../contracts/messages.ts';
 import type { Verdict } from '../contracts/source.ts';

@@ -1,6 +1,7 @@
 /** Requests and answers of the HTTP API about what is planned ahead of jobs: dependencies, schedules, batches, actions on many jobs. */
 import { z } from 'zod';
-import { count, errorAnswer, ID_PATTERN, jobBody, jsonObject, time } from './api.ts';
+import { count, errorAnswer, ID_PATTERN, jsonObject, time } from './api.ts';
+import { jobBody } from './job-api.ts';
 import { JOB_STATES, PRIORITIES } from './job.ts';
 import { BULK_ACTIONS, BULK_OUTCOMES, OVERLAPS } from './plans.ts';
 

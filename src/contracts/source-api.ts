@@ -1,6 +1,7 @@
 /** Requests and answers of the HTTP API about sources that keep themselves in sync. */
 import { z } from 'zod';
-import { count, ID_PATTERN, jobBody, jsonObject, NAME_PATTERN, time } from './api.ts';
+import { count, ID_PATTERN, jsonObject, NAME_PATTERN, time } from './api.ts';
+import { jobBody } from './job-api.ts';
 import { PRIORITIES } from './job.ts';
 import { DEFAULT_DELETES, DEFAULT_KEEP_VERSIONS, DEFAULT_TASK_HOURS, DELETE_MODES, VERSION_STATES, VERSIONING } from './source.ts';
 

@@ -1,11 +1,10 @@
 /** Requests and answers of the API about the installation: its status, figures over ended jobs, cleanup. See `api.ts`. */
 import { z } from 'zod';
+import { count, time } from './api.ts';
 import { JOB_STATES } from './job.ts';
 import { STAGES, type Stage } from './summary.ts';
 import { CLEANUP_KINDS, type CleanupKind } from './system.ts';
 
-const count = z.int().min(0);
-const time = z.iso.datetime();
 const seconds = z.number().min(0);
 
 /** A part of the status that is had by itself: in time, or not at all. */
@@ -125,3 +124,64 @@ export const cleanupAnswer = z
   })
   .meta({ id: 'Cleanup' });
 export type CleanupAnswer = z.infer<typeof cleanupAnswer>;
+
+export const systemAnswer = z
+  .strictObject({
+    status: z.enum(['ok', 'degraded', 'down']).meta({ description: '`degraded`: reads work, jobs wait. `down`: the store or the blobs are out of reach' }),
+    version: z.string(),
+    node: z.string(),
+    startedAt: time,
+    uptimeSeconds: z.number(),
+    parts: z.strictObject({
+      store: partAnswer,
+      blobs: partAnswer,
+      temporal: partAnswer,
+      workers: partAnswer.meta({ description: 'Whether a worker asks for jobs; a stopped one counts for up to a minute' }),
+    }),
+    ...systemSections,
+  })
+  .meta({ id: 'SystemStatus' });
+export type SystemAnswer = z.infer<typeof systemAnswer>;
+
+export const systemCheck = z
+  .strictObject({
+    name: z.string(),
+    ok: z.boolean(),
+    found: z.string().meta({ description: 'What was found, for people' }),
+    remedy: z.string().optional().meta({ description: 'What to do, where it is not ok' }),
+  })
+  .meta({ id: 'SystemCheck' });
+export type SystemCheck = z.infer<typeof systemCheck>;
+export const systemChecksAnswer = z.strictObject({ checks: z.array(systemCheck) }).meta({ id: 'SystemChecks' });
+export type SystemChecksAnswer = z.infer<typeof systemChecksAnswer>;
+
+const limitUse = z.strictObject({
+  used: count.meta({ description: 'In the window that ends now, calls that were granted and not made yet among them' }),
+  most: count,
+  left: count.meta({ description: 'What could be taken at once' }),
+});
+
+export const limitAnswer = z
+  .strictObject({
+    name: z.string(),
+    configured: z.boolean().meta({ description: 'False: it has the defaults' }),
+    windowSeconds: z.number(),
+    project: limitUse.nullable().meta({ description: 'Calls of all users of all tenants; null: not limited' }),
+    concurrency: limitUse.nullable().meta({ description: 'Calls at the same time' }),
+    tokens: limitUse.nullable(),
+    waiting: count.meta({ description: 'Calls that pages wait for, of all tenants' }),
+    workers: count.meta({ description: 'Workers that have asked of late' }),
+    backOffUntil: time.optional().meta({ description: 'A server asked to be left alone: nobody calls until then' }),
+    users: z.array(z.strictObject({
+      owner: z.string(),
+      used: count,
+      most: count.nullable(),
+      left: count.nullable(),
+      waiting: count,
+      waitsUntil: time.optional().meta({ description: 'Its jobs are `waiting` until then' }),
+    })).meta({ description: "The tenant's, as far as they called in the last window or wait" }),
+  })
+  .meta({ id: 'Limit' });
+export type LimitAnswer = z.infer<typeof limitAnswer>;
+export const limitsAnswer = z.strictObject({ limits: z.array(limitAnswer) }).meta({ id: 'Limits' });
+export type LimitsAnswer = z.infer<typeof limitsAnswer>;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobAnswer, PreviewAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer, PreviewAnswer } from '../../src/contracts/job-api.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
 import { date } from '../servers/google/grid.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import type { JobState } from '../../src/contracts/job.ts';
 import { newJob, startApi, upload, writePages } from './api.ts';
 import type { Api } from './api.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LimitsAnswer } from '../../src/contracts/api.ts';
+import type { LimitsAnswer } from '../../src/contracts/system-api.ts';
 import type { LimitStatus } from '../../src/contracts/limits.ts';
 import { readLimitRules } from '../../src/limits/rules.ts';
 import { knownLimits } from '../../src/temporal/limit-brokers.ts';

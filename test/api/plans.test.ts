@@ -5,7 +5,7 @@ import { ZipFile } from 'yazl';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobKeys } from '../../src/blobs/keys.ts';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import type { BatchAnswer, BatchFileAnswer, BulkAnswer, BulkResultAnswer, JobGraphAnswer, ScheduleAnswer, TriggerAnswer } from '../../src/contracts/plans-api.ts';
 import type { NewJob } from '../../src/contracts/plans.ts';
 import { newJob, startApi, upload } from './api.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { get } from 'node:http';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ErrorGroupsAnswer, ItemAnswer, JobAnswer } from '../../src/contracts/api.ts';
+import type { ErrorGroupsAnswer, ItemAnswer, JobAnswer } from '../../src/contracts/job-api.ts';
 import type { Json, RowFailure, RowResult } from '../../src/contracts/row.ts';
 import { openSheet } from '../../src/sources/index.ts';
 import { newJob, startApi, upload, writePages } from './api.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inPool } from '../../src/cli/sync-context.ts';
 import { parseSyncFile } from '../../src/cli/sync-file.ts';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import type { AppliedAnswer, SourceAnswer } from '../../src/contracts/source-api.ts';
 import { sourceScheduleId } from '../../src/temporal/workflow-ids.ts';
 import { aVersion } from '../conformance/store-sources.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import type { DeliveryAnswer } from '../../src/contracts/webhooks-api.ts';
 import type { DeliveryRecord } from '../../src/contracts/webhooks.ts';
 import { webhookWorkflowId } from '../../src/temporal/workflow-ids.ts';

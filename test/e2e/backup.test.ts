@@ -5,7 +5,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import { startElasticsearch, type ElasticsearchServer } from '../servers/elasticsearch/server.ts';
 import { orMissing } from '../servers/missing.ts';
 import { startS3, type S3Server } from '../servers/s3.ts';

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import type { Value } from '../servers/google/grid.ts';
 import { ADDRESS, readyGoogle, SPREADSHEET, type ReadyGoogle } from '../servers/google/ready.ts';
 import { mostInWindow } from '../servers/metered-api.ts';

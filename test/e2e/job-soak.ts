@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { readConfig } from '../../src/config.ts';
 import { openStore } from '../../src/container.ts';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import { isEnded, PRIORITIES } from '../../src/contracts/job.ts';
 import type { SheetJobResult } from '../../src/contracts/messages.ts';
 import type { Store } from '../../src/store/store.ts';

@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import type { JobState } from '../../src/contracts/job.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';

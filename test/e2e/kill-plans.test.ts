@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import { isEnded } from '../../src/contracts/job.ts';
 import type { BatchAnswer, BulkAnswer, BulkResultAnswer, ScheduleAnswer } from '../../src/contracts/plans-api.ts';
 import { PARTS, startTestStack, type TestStack } from '../servers/stack.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../../src/config.ts';
 import { openStore } from '../../src/container.ts';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import { isEnded } from '../../src/contracts/job.ts';
 import type { RowCounter } from '../servers/counter.ts';
 import type { TestStack } from '../servers/stack.ts';

@@ -1,7 +1,8 @@
 /** Named limits with two worker processes, as the server that is called counts them; and what kills do to them. */
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
-import type { JobAnswer, LimitAnswer, LimitsAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
+import type { LimitAnswer, LimitsAnswer } from '../../src/contracts/system-api.ts';
 import { mostInWindow, startMeteredApi, writeLimitedHandler, type Arrival, type MeteredApi } from '../servers/metered-api.ts';
 import { startTestStack, type TestStack } from '../servers/stack.ts';
 import { ended, sheetOf, until } from './kill-round.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
-import type { SystemCheck } from '../../src/contracts/api.ts';
+import type { SystemCheck } from '../../src/contracts/system-api.ts';
 import { startRowCounter, writeCountedHandler, type RowCounter } from '../servers/counter.ts';
 import { startElasticsearch, type ElasticsearchServer } from '../servers/elasticsearch/server.ts';
 import { orMissing } from '../servers/missing.ts';

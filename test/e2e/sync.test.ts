@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest';
-import type { ItemAnswer, JobAnswer } from '../../src/contracts/api.ts';
+import type { ItemAnswer, JobAnswer } from '../../src/contracts/job-api.ts';
 import type { SourceAnswer, VersionAnswer } from '../../src/contracts/source-api.ts';
 import { PARTS, startTestStack, type TestStack } from '../servers/stack.ts';
 import { ended, until } from './kill-round.ts';

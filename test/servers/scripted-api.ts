@@ -1,7 +1,8 @@
 /** An HTTP server that answers as the API does, by script: for what a real one cannot be made to say on demand. */
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { API_PREFIX, jobAnswer, type JobAnswer, problemAnswer } from '../../src/contracts/api.ts';
+import { API_PREFIX, problemAnswer } from '../../src/contracts/api.ts';
+import { jobAnswer, type JobAnswer } from '../../src/contracts/job-api.ts';
 
 export interface Asked {
   method: string;

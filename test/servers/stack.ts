@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ItemAnswer, JobAnswer, JobBody, UploadAnswer } from '../../src/contracts/api.ts';
+import type { ItemAnswer, JobAnswer, JobBody, UploadAnswer } from '../../src/contracts/job-api.ts';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { findTemporalCli } from '../../src/embedded/temporal-cli.ts';
 import { temporalReady, temporalServerArguments } from '../../src/embedded/temporal-server.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { collectOption, fraction, jobRequest, sheetRequest } from '../../src/cli/job-create.ts';
-import { jobBody, previewBody } from '../../src/contracts/api.ts';
+import { jobBody, previewBody } from '../../src/contracts/job-api.ts';
 
 const source = { upload: '01UPLOAD' };
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type SearchHitAnswer, searchHitAnswer } from '../../src/contracts/api.ts';
+import { type SearchHitAnswer, searchHitAnswer } from '../../src/contracts/search-api.ts';
 import { type Answer, type Asked, problem, type ScriptedApi, scriptedApi } from '../servers/scripted-api.ts';
 
 const MAIN = path.resolve('src/cli/main.ts');

@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
-import { systemAnswer, type SystemAnswer } from '../../src/contracts/api.ts';
+import { systemAnswer, type SystemAnswer } from '../../src/contracts/system-api.ts';
 import { openTerminal, type Output } from '../../src/cli/terminal.ts';
 import { bar, sparkline } from '../../src/cli/plot.ts';
 import { statusLines } from '../../src/cli/system-status.ts';

@@ -7,7 +7,7 @@ import { createClient } from '../../src/cli/client.ts';
 import { barSpans, jobLines, openPainter, paintLine } from '../../src/cli/progress-bar.ts';
 import { openTerminal } from '../../src/cli/terminal.ts';
 import { printOutcome, succeeded, watchJob } from '../../src/cli/watch.ts';
-import type { JobAnswer } from '../../src/contracts/api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import { type Answer, job, problem, progress, type ScriptedApi, scriptedApi } from '../servers/scripted-api.ts';
 
 /** A real terminal's screen behind an output stream. */

@@ -1,6 +1,6 @@
 /** Figures over jobs that have ended, from what each left behind. */
 import { API_PREFIX } from '../../contracts/api.ts';
-import { analyticsAnswer, analyticsQuery, type AnalyticsAnswer } from '../../contracts/system-api.ts';
+import { type AnalyticsAnswer, analyticsAnswer, analyticsQuery } from '../../contracts/system-api.ts';
 import { STAGES, type Analytics, type Figures, type Percentiles } from '../../contracts/summary.ts';
 import type { Cell } from '../../contracts/row.ts';
 import { perStage } from '../../domain/analytics.ts';

@@ -1,7 +1,7 @@
 /** Cleanup of what has been kept long enough: started by hand, and what it removed. */
 import { API_PREFIX, idParams } from '../../contracts/api.ts';
+import { cleanupAnswer, type CleanupAnswer, cleanupBody } from '../../contracts/system-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
-import { cleanupAnswer, cleanupBody, type CleanupAnswer } from '../../contracts/system-api.ts';
 import type { CleanupReport } from '../../contracts/system.ts';
 import { z } from 'zod';
 import { endpoint, reply } from '../endpoint.ts';

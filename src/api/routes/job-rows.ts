@@ -1,6 +1,7 @@
 /** What a job has to show for itself: its rows, as a list and as files, and its events. */
 import { z } from 'zod';
-import { API_PREFIX, errorGroupsAnswer, eventAnswer, fingerprint, idParams, itemAnswer, listOf, listQuery } from '../../contracts/api.ts';
+import { API_PREFIX, idParams, listOf, listQuery } from '../../contracts/api.ts';
+import { errorGroupsAnswer, eventAnswer, fingerprint, itemAnswer } from '../../contracts/job-api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { listItems } from '../job-rows.ts';
 import { RESULT_FORMATS, resultChunks, resultFileName } from '../results.ts';

@@ -1,7 +1,8 @@
 /** Jobs: created, listed, shown, changed. Their rows are in `job-rows.ts`. */
 import { ulid } from 'ulid';
 import { z } from 'zod';
-import { API_PREFIX, forecastAnswer, forecastBody, idempotencyHeaders, idParams, jobAnswer, jobBody, jobChangeBody, listOf, listQuery, retryBody } from '../../contracts/api.ts';
+import { API_PREFIX, idempotencyHeaders, idParams, listOf, listQuery } from '../../contracts/api.ts';
+import { forecastAnswer, forecastBody, jobAnswer, jobBody, jobChangeBody, retryBody } from '../../contracts/job-api.ts';
 import { jobGraphAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';

@@ -1,5 +1,6 @@
 /** Named limits: what is used of each, and who waits. */
-import { API_PREFIX, limitsAnswer } from '../../contracts/api.ts';
+import { API_PREFIX } from '../../contracts/api.ts';
+import { limitsAnswer } from '../../contracts/system-api.ts';
 import type { KnownLimit } from '../../temporal/limit-brokers.ts';
 import { endpoint, reply } from '../endpoint.ts';
 

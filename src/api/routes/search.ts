@@ -1,7 +1,7 @@
 /** Full text search over a tenant's rows. */
 import { setImmediate as others } from 'node:timers/promises';
-import { API_PREFIX, hitAnswer, listOf, searchQuery } from '../../contracts/api.ts';
-import type { HitAnswer } from '../../contracts/api.ts';
+import { API_PREFIX, listOf } from '../../contracts/api.ts';
+import { type HitAnswer, hitAnswer, searchQuery } from '../../contracts/search-api.ts';
 import type { SearchTerms } from '../../contracts/search.ts';
 import { highlights } from '../../domain/highlight.ts';
 import { searchTerms } from '../../domain/search-text.ts';

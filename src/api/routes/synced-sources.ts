@@ -1,6 +1,7 @@
 /** Sources that keep themselves in sync, their versions, and what is stored of them. */
 import { z } from 'zod';
-import { API_PREFIX, jobAnswer, listOf, listQuery } from '../../contracts/api.ts';
+import { API_PREFIX, listOf, listQuery } from '../../contracts/api.ts';
+import { jobAnswer } from '../../contracts/job-api.ts';
 import {
   appliedAnswer, dataQuery, diffQuery, putSourceQuery, rollbackBody, sourceAnswer, sourceDefinitionBody, sourceParams, sourcesCleanupAnswer, sourcesCleanupBody, syncBody, versionAnswer,
 } from '../../contracts/source-api.ts';

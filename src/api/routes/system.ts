@@ -1,8 +1,8 @@
 /** How the system is: for people, for supervisors, for Prometheus. */
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { API_PREFIX, healthAnswer, systemAnswer, systemChecksAnswer } from '../../contracts/api.ts';
-import type { SystemAnswer } from '../../contracts/api.ts';
+import { API_PREFIX, healthAnswer } from '../../contracts/api.ts';
+import { systemAnswer, type SystemAnswer, systemChecksAnswer } from '../../contracts/system-api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { inTime, sectionsOf } from '../system-status.ts';
 

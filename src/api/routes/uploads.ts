@@ -1,7 +1,8 @@
 /** Uploads: a sheet file as the body itself, or as the one file of a form. */
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { API_PREFIX, idempotencyHeaders, idParams, uploadAnswer } from '../../contracts/api.ts';
+import { API_PREFIX, idempotencyHeaders, idParams } from '../../contracts/api.ts';
+import { uploadAnswer } from '../../contracts/job-api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { dispositionName, readForm } from '../form.ts';
 import { fileNameOf, readUpload, removeUpload, saveUpload } from '../uploads.ts';
