@@ -54,9 +54,12 @@ export async function openS3Blobs(options: S3BlobsOptions): Promise<Blobs> {
 
   async function deleteNames(all: string[]): Promise<void> {
     const { Errors = [] } = await client.send(new DeleteObjectsCommand({ ...at, Delete: { Objects: all.map((Key) => ({ Key })), Quiet: true } }));
-    const [refused] = Errors;
+    // Some servers refuse what another process is deleting at the same time.
+    const gone = await Promise.all(Errors.map(({ Key = '' }) => client.send(new HeadObjectCommand({ ...at, Key })).then(() => false, (error: unknown) => isMissing(error))));
+    const left = Errors.filter((_, index) => !gone[index]);
+    const [refused] = left;
     if (refused === undefined) return;
-    throw new SheafError('blobs_unavailable', `The S3 server did not delete ${Errors.length} of ${all.length} objects (${refused.Code ?? 'no reason given'}).`, {
+    throw new SheafError('blobs_unavailable', `The S3 server did not delete ${left.length} of ${all.length} objects (${refused.Code ?? 'no reason given'}).`, {
       remedy: 'Allow the credentials s3:DeleteObject; objects under a retention lock can only be deleted when it ends.',
     });
   }

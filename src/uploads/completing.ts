@@ -101,8 +101,8 @@ export function completions(deps: Omit<UploadDeps, 'limits'>): Completions {
       return complete(tenant, id, batch, looked + 1);
     }
     const completed = await store.changeUpload(tenant, id, ['completing'], { state: 'completed', result: received.document.id });
-    // Last: until it is known which document answers, the bytes may be needed once more.
-    if (!received.created) await blobs.deleteUnder(blobKeys.documentFolder(tenant, upload.document));
+    // Last: until it is known which document answers, the bytes may be needed once more. What cannot be removed now is swept with the upload.
+    if (!received.created) await blobs.deleteUnder(blobKeys.documentFolder(tenant, upload.document)).catch(() => {});
     return { ...received, upload: completed ?? upload };
   };
 
