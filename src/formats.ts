@@ -11,7 +11,7 @@ export type Formats = ReadonlyMap<string, ColumnRules>;
 
 /** `given`: a file (YAML or JSON) or its content. Throws an error whose message names the place. */
 export function readFormats(given: string | undefined): Formats {
-  const own = given === undefined ? {} : readSettingsFile(given, formats);
+  const own = readSettingsFile(given, formats);
   for (const [name, { columns }] of Object.entries(own)) {
     for (const [column, rule] of Object.entries(columns)) compiles(rule, (why) => new Error(`${name}.${column}.pattern: ${why}`));
   }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { NAME_PATTERN } from './contracts/api.ts';
+import { NAME_PATTERN, SECRET_NAME } from './contracts/api.ts';
 import { SheafError } from './contracts/errors.ts';
 import { isInline, readSettingsFile } from './settings-file.ts';
 
@@ -16,7 +16,7 @@ const allowed = {
 const entry = z.union([z.strictObject({ env: z.string().min(1), ...allowed }), z.strictObject({ file: z.string().min(1), ...allowed })], {
   error: 'expected {env: variable, hosts} or {file, hosts}',
 });
-const entries = z.record(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected a name of letters, digits, "_" and "-"'), entry);
+const entries = z.record(z.string().regex(SECRET_NAME, 'expected a name of letters, digits, "_" and "-"'), entry);
 
 export type NamedSecrets = ReadonlyMap<string, z.output<typeof entry>>;
 

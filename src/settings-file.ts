@@ -6,8 +6,9 @@ import type { z } from 'zod';
 
 export const isInline = (given: string): boolean => given.trimStart().startsWith('{');
 
-/** Throws an error whose message names the place. */
-export function readSettingsFile<Content>(given: string, schema: z.ZodType<Content>): Content {
+/** Undefined: as an empty file. Throws an error whose message names the place. */
+export function readSettingsFile<Content>(given: string | undefined, schema: z.ZodType<Content>): Content {
+  if (given === undefined) return schema.parse({});
   const where = isInline(given) ? '' : `${given}: `;
   let content: unknown;
   try {

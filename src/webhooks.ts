@@ -20,7 +20,6 @@ export type TenantWebhooks = ReadonlyMap<string, ReadonlyMap<string, WebhookEndp
 
 /** `given`: a file (YAML or JSON) or its content: {tenant: {name: {url, secret, events?}}}. Throws an error whose message names the place. */
 export function readTenantWebhooks(given: string | undefined): TenantWebhooks {
-  if (given === undefined) return new Map();
   return new Map(Object.entries(readSettingsFile(given, tenants)).map(([tenant, endpoints]) => [tenant, new Map(Object.entries(endpoints))]));
 }
 

@@ -6,6 +6,7 @@ import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../contracts/job.ts';
 import type { MaintenanceActivities } from '../contracts/messages.ts';
 import { CLEANUP_KINDS, type CleanupKind, type CleanupReport, type Retention, type Sweep, type Tally } from '../contracts/system.ts';
+import { allOf } from '../store/all-of.ts';
 import { addTo } from '../store/tallies.ts';
 import type { SweepAsked } from '../store/store.ts';
 import type { Queue } from '../temporal/queue.ts';
@@ -112,12 +113,8 @@ async function sweepJobs(deps: ActivityDeps, client: Client, queue: Queue, { bef
 
 /** Whether a job that has not ended waits for this one: gone, it would count as failed. */
 async function isDependedOn({ store }: ActivityDeps, { tenant, id }: JobRecord): Promise<boolean> {
-  for (let cursor: string | undefined; ;) {
-    const { items, nextCursor } = await store.listDependents(tenant, id, { limit: 100, ...(cursor !== undefined && { cursor }) });
-    if (items.some(({ state }) => !isEnded(state))) return true;
-    if (nextCursor === null) return false;
-    cursor = nextCursor;
-  }
+  for await (const { state } of allOf((page) => store.listDependents(tenant, id, page))) if (!isEnded(state)) return true;
+  return false;
 }
 
 /** Batches none of whose jobs is left, and actions on many jobs that have ended: their records last, so that a crash leaves nothing that nobody finds. */

@@ -12,6 +12,7 @@ import { SheafError } from '../contracts/errors.ts';
 import type { DocumentJobRecord } from '../contracts/job.ts';
 import { passageText } from '../domain/search-text.ts';
 import { DOCUMENT_FILES, TOKEN_ENCODINGS, type Chunk, type DocumentFile, type Extraction, type TokenEncoding } from '../documents/document.ts';
+import { allOf } from '../store/all-of.ts';
 import type { PassageSet, Store } from '../store/store.ts';
 import type { DocumentDeps } from './deps.ts';
 import type { DocumentFolder } from './document-folder.ts';
@@ -231,12 +232,7 @@ async function completion(context: StageContext): Promise<DocumentPatch> {
 /** The records of the key's other versions say that search does not find them any more. */
 async function supersede(store: Store, { tenant, id, documentKey }: DocumentRecord, shown: boolean): Promise<void> {
   if (!shown || documentKey === id) return;
-  for (let cursor: string | undefined; ;) {
-    const versions = await store.listDocuments(tenant, { documentKey }, { limit: 100, ...(cursor !== undefined && { cursor }) });
-    for (const other of versions.items.filter((one) => one.id !== id && one.published !== null)) {
-      await store.advanceDocument(tenant, other.id, { attempt: other.attempt, dispatch: other.dispatch }, { published: null });
-    }
-    if (versions.nextCursor === null) return;
-    cursor = versions.nextCursor;
+  for await (const other of allOf((page) => store.listDocuments(tenant, { documentKey }, page))) {
+    if (other.id !== id && other.published !== null) await store.advanceDocument(tenant, other.id, { attempt: other.attempt, dispatch: other.dispatch }, { published: null });
   }
 }

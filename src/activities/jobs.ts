@@ -15,6 +15,7 @@ import { tellWebhook } from '../temporal/webhooks.ts';
 import { tellDependents } from '../temporal/dependents.ts';
 import type { Queue } from '../temporal/queue.ts';
 import { endOf, finishDocument, recordDocumentState } from './document-records.ts';
+import { allOf } from '../store/all-of.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { summaryOf } from './summary.ts';
@@ -133,29 +134,25 @@ async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: 
   const manifest = job.manifest!;
   const lane = await deps.store.acquireLane(laneOf(job), job.id, attempt);
   if (!lane.granted) return; // ended before, and another job has the lane since
-  for (let cursor: string | undefined; ;) {
-    const pages = await deps.store.listPages(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
-    for (const page of pages.items.filter(({ complete }) => !complete)) {
-      heartbeat();
-      const settled = handlers.with(job, columnNames(manifest), async (prepared, handler) => {
-        const at = {
-          tenant: job.tenant, jobId: job.id, page: page.page, attempt, generation: lane.generation,
-          fence: fence({ generation: lane.generation, attempt, dispatch: Number.MAX_SAFE_INTEGER, activityAttempt: Context.current().info.attempt }),
-        };
-        const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, prepared, handler, { ending: true });
-        const results = [...plan.settled.values()];
-        await writeResult(deps, job, at, rows, {
-          lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts: countOutcomes(results),
-          handlerHash, tally: { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) },
-        });
+  for await (const page of allOf((asked) => deps.store.listPages(job.tenant, job.id, asked))) {
+    if (page.complete) continue;
+    heartbeat();
+    const settled = handlers.with(job, columnNames(manifest), async (prepared, handler) => {
+      const at = {
+        tenant: job.tenant, jobId: job.id, page: page.page, attempt, generation: lane.generation,
+        fence: fence({ generation: lane.generation, attempt, dispatch: Number.MAX_SAFE_INTEGER, activityAttempt: Context.current().info.attempt }),
+      };
+      const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, prepared, handler, { ending: true });
+      const results = [...plan.settled.values()];
+      await writeResult(deps, job, at, rows, {
+        lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts: countOutcomes(results),
+        handlerHash, tally: { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) },
       });
-      await settled.catch((error: unknown) => {
-        // A handler that cannot be prepared any more (its module is gone) must not keep the job from ending.
-        if (!(error instanceof SheafError) || error.retryable) throw error;
-        deps.log.warn({ tenant: job.tenant, job: job.id, page: page.page, code: error.code }, 'page left as its last try counted it');
-      });
-    }
-    if (pages.nextCursor === null) return;
-    cursor = pages.nextCursor;
+    });
+    await settled.catch((error: unknown) => {
+      // A handler that cannot be prepared any more (its module is gone) must not keep the job from ending.
+      if (!(error instanceof SheafError) || error.retryable) throw error;
+      deps.log.warn({ tenant: job.tenant, job: job.id, page: page.page, code: error.code }, 'page left as its last try counted it');
+    });
   }
 }

@@ -20,6 +20,7 @@ import type { ActivityDeps } from './deps.ts';
 import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import { columnNames, loadSheetJob } from './rows.ts';
+import { allOf } from '../store/all-of.ts';
 import { restoreVersion } from './version-files.ts';
 
 export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandlers) {
@@ -60,12 +61,8 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
 /** Pages with a failed row, or a row that was never reached. */
 async function pagesToRetry(deps: ActivityDeps, job: SheetJobRecord): Promise<number[]> {
   const open = new Set(Array.from({ length: job.manifest!.pages }, (_, index) => index + 1));
-  for (let cursor: string | undefined; ;) {
-    const pages = await deps.store.listPages(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
-    for (const { page, complete, counts } of pages.items) if (complete && counts.failed === 0) open.delete(page);
-    if (pages.nextCursor === null) return [...open];
-    cursor = pages.nextCursor;
-  }
+  for await (const { page, complete, counts } of allOf((asked) => deps.store.listPages(job.tenant, job.id, asked))) if (complete && counts.failed === 0) open.delete(page);
+  return [...open];
 }
 
 async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job: SheetJobRecord, generation: number): Promise<Manifest> {

@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import { blobKeys } from '../blobs/keys.ts';
 import { isEnded, type JobRecord } from '../contracts/job.ts';
 import type { SourceMaintenance, SourceRecord, SourcesCleanup, VersionRecord } from '../contracts/source.ts';
+import { allOf as all } from '../store/all-of.ts';
 import type { Listed, ListPage, Store } from '../store/store.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
@@ -57,15 +58,12 @@ export function sourceMaintenance(deps: ActivityDeps, client: Client, queue: Que
   };
 }
 
-async function* allOf<T>(list: (page: ListPage) => Promise<Listed<T>>): AsyncGenerator<T> {
-  for (let cursor: string | undefined; ;) {
-    const { items, nextCursor } = await list({ limit: 100, ...(cursor !== undefined && { cursor }) });
-    heartbeat();
-    yield* items;
-    if (nextCursor === null) return;
-    cursor = nextCursor;
-  }
-}
+/** A list may be long: each page of it says that this lives. */
+const allOf = <T>(list: (page: ListPage) => Promise<Listed<T>>): AsyncGenerator<T> => all(async (page) => {
+  const listed = await list(page);
+  heartbeat();
+  return listed;
+});
 
 /** Jobs of the source that ended before; the newest of all stays, so that its status does, and any that something waits for. */
 async function oldJobs(store: Store, { tenant, id }: SourceRecord, before: string): Promise<JobRecord[]> {

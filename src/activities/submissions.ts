@@ -9,6 +9,7 @@ import type { FinishedOutcome } from '../contracts/row.ts';
 import { digest } from '../domain/hashing.ts';
 import { judge } from '../domain/later-answers.ts';
 import type { HandledRow, LaterAnswers, PreparedHandler } from '../handlers/handler.ts';
+import { allOf } from '../store/all-of.ts';
 import { callbackAddress } from '../temporal/callback-address.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { FinishedRow } from './row-runner.ts';
@@ -75,10 +76,11 @@ export async function openSubmissions(
 
   /** The call as it is about to be made: the same as before, unless the service has answered that one, or the row is another. */
   const called = (row: HandledRow, before: IntentRecord | undefined): IntentRecord => {
-    const same = before?.work === workOf(row) && before.answer === null;
-    const round = before?.work === workOf(row) ? before.round + (before.answer === null ? 0 : 1) : 0;
+    const work = workOf(row);
+    const same = before?.work === work && before.answer === null;
+    const round = before?.work === work ? before.round + (before.answer === null ? 0 : 1) : 0;
     return {
-      ...lane, key: row.key, work: workOf(row), job: job.id, page, row: row.row, state: 'calling', sentAt: new Date().toISOString(), remoteId: null, deadline: deadline(),
+      ...lane, key: row.key, work, job: job.id, page, row: row.row, state: 'calling', sentAt: new Date().toISOString(), remoteId: null, deadline: deadline(),
       terms: later.terms, answer: null, round, revision: before?.revision ?? 0,
       callKey: same ? before.callKey : round === 0 ? row.callKey! : digest(JSON.stringify([row.callKey, round])),
       token: same ? before.token : randomBytes(18).toString('base64url'),
@@ -124,12 +126,7 @@ export async function openSubmissions(
       const over = rows.flatMap(({ row, key }) => (lines.has(row) ? known.get(key) ?? [] : [])).filter(({ state }) => state !== 'settled');
       // Of rows that an earlier try has finished, and could not settle.
       for (const state of ['answered', 'submitted'] as const) {
-        for (let cursor: string | undefined; ;) {
-          const listed = await store.listIntents(job.tenant, job.id, { state, page }, { limit: 500, ...(cursor !== undefined && { cursor }) });
-          over.push(...listed.items.filter(({ key, row }) => !known.has(key) && lines.has(row)));
-          if (listed.nextCursor === null) break;
-          cursor = listed.nextCursor;
-        }
+        for await (const intent of allOf((asked) => store.listIntents(job.tenant, job.id, { state, page }, asked))) if (!known.has(intent.key) && lines.has(intent.row)) over.push(intent);
       }
       for (let from = 0; from < over.length; from += SETTLED_AT_ONCE) {
         // One that has changed since is looked at again.

@@ -2,6 +2,7 @@
 import type { Counts, EndedState, JobEvent, JobRecord } from '../contracts/job.ts';
 import { MOST_CODES, type JobSummary } from '../contracts/summary.ts';
 import { stageTimes } from '../domain/stages.ts';
+import { allOf } from '../store/all-of.ts';
 import type { Store } from '../store/store.ts';
 
 export interface JobEnd {
@@ -24,10 +25,6 @@ export async function summaryOf(store: Store, job: JobRecord, { endedAt, ...end 
 
 async function allEvents(store: Store, job: JobRecord): Promise<JobEvent[]> {
   const events: JobEvent[] = [];
-  for (let cursor: string | undefined; ;) {
-    const { items, nextCursor } = await store.listEvents(job.tenant, job.id, { limit: 500, ...(cursor !== undefined && { cursor }) });
-    events.push(...items);
-    if (nextCursor === null) return events;
-    cursor = nextCursor;
-  }
+  for await (const event of allOf((page) => store.listEvents(job.tenant, job.id, page))) events.push(event);
+  return events;
 }

@@ -1,6 +1,5 @@
 /** Deliveries of webhooks: what there is to tell of a job, and telling it to one endpoint. */
 import { ApplicationFailure } from '@temporalio/common';
-import { Webhook } from 'standardwebhooks';
 import { blobKeys } from '../blobs/keys.ts';
 import { readPageFile, readResultFile } from '../blobs/pages.ts';
 import { SheafError } from '../contracts/errors.ts';
@@ -8,13 +7,17 @@ import { isEnded, type JobRecord } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';
 import { ITEMS_PER_MESSAGE, TRIES_KEPT, type DeliveryRecord, type DeliveryTry, type WebhookActivities, type WebhookCursor, type WebhookEndpoint, type WebhookMessage, type WebhookRef } from '../contracts/webhooks.ts';
 import { holdsPage, returnPage } from '../domain/paging.ts';
+import { retryAfterMs } from '../domain/retry-after.ts';
+import { isSigningSecret, signatureHeaders } from '../domain/signature.ts';
+import { allOf } from '../store/all-of.ts';
 import { encodeCursor } from '../store/cursor.ts';
 import { endpointsOf } from '../webhooks.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** Messages that one look answers. */
 const MOST_MESSAGES = 20;
-const LISTED = 200;
+/** Events that one look reads. */
+const EVENTS = 200;
 const LIMITS = { bytes: 2 ** 20, inflatedBytes: 2 ** 20, answerMs: 20_000, totalMs: 30_000 };
 const MOST_WAIT_MS = 6 * 3_600_000;
 
@@ -76,7 +79,7 @@ export function webhookActivities(deps: ActivityDeps): WebhookActivities {
           messages.push({ type: 'progress', at: new Date().toISOString(), attempt, counts: { done, unchanged, failed, skipped }, total: job.manifest?.rows ?? null, cursor: at });
         }
       }
-      const { items: events, nextCursor } = await store.listEvents(job.tenant, job.id, { limit: LISTED, ...(at.event > 0 && { cursor: encodeCursor([at.event]) }) });
+      const { items: events, nextCursor } = await store.listEvents(job.tenant, job.id, { limit: EVENTS, ...(at.event > 0 && { cursor: encodeCursor([at.event]) }) });
       for (const { seq, at: time, type, message, data } of events) {
         at = { ...at, event: seq };
         if (isTold(type) && wants.has(type)) messages.push({ type, at: time, attempt, message, details: data ?? {}, cursor: at });
@@ -121,8 +124,8 @@ async function send({ store, web, secrets }: ActivityDeps, endpoint: WebhookEndp
     const answer = await web.request({
       url: endpoint.url, method: 'POST', body: record.body, limits: LIMITS,
       headers: {
-        'content-type': 'application/json', 'user-agent': 'Sheaf-Webhooks/1.0', 'webhook-id': id, 'webhook-timestamp': String(Math.floor(begun.getTime() / 1_000)),
-        'webhook-signature': signerOf(secrets(endpoint.secret, { tenant: record.tenant, host: null }), endpoint.secret).sign(id, begun, record.body),
+        'content-type': 'application/json', 'user-agent': 'Sheaf-Webhooks/1.0',
+        ...signatureHeaders(signingSecret(secrets(endpoint.secret, { tenant: record.tenant, host: null }), endpoint.secret), id, record.body, begun.getTime()),
       },
     });
     status = answer.status;
@@ -145,30 +148,21 @@ const FINAL = new Set(['url_invalid', 'url_not_allowed', 'secret_unknown', 'webh
 
 function refusal(status: number, retryAfter: string | undefined): ApplicationFailure {
   if (status === 410) return ApplicationFailure.nonRetryable('The endpoint says that it is gone (410).', 'webhook_gone');
-  const ms = retryAfter === undefined ? Number.NaN : /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1_000 : Date.parse(retryAfter) - Date.now();
+  const wait = retryAfterMs(retryAfter);
   return ApplicationFailure.create({
-    type: 'webhook_refused', message: `The endpoint answers with status ${status}.`, ...(ms > 0 && { nextRetryDelay: Math.min(ms, MOST_WAIT_MS) }),
+    type: 'webhook_refused', message: `The endpoint answers with status ${status}.`, ...(wait && { nextRetryDelay: Math.min(wait, MOST_WAIT_MS) }),
   });
 }
 
-/** Standard Webhooks' own form of a secret is base64 after `whsec_`; any other is taken as it is. */
-function signerOf(secret: string, name: string): Webhook {
-  try {
-    return secret.startsWith('whsec_') ? new Webhook(secret) : new Webhook(secret, { format: 'raw' });
-  } catch (error) {
-    throw new SheafError('secret_unknown', `The secret "${name}" is none that webhooks can be signed with.`, { remedy: 'Give whsec_ and base64 after it, or any text.', cause: error });
-  }
+function signingSecret(secret: string, name: string): string {
+  if (isSigningSecret(secret)) return secret;
+  throw new SheafError('secret_unknown', `The secret "${name}" is none that webhooks can be signed with.`, { remedy: 'Give whsec_ and base64 after it, or any text.' });
 }
 
 /** Pages whose failed rows are to be told: those that are through, and, once the job has ended, all that have a result. */
 async function* failedPages({ store }: ActivityDeps, job: JobRecord, { pages }: WebhookCursor): AsyncGenerator<{ page: number; failed: number }> {
-  for (let cursor: string | undefined; ;) {
-    const listed = await store.listPages(job.tenant, job.id, { limit: LISTED, ...(cursor !== undefined && { cursor }) });
-    for (const { page, attempt, counts, complete, result } of listed.items) {
-      if (attempt === job.attempt && counts.failed > 0 && result !== null && (complete || isEnded(job.state)) && !holdsPage(pages, page)) yield { page, failed: counts.failed };
-    }
-    if (listed.nextCursor === null) return;
-    cursor = listed.nextCursor;
+  for await (const { page, attempt, counts, complete, result } of allOf((asked) => store.listPages(job.tenant, job.id, asked))) {
+    if (attempt === job.attempt && counts.failed > 0 && result !== null && (complete || isEnded(job.state)) && !holdsPage(pages, page)) yield { page, failed: counts.failed };
   }
 }
 

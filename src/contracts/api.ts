@@ -11,6 +11,8 @@ export const API_PREFIX = '/api/v1';
 /** Names of tenants and owners. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 export const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+/** Names in SHEAF_SECRETS. */
+export const SECRET_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Whatever stands here came from JSON, or goes there; only the type is narrowed. */
 export const json = z.unknown() as z.ZodType<Json>;

@@ -1,14 +1,12 @@
 /** Requests and answers about documents and their uploads; as `api.ts`, whose conventions hold. The names of uploads are those that uploaders of files know. */
 import { z } from 'zod';
-import { day, errorAnswer, ID_PATTERN, listQuery } from './api.ts';
+import { count, day, errorAnswer, ID_PATTERN, listQuery, time } from './api.ts';
 import { tags } from './job-api.ts';
 import { DEFAULT_DOCUMENT_OPTIONS, DOCUMENT_STAGES, REPROCESS_STAGES } from './document.ts';
 import { CAUSES, JOB_STATES, PRIORITIES } from './job.ts';
 import type { Json } from './row.ts';
 import { UPLOAD_STATES } from './upload.ts';
 
-const count = z.int().min(0);
-const time = z.iso.datetime();
 const percent = z.number().min(0).max(100);
 
 // ── What is asked of the processing ─────────────────────────────────────────────────────────────────────────────

@@ -203,6 +203,6 @@ export class SheafError extends Error {
 }
 
 /** What another process has told of an error. A code that the table does not have is `internal`. */
-export function errorOf({ code, message, remedy, place }: ErrorBody): SheafError {
-  return new SheafError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }) });
+export function errorOf({ code, message, remedy, place }: ErrorBody, cause?: unknown): SheafError {
+  return new SheafError(code in ERRORS ? (code as ErrorCode) : 'internal', message, { ...(remedy !== undefined && { remedy }), ...(place !== undefined && { place }), ...(cause !== undefined && { cause }) });
 }

@@ -1,14 +1,13 @@
 /** Webhooks in requests and answers. */
 import { z } from 'zod';
+import { SECRET_NAME, time } from './api.ts';
 import { DEFAULT_WEBHOOK_EVENTS, DELIVERY_STATES, WEBHOOK_EVENTS } from './webhooks.ts';
 
 export const webhooksBody = z.array(z.strictObject({
   url: z.string().min(1).max(2_000),
-  secret: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).meta({ description: 'Name of the secret in SHEAF_SECRETS that messages are signed with' }),
+  secret: z.string().regex(SECRET_NAME).meta({ description: 'Name of the secret in SHEAF_SECRETS that messages are signed with' }),
   events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).default([...DEFAULT_WEBHOOK_EVENTS]),
 })).min(1).max(5);
-
-const time = z.iso.datetime();
 
 export const deliveryAnswer = z
   .strictObject({

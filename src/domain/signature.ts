@@ -6,8 +6,12 @@ export const SIGNATURE_HEADERS = { id: 'webhook-id', timestamp: 'webhook-timesta
 /** Older or newer than so many seconds is no signature any more: nobody can send again what he has overheard. */
 const TOLERANCE_SECONDS = 300;
 
-/** A secret that begins with `whsec_` is base64 after it, any other is taken as it is. */
-const keyOf = (secret: string): Buffer => (secret.startsWith('whsec_') ? Buffer.from(secret.slice(6), 'base64') : Buffer.from(secret));
+/** The scheme's own form of a secret: base64 after it. Any other is taken as it is. */
+const PREFIX = 'whsec_';
+const keyOf = (secret: string): Buffer => (secret.startsWith(PREFIX) ? Buffer.from(secret.slice(PREFIX.length), 'base64') : Buffer.from(secret));
+
+/** False: it says that it is base64, and is not. */
+export const isSigningSecret = (secret: string): boolean => secret !== '' && (!secret.startsWith(PREFIX) || /^whsec_(?=.{4})[A-Za-z\d+/]{2,}={0,2}$/.test(secret));
 
 const macOf = (secret: string, id: string, timestamp: string, body: string | Uint8Array): Buffer =>
   createHmac('sha256', keyOf(secret)).update(`${id}.${timestamp}.`).update(body).digest();

@@ -2,6 +2,7 @@
 import type { SheafError } from '../contracts/errors.ts';
 import type { FinishedOutcome, HandledOutcome, Json, RowFailure } from '../contracts/row.ts';
 import { at } from '../domain/json-pointer.ts';
+import { retryAfterMs } from '../domain/retry-after.ts';
 import type { HttpOptions } from './http-options.ts';
 
 const MOST_MESSAGE = 300;
@@ -44,8 +45,8 @@ export function failureOf({ status, headers, body }: ServiceAnswer): HandledOutc
     return { halt: { code: 'service_denied', message: text, remedy: 'Correct the secret or the headers, then `sheaf job retry ID`: it goes on with the rows that remain.' } };
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    const seconds = retryAfter(headers['retry-after'], Date.now());
-    return { error: rowError(status === 429 ? 'service_busy' : 'service_failed', text, true), ...(seconds !== null && { retryAfterSeconds: seconds }) };
+    const wait = retryAfterMs(headers['retry-after']);
+    return { error: rowError(status === 429 ? 'service_busy' : 'service_failed', text, true), ...(wait && { retryAfterSeconds: Math.min(Math.ceil(wait / 1_000), MOST_RETRY_AFTER_SECONDS) }) };
   }
   return { error: rowError('service_refused', text) };
 }
@@ -76,11 +77,4 @@ export function parsed(body: string): Json | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Seconds from now, of a number or a date. */
-export function retryAfter(header: string | undefined, now: number): number | null {
-  if (header === undefined) return null;
-  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : Math.ceil((Date.parse(header) - now) / 1000);
-  return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, MOST_RETRY_AFTER_SECONDS) : null;
 }

@@ -1,9 +1,9 @@
 /** What is asked of a service for a row: the options of `http`, checked. */
 import { z } from 'zod';
+import { SECRET_NAME } from '../contracts/api.ts';
 import { LIMIT_NAME } from '../contracts/limits.ts';
 import { JSON_POINTER } from '../domain/json-pointer.ts';
 
-const SECRET_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 /** Set by Sheaf, or about the connection. */
 const OWN_HEADERS = new Set(['host', 'content-length', 'connection', 'transfer-encoding', 'idempotency-key', 'webhook-id', 'webhook-timestamp', 'webhook-signature']);
 

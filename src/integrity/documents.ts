@@ -3,7 +3,7 @@ import { blobKeys } from '../blobs/keys.ts';
 import type { DocumentRecord, ReprocessStage } from '../contracts/document.ts';
 import { isEnded } from '../contracts/job.ts';
 import type { Parts, Suspicion } from './finding.ts';
-import { allOf } from './listing.ts';
+import { allOf } from '../store/all-of.ts';
 
 export async function* documentSuspicions(parts: Parts, tenant: string): AsyncGenerator<Suspicion> {
   for await (const document of allOf((page) => parts.store.listDocuments(tenant, {}, page))) {

@@ -2,7 +2,7 @@
 import { blobKeys } from '../blobs/keys.ts';
 import { isEnded, type PageRecord, type SheetJobRecord } from '../contracts/job.ts';
 import type { Parts, Suspicion } from './finding.ts';
-import { allOf } from './listing.ts';
+import { allOf } from '../store/all-of.ts';
 
 export async function* jobSuspicions(parts: Parts, tenant: string): AsyncGenerator<Suspicion> {
   for await (const job of allOf((page) => parts.store.listJobs(tenant, { kind: 'sheet' }, page))) {

@@ -2,7 +2,7 @@
 import { blobKeys } from '../blobs/keys.ts';
 import type { VersionRecord } from '../contracts/source.ts';
 import type { Parts, Suspicion } from './finding.ts';
-import { allOf } from './listing.ts';
+import { allOf } from '../store/all-of.ts';
 
 export async function* sourceSuspicions(parts: Parts, tenant: string): AsyncGenerator<Suspicion> {
   for await (const source of allOf((page) => parts.store.listSources(tenant, page))) {

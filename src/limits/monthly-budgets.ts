@@ -12,6 +12,6 @@ export interface MonthlyBudgets {
 
 /** `given`: a file (YAML or JSON), or its content where it begins with `{`. Throws an error whose message names the place. */
 export function readMonthlyBudgets(given: string | undefined): MonthlyBudgets {
-  const budgets = given === undefined ? {} : readSettingsFile(given, table);
+  const budgets = readSettingsFile(given, table);
   return { of: (tenant) => budgets[tenant] ?? budgets['*'] ?? null };
 }

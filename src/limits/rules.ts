@@ -27,7 +27,7 @@ export interface LimitRules {
 
 /** `given`: a file (YAML or JSON), or its content where it begins with `{`. Throws an error whose message names the place. */
 export function readLimitRules(given: string | undefined): LimitRules {
-  const rules = new Map(Object.entries(given === undefined ? {} : readSettingsFile(given, limits)).map(([key, one]) => [key, ruleOf(one)]));
+  const rules = new Map(Object.entries(readSettingsFile(given, limits)).map(([key, one]) => [key, ruleOf(one)]));
   const standard = ruleOf(limit.parse({}));
   return { names: [...rules.keys()], of: (key) => rules.get(key) ?? standard };
 }

@@ -1,5 +1,6 @@
 /** What the failures of model servers mean, whatever the provider calls them. */
 import { APICallError } from '@ai-sdk/provider';
+import { retryAfterMs } from '../domain/retry-after.ts';
 import { ModelError } from './language-model.ts';
 
 /** A server that says "too often" without saying for how long is left alone for so long. */
@@ -33,12 +34,8 @@ export function sorted(error: unknown, name: string): ModelError {
   return new ModelError('model_refused_request', `The server of ${name} does not take the request (${status}).`, more);
 }
 
-/** Seconds of `Retry-After`, which is a number or a date, or of its form in milliseconds. */
-function holdOf(headers: Record<string, string>): number | undefined {
-  const milliseconds = Number(headers['retry-after-ms']);
-  const after = headers['retry-after'];
-  const seconds = headers['retry-after-ms'] !== undefined ? milliseconds / 1_000
-    : after === undefined ? Number.NaN
-      : Number.isFinite(Number(after)) ? Number(after) : (Date.parse(after) - Date.now()) / 1_000;
-  return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, MOST_HOLD_SECONDS) : undefined;
+/** Seconds of `Retry-After`, here also with a fraction, or of its form in milliseconds. */
+function holdOf({ 'retry-after-ms': milliseconds, 'retry-after': after }: Record<string, string>): number | undefined {
+  const ms = milliseconds !== undefined ? Number(milliseconds) : Number.isFinite(Number(after)) ? Number(after) * 1_000 : retryAfterMs(after);
+  return ms !== null && Number.isFinite(ms) && ms > 0 ? Math.min(ms / 1_000, MOST_HOLD_SECONDS) : undefined;
 }

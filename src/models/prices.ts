@@ -11,7 +11,7 @@ const table = z.record(z.string().min(3).max(200), z.strictObject({ input: amoun
 export type PriceTable = Readonly<z.output<typeof table>>;
 
 /** `given`: a file (YAML or JSON), or its content where it begins with `{`. Throws an error whose message names the place. */
-export const readPrices = (given: string | undefined): PriceTable => (given === undefined ? {} : readSettingsFile(given, table));
+export const readPrices = (given: string | undefined): PriceTable => readSettingsFile(given, table);
 
 /** Null: the table does not have the model, or nobody knows what it took. */
 export function costOf(prices: PriceTable, model: string, tokens: Tokens | null): number | null {

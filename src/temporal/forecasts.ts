@@ -2,7 +2,7 @@
 import { ApplicationFailure, WorkflowFailedError, type Client } from '@temporalio/client';
 import type { Blobs } from '../blobs/blobs.ts';
 import { blobKeys } from '../blobs/keys.ts';
-import { ERRORS, SheafError, type ErrorBody, type ErrorCode } from '../contracts/errors.ts';
+import { errorOf, ERRORS, SheafError, type ErrorBody } from '../contracts/errors.ts';
 import { FORECAST_WORKFLOW, type Forecast, type ForecastInput, type ForecastRequest } from '../contracts/forecast.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import type { NewJob } from '../contracts/plans.ts';
@@ -38,7 +38,7 @@ function readable(error: unknown): unknown {
   if (error instanceof WorkflowFailedError) {
     for (let cause: Error | undefined = error.cause; cause; cause = cause.cause as Error | undefined) {
       const body = cause instanceof ApplicationFailure ? (cause.details?.[0] as ErrorBody | undefined) : undefined;
-      if (body && body.code in ERRORS) return new SheafError(body.code as ErrorCode, body.message, { ...(body.remedy !== undefined && { remedy: body.remedy }), ...(body.place && { place: body.place }), cause: error });
+      if (body && body.code in ERRORS) return errorOf(body, error);
     }
   } else if (!isUnavailable(error)) return error;
   return new SheafError('temporal_unavailable', 'No worker has told in time what the job would do.', { remedy: 'Try again, for a very large sheet with a range of it; `sheaf system check` tells whether workers run.', cause: error });

@@ -11,6 +11,7 @@ import { PLAN_WORKFLOWS, type PlanRef } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { SOURCE_WORKFLOWS, type CleanUpSourcesInput, type SourceDefinition, type SourceRecord, type SourcesCleanup, type VersionRecord } from '../contracts/source.ts';
 import { digest } from '../domain/hashing.ts';
+import { allOf } from '../store/all-of.ts';
 import type { Store } from '../store/store.ts';
 import { isUnavailable, reached, type Idempotency, type Jobs, type Origin } from './jobs.ts';
 import { cleanUpSourcesWorkflowId, deleteSourceWorkflowId, sourceScheduleId, sourceWorkflowId } from './workflow-ids.ts';
@@ -171,12 +172,8 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
         const version = await store.getVersion(tenant, id, Number(named));
         if (version) return version;
       }
-      for (let cursor: string | undefined; named.length >= SHORTEST_HASH; ) {
-        const { items, nextCursor } = await store.listVersions(tenant, id, { limit: 100, ...(cursor !== undefined && { cursor }) });
-        const found = items.find(({ hash }) => hash.startsWith(named));
-        if (found) return found;
-        if (nextCursor === null) break;
-        cursor = nextCursor;
+      if (named.length >= SHORTEST_HASH) {
+        for await (const version of allOf((page) => store.listVersions(tenant, id, page))) if (version.hash.startsWith(named)) return version;
       }
       throw new SheafError('version_not_found', `Source ${id} has no version ${named}.`, { remedy: `\`sheaf sync versions ${id}\` lists those that are kept.` });
     },

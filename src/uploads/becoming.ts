@@ -1,7 +1,7 @@
 /** The step from stored bytes to a document. May be repeated after a crash: it looks whether it was done. */
 import type { DocumentRecord } from '../contracts/document.ts';
 import { documentOf } from '../domain/document-record.ts';
-import type { Listed } from '../store/store.ts';
+import { allOf } from '../store/all-of.ts';
 import type { Idempotency } from '../temporal/jobs.ts';
 import type { Arrived, Received, UploadDeps } from './uploads.ts';
 
@@ -33,12 +33,8 @@ export async function becomeDocument(
 /** The first document of these bytes; one that is about to be deleted is none. */
 async function sameBytes({ store }: Pick<UploadDeps, 'store'>, tenant: string, sha256: string): Promise<DocumentRecord | null> {
   let first: DocumentRecord | null = null;
-  for (let cursor: string | null | undefined; cursor !== null;) {
-    const page: Listed<DocumentRecord> = await store.listDocuments(tenant, { sha256 }, { limit: 100, ...(cursor !== undefined && { cursor }) });
-    for (const document of page.items) {
-      if ((await store.getJob(tenant, document.job))?.desired !== 'deleted') first = document;
-    }
-    cursor = page.nextCursor;
+  for await (const document of allOf((page) => store.listDocuments(tenant, { sha256 }, page))) {
+    if ((await store.getJob(tenant, document.job))?.desired !== 'deleted') first = document;
   }
   return first;
 }

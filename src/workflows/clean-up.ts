@@ -1,7 +1,8 @@
 /** Removes what has been kept long enough, step by step; where it is, its report says. Started by a schedule or by the API. */
 import { continueAsNew, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import { TASK_QUEUES, type CleanUpInput, type MaintenanceActivities } from '../contracts/messages.ts';
-import { MAX_HISTORY_EVENTS, REMOVE } from './activity-options.ts';
+import { REMOVE } from './activity-options.ts';
+import { historyIsFull } from './history.ts';
 
 const { beginCleanup, cleanUpStep } = proxyActivities<MaintenanceActivities>({ ...REMOVE, taskQueue: TASK_QUEUES.maintenance });
 
@@ -11,7 +12,6 @@ export async function cleanUp(input: CleanUpInput): Promise<void> {
   // Workflow time, so that what is old does not change with a retry.
   if (input.step === undefined && !(await beginCleanup({ id, dryRun: input.dryRun, asked: input.id !== null, now: Date.now() }))) return;
   for (let step = input.step ?? 2; await cleanUpStep({ id, step }); step++) {
-    const { historyLength, continueAsNewSuggested } = workflowInfo();
-    if (historyLength >= MAX_HISTORY_EVENTS || continueAsNewSuggested) await continueAsNew<typeof cleanUp>({ ...input, id, step: step + 1 });
+    if (historyIsFull()) await continueAsNew<typeof cleanUp>({ ...input, id, step: step + 1 });
   }
 }

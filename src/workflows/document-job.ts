@@ -11,6 +11,7 @@ import {
   type DocumentActivities, type DocumentJobInput, type DocumentJobResult, type DocumentJobStatus,
 } from '../contracts/messages.ts';
 import { CAPACITY_WAIT_MS, DOCUMENT } from './activity-options.ts';
+import { historyIsFull } from './history.ts';
 import { JobLife } from './job-life.ts';
 import { live } from './job-messages.ts';
 
@@ -47,7 +48,7 @@ class DocumentJob extends JobLife {
         await this.admit();
       } else {
         await this.enter('running');
-        if (this.historyIsFull()) await this.continueAsNew();
+        if (historyIsFull()) await this.continueAsNew();
         else if (this.wanted === 'running') await this.#process();
       }
     }

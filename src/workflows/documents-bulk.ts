@@ -2,9 +2,10 @@
  * Deletes old documents, or does many again: all that a filter finds, a page at a time, with a report. It outlives workers and
  * servers; what was done is not done twice, because the list goes on where it stopped.
  */
-import { continueAsNew, defineQuery, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import { continueAsNew, defineQuery, proxyActivities, setHandler } from '@temporalio/workflow';
 import { STATUS_QUERY, TASK_QUEUES, type BulkInput, type BulkReport, type MaintenanceActivities } from '../contracts/messages.ts';
-import { MAX_HISTORY_EVENTS, REMOVE } from './activity-options.ts';
+import { REMOVE } from './activity-options.ts';
+import { historyIsFull } from './history.ts';
 
 const { bulkPage } = proxyActivities<MaintenanceActivities>({ ...REMOVE, taskQueue: TASK_QUEUES.maintenance });
 
@@ -22,7 +23,7 @@ async function bulk(input: BulkInput): Promise<BulkReport> {
     const page = await bulkPage({ tenant, filter, dryRun, reprocess, cursor });
     report = added(report, page.report);
     cursor = page.cursor;
-    if (cursor !== null && (workflowInfo().historyLength >= MAX_HISTORY_EVENTS || workflowInfo().continueAsNewSuggested)) {
+    if (cursor !== null && historyIsFull()) {
       await continueAsNew<typeof bulk>({ ...input, carried: { cursor, report } });
     }
   } while (cursor !== null);

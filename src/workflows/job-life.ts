@@ -18,7 +18,8 @@ import type { PlanActivities } from '../contracts/plans.ts';
 import type { Unpaid } from '../contracts/row.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { MET, planWait } from '../domain/dependencies.ts';
-import { CAPACITY_WAIT_MS, FINISH, LONG_WAIT_MS, LONGEST_TIMER_MS, MAX_HISTORY_EVENTS, RECORD, REFUSALS, STORES } from './activity-options.ts';
+import { CAPACITY_WAIT_MS, FINISH, LONG_WAIT_MS, LONGEST_TIMER_MS, RECORD, REFUSALS, STORES } from './activity-options.ts';
+import { historyIsFull } from './history.ts';
 import { LimitPause } from './limit-pause.ts';
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
@@ -129,7 +130,7 @@ export abstract class JobLife {
     }
     if (this.wanted === 'running') await this.enter(answer.state, { cause: answer.cause, reason: answer.reason });
     await condition(() => this.wanted !== 'running' || this.#askQueue);
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   askQueueAgain(): void {
@@ -158,7 +159,7 @@ export abstract class JobLife {
     await this.enter(wait.state, wait);
     const called = (): boolean => this.#askPlan || this.wanted !== 'running';
     await (wait.ms === null ? condition(called) : condition(called, Math.min(wait.ms, LONGEST_TIMER_MS)));
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   askPlanAgain(): void {
@@ -174,7 +175,7 @@ export abstract class JobLife {
       await this.interruptible(() => this.activities<RowActivities>({ ...STORES, summary: 'store and blobs' }, TASK_QUEUES.rows).checkStores());
     }
     this.refused = null;
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   /** In the open, and without holding a slot. */
@@ -188,13 +189,13 @@ export abstract class JobLife {
       await this.enter('waiting', why);
       await condition(() => this.wanted !== 'running', Math.max(1, until - Date.now()));
     }
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   /** Until somebody says to go on, or the time has come from which on there is money again. */
   async #waitForMoney({ reason, until }: Unpaid): Promise<void> {
     await this.restWithoutPlace({ cause: 'budget', until, reason }, until === null ? null : Math.max(1, Date.parse(until) - Date.now()));
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   /** Another has its place meanwhile, as with a pause; after it, or when somebody resumes it, the job is admitted again, in its turn. */
@@ -218,10 +219,6 @@ export abstract class JobLife {
     await condition(allHandlersFinished);
     if (error && state === 'failed') throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
     return counts;
-  }
-
-  protected historyIsFull(): boolean {
-    return workflowInfo().historyLength >= MAX_HISTORY_EVENTS || workflowInfo().continueAsNewSuggested;
   }
 
   /** Returns only where something else is wanted meanwhile: that comes first, so that whoever asked gets an answer. */
@@ -254,7 +251,7 @@ export abstract class JobLife {
   /** Whether the step under way may start something. One that was interrupted drains, also when a resume came since, and the next step goes on. */
   protected mayGoOn(): boolean {
     const interrupted = this.#step?.consideredCancelled ?? true;
-    return !interrupted && this.wanted === 'running' && !this.error && !this.refused && !this.limit.reached && !this.historyIsFull();
+    return !interrupted && this.wanted === 'running' && !this.error && !this.refused && !this.limit.reached && !historyIsFull();
   }
 
   /** Sorts a failed activity: an interruption is none, an absent store is waited for, all else ends the job. */

@@ -2,10 +2,11 @@
  * Tells one endpoint what becomes of one job, in order: what is new is read from the store, so that whoever tells this
  * workflow has nothing to hand over, and the job never waits for it. Ends with the job, and begins anew when that is retried.
  */
-import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, continueAsNew, defineSignal, isCancellation, proxyActivities, setHandler } from '@temporalio/workflow';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import { WEBHOOK_AGAIN, WEBHOOK_NEWS, type WebhookActivities, type WebhookInput, type WebhookMessage } from '../contracts/webhooks.ts';
-import { MAX_HISTORY_EVENTS, RECORD, WEBHOOK, WEBHOOK_LEAST_MS, WEBHOOK_LOOK_MS, WEBHOOK_PERSISTENCE_MS, WEBHOOK_WAIT_MS } from './activity-options.ts';
+import { RECORD, WEBHOOK, WEBHOOK_LEAST_MS, WEBHOOK_LOOK_MS, WEBHOOK_PERSISTENCE_MS, WEBHOOK_WAIT_MS } from './activity-options.ts';
+import { historyIsFull } from './history.ts';
 
 export const newsSignal = defineSignal(WEBHOOK_NEWS);
 export const againSignal = defineSignal<[number]>(WEBHOOK_AGAIN);
@@ -61,5 +62,3 @@ export async function jobWebhooks({ carried, ...ref }: WebhookInput): Promise<vo
     await condition(() => news || again.length > 0, found.next === 'look' ? WEBHOOK_LOOK_MS : WEBHOOK_WAIT_MS);
   }
 }
-
-const historyIsFull = (): boolean => workflowInfo().historyLength >= MAX_HISTORY_EVENTS || workflowInfo().continueAsNewSuggested;

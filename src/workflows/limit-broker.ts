@@ -1,11 +1,11 @@
 /** The broker of one named limit, for all workers: `domain/limit-broker.ts` behind an Update, for as long as there is a limit. */
-import { allHandlersFinished, ApplicationFailure, condition, continueAsNew, defineQuery, defineUpdate, setHandler, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, ApplicationFailure, condition, continueAsNew, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
 import {
   LEASE_UPDATE, LIMIT_STATUS_QUERY,
   type LeaseAnswer, type LeaseRequest, type LimitBrokerInput, type LimitStatus,
 } from '../contracts/limits.ts';
 import { LimitBroker } from '../domain/limit-broker.ts';
-import { MAX_HISTORY_EVENTS } from './activity-options.ts';
+import { historyIsFull } from './history.ts';
 
 export const leaseUpdate = defineUpdate<LeaseAnswer, [LeaseRequest]>(LEASE_UPDATE);
 /** With the moment it is about, ms since the epoch: a workflow's own clock stands still between its tasks. */
@@ -15,7 +15,7 @@ export async function limitBroker(input: LimitBrokerInput): Promise<void> {
   const broker = new LimitBroker(input.rule, input.carried);
   setHandler(limitStatusQuery, (now) => broker.status(now));
   setHandler(leaseUpdate, (request) => broker.lease(request, Date.now()), { validator: mayAsk });
-  await condition(() => workflowInfo().historyLength >= MAX_HISTORY_EVENTS || workflowInfo().continueAsNewSuggested);
+  await condition(historyIsFull);
   await condition(allHandlersFinished);
   await continueAsNew<typeof limitBroker>({ ...input, carried: broker.state });
 }

@@ -15,6 +15,7 @@ import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { Answers } from './answers.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
+import { historyIsFull } from './history.ts';
 import { JobLife } from './job-life.ts';
 import { live, verdictSignals, verdictUpdates } from './job-messages.ts';
 
@@ -103,7 +104,7 @@ class SheetJob extends JobLife {
         const version = this.#version && BEFORE_PAGES.has(this.#version.stage) ? this.#version : null;
         const items = !version && (this.#pending.length > 0 || !this.#items?.empty) ? this.#items : null;
         if (!items) await this.enter('running');
-        if (this.historyIsFull()) await this.continueAsNew();
+        if (historyIsFull()) await this.continueAsNew();
         else if (version) await this.#openVersion(version);
         else if (items) await this.#runItems(items);
         else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
@@ -197,7 +198,7 @@ class SheetJob extends JobLife {
     this.#rest = null;
     const before = items.news;
     await this.restWithoutPlace(rest, rest.until === null ? null : Math.max(1, Date.parse(rest.until) - Date.now()), () => items.news > before);
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   #fanOut(): FanOutJob {
@@ -261,7 +262,7 @@ class SheetJob extends JobLife {
       await this.enter('waiting', why);
       await condition(() => this.#answers.came || this.wanted !== 'running', lookMs);
     }
-    if (this.historyIsFull()) await this.continueAsNew();
+    if (historyIsFull()) await this.continueAsNew();
   }
 
   async #takeAnswers(): Promise<void> {

@@ -1,21 +1,13 @@
 /** Pause, resume, cancel, priority and concurrency of jobs that run, wait or stand still. */
 import { WorkflowFailedError } from '@temporalio/client';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { JobRecord, JobRequest } from '../../src/contracts/job.ts';
 import type { Control, JobStatus } from '../../src/contracts/messages.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
-import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { eventually, rowsOf, TENANT, usualRig, type Rig } from './rig.ts';
 
 let rig: Rig;
-beforeAll(async () => {
-  rig = await openRig();
-  await rig.startWorkers();
-});
-afterEach(async () => {
-  rig.gate.reset();
-  await rig.replayAll();
-});
-afterAll(() => rig.close());
+usualRig((opened) => { rig = opened; });
 
 const keys = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => `a${from + index}`);
 const workflow = (job: JobRecord) => rig.env.client.workflow.getHandle(jobWorkflowId(job.id, job.attempt));

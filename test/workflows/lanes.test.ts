@@ -1,19 +1,11 @@
 /** One job at a time on a source and lane; deletion of jobs in every state. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { JobRecord } from '../../src/contracts/job.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
-import { blobsOf, eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { blobsOf, eventually, rowsOf, TENANT, usualRig, type Rig } from './rig.ts';
 
 let rig: Rig;
-beforeAll(async () => {
-  rig = await openRig();
-  await rig.startWorkers();
-});
-afterEach(async () => {
-  rig.gate.reset();
-  await rig.replayAll();
-});
-afterAll(() => rig.close());
+usualRig((opened) => { rig = opened; });
 
 /** A job whose first row is held. */
 async function busy(sheet: string, lane: string | null = null): Promise<JobRecord> {

@@ -1,18 +1,10 @@
 /** Retry of ended jobs, and the circuit breaker. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { BreakerOptions, JobRecord, JobRequest } from '../../src/contracts/job.ts';
-import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { rowsOf, TENANT, usualRig, type Rig } from './rig.ts';
 
 let rig: Rig;
-beforeAll(async () => {
-  rig = await openRig();
-  await rig.startWorkers();
-});
-afterEach(async () => {
-  rig.gate.reset();
-  await rig.replayAll();
-});
-afterAll(() => rig.close());
+usualRig((opened) => { rig = opened; });
 
 const failing = (codes: { [key: string]: string }) => (key: string) => (codes[key] === undefined ? null : { code: codes[key] });
 const failedCodes = (id: string) => rig.store.countFailedRows(TENANT, id);

@@ -9,6 +9,7 @@ import path from 'node:path';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { activityErrors } from '../../src/activities/errors.ts';
 import { createActivities } from '../../src/activities/index.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
@@ -321,4 +322,19 @@ function refusing<Port extends Store | Blobs>(port: Port, refused: ReadonlySet<k
   return new Proxy(port, {
     get: (target, name) => refused.has(name as keyof Port) ? () => Promise.reject(error()) : target[name as keyof Port],
   });
+}
+
+/** The rig of a file that needs no other: opened with its workers before the tests, replayed after each, closed at the end. */
+export function usualRig(opened: (rig: Rig) => void): void {
+  let rig: Rig;
+  beforeAll(async () => {
+    rig = await openRig();
+    opened(rig);
+    await rig.startWorkers();
+  });
+  afterEach(async () => {
+    rig.gate.reset();
+    await rig.replayAll();
+  });
+  afterAll(() => rig.close());
 }

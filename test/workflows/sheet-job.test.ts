@@ -1,22 +1,14 @@
 /** A sheet job from its creation to its end, on the real server with the real activities. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fence } from '../../src/domain/fence.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { gateModule } from './gate.ts';
-import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { rowsOf, TENANT, usualRig, type Rig } from './rig.ts';
 
 let rig: Rig;
-beforeAll(async () => {
-  rig = await openRig();
-  await rig.startWorkers();
-});
-afterEach(async () => {
-  rig.gate.reset();
-  await rig.replayAll();
-});
-afterAll(() => rig.close());
+usualRig((opened) => { rig = opened; });
 
 const states = async (id: string): Promise<Record<number, string>> =>
   Object.fromEntries((await rig.outcomes(id)).map(({ row, state }) => [row, state]));

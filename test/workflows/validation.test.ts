@@ -1,19 +1,11 @@
 /** Rows against a format, before any handler sees them. */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { columnRules, type ValidationLevel } from '../../src/contracts/formats.ts';
 import type { SheetJobRecord } from '../../src/contracts/job.ts';
-import { openRig, TENANT, type Rig } from './rig.ts';
+import { TENANT, usualRig, type Rig } from './rig.ts';
 
 let rig: Rig;
-beforeAll(async () => {
-  rig = await openRig();
-  await rig.startWorkers();
-});
-afterEach(async () => {
-  rig.gate.reset();
-  await rig.replayAll();
-});
-afterAll(() => rig.close());
+usualRig((opened) => { rig = opened; });
 
 const SHEET = 'name,price\na1,5\na2,"1,50"\na3,\na4,9\n';
 const columns = columnRules.parse({ price: { type: 'number', required: true } });

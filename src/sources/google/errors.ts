@@ -1,6 +1,10 @@
 /** What Google answers when it does not do what it was asked for, in Sheaf's words: which account, what for, and what to do. */
 import { SheafError } from '../../contracts/errors.ts';
+import { retryAfterMs } from '../../domain/retry-after.ts';
 import { TOKEN_URL } from './auth.ts';
+
+/** However long Google says. */
+const MOST_WAIT_MS = 3_600_000;
 
 /** What is to become of a call that failed. */
 export type Verdict =
@@ -109,9 +113,10 @@ function readAnswer(error: unknown): Answer {
   const ofToken = typeof inner === 'string' && (url === TOKEN_URL || url.endsWith('/token'));
   const details = [field(inner, 'details'), field(inner, 'errors')].flatMap((list) => (Array.isArray(list) ? (list as unknown[]) : []));
   const texts = [field(inner, 'status'), ...details.map((detail) => field(detail, 'reason'))];
+  const waitMs = retryAfterMs(response?.headers?.get('retry-after'));
   return {
     status: response?.status,
-    retryAfterMs: retryAfter(response?.headers?.get('retry-after') ?? null),
+    retryAfterMs: waitMs && Math.min(waitMs, MOST_WAIT_MS),
     message: String(ofToken ? field(data, 'error_description') ?? '' : field(inner, 'message') ?? message ?? ''),
     reasons: texts.filter((text) => typeof text === 'string'),
     // A token endpoint that is down is away, like everything else.
@@ -128,11 +133,4 @@ function parsed(data: unknown): unknown {
   } catch {
     return undefined; // a proxy's page
   }
-}
-
-/** Seconds, or a date. */
-function retryAfter(header: string | null): number | null {
-  if (header === null) return null;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, Math.min(ms, 3_600_000)) : null;
 }

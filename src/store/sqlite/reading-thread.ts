@@ -3,7 +3,7 @@
  * asks, and some questions take long. It starts with the first question and ends when there has been none for a while.
  */
 import { parentPort, Worker } from 'node:worker_threads';
-import { type ErrorBody, type ErrorCode, SheafError } from '../../contracts/errors.ts';
+import { type ErrorBody, errorOf, SheafError } from '../../contracts/errors.ts';
 import type { SqliteFile } from './database.ts';
 
 const IDLE_MS = 60_000;
@@ -58,10 +58,7 @@ export class ReadingThread<Question, Answer> {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if ('answer' in reply) waiting?.resolve(reply.answer);
-    else {
-      const { code, message, ...more } = reply.error;
-      waiting?.reject(new SheafError(code as ErrorCode, message, more));
-    }
+    else waiting?.reject(errorOf(reply.error));
     if (this.#waiting.size > 0) return;
     thread.unref();
     this.#idle = setTimeout(() => {

@@ -1,8 +1,8 @@
-import type { Listed, ListPage } from '../store/store.ts';
+import type { Listed, ListPage } from './store.ts';
 
 const AT_ONCE = 200;
 
-/** All entries of a list, page by page. */
+/** All entries of a list, page by page. What is changed meanwhile must not move entries to other places in the list. */
 export async function* allOf<T>(list: (page: ListPage) => Promise<Listed<T>>): AsyncGenerator<T> {
   for (let cursor: string | undefined; ;) {
     const { items, nextCursor } = await list({ limit: AT_ONCE, ...(cursor !== undefined && { cursor }) });
