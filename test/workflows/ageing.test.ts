@@ -1,5 +1,5 @@
 /** What waiting does to low priority, in skipped time. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { ApplicationFailure } from '@temporalio/common';
 import { pino } from 'pino';
@@ -11,17 +11,11 @@ import { openStage, type FakeJob } from './fakes.ts';
 import { historiesOf, replay } from './replay.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 
-let env: TestWorkflowEnvironment;
-/** The server's time, as the queue is told it. */
-let now = 0;
-beforeAll(async () => {
-  env = await timeSkippingEnv();
-  now = await env.currentTimeMs();
-});
-afterAll(() => env.teardown());
-
+// A server of its own for every test: what one leaves unfinished would keep the next one's time from being skipped.
 const HOUR = 3_600_000;
 test('a queued job of low priority is before later normal ones once it has waited long enough', async () => {
+  const env = await timeSkippingEnv();
+  let now = await env.currentTimeMs();
   const limits = { perTenant: 1, all: 1, ageAfterMs: HOUR };
   const rig: Rig = await openRig({ limits, env, now: () => now });
   try {
@@ -48,11 +42,12 @@ test('a queued job of low priority is before later normal ones once it has waite
     expect([first.state, second.state]).toEqual(['completed', 'completed']);
     expect(first.completedAt! <= second.startedAt!).toBe(true);
   } finally {
-    await rig.close({ keepEnv: true });
+    await rig.close();
   }
 });
 
 test("a running job's pages are dispatched as normal once its low priority has aged", async () => {
+  const env = await timeSkippingEnv();
   const stage = await openStage(env);
   try {
     const start = await env.currentTimeMs();
@@ -71,6 +66,7 @@ test("a running job's pages are dispatched as normal once its low priority has a
     expect(new Set(keys)).toEqual(new Set([4, 3]));
   } finally {
     await stage.stop();
+    await env.teardown();
   }
 });
 

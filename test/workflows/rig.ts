@@ -106,7 +106,7 @@ export interface Rig {
   events(id: string): Promise<string[]>;
   /** Replays every workflow that the rig's jobs have started since the last time. */
   replayAll(): Promise<void>;
-  close(more?: { keepEnv?: boolean }): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** `name,n` and so many rows: a1, a2, … */
@@ -296,14 +296,14 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
       }
     },
 
-    async close({ keepEnv = false } = {}) {
+    async close() {
       gate.release();
       await rig.stopWorkers();
       await activities.close();
       await named.close();
       await web.close();
       await gate.close();
-      if (!keepEnv) await env.teardown();
+      await env.teardown();
       await store.close();
       await rm(folder, { recursive: true, force: true });
     },
