@@ -11,6 +11,7 @@ import type { RowInput } from '../contracts/row.ts';
 import type { CategorizeProvider } from './categorize.ts';
 import { type Category, compilePattern } from './categorize-options.ts';
 import { requireColumns } from './columns.ts';
+import { allFree } from './free.ts';
 import type { HandledOutcome } from './handler.ts';
 import { keywordMatcher } from './keywords.ts';
 
@@ -40,6 +41,7 @@ export const rules: CategorizeProvider = async ({ categories, columns, default: 
     },
     batchSize: 100,
     concurrency: 4,
+    foresee: allFree,
     handle: async (rows, signal) => {
       const outcomes: HandledOutcome[] = [];
       let since = performance.now();

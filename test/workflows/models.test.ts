@@ -172,7 +172,7 @@ describe('what a job would do', () => {
     await rig.ended((await rig.create('elsewhere', rowsOf(6, 'f'), { request: categorizing() })).id);
     expect(server.paid).toBe(6);
     await writeFile(path.join(rig.folder, 'sheets', 'plan.csv'), `${rowsOf(8, 'f')},\nf1,again\n`);
-    expect(await forecast('plan')).toMatchObject({ rows: 10, toDo: 4, unchanged: 4, skipped: 1, refused: 1, failed: 0, cached: 2, cost: expect.any(Number), basis: 'length', sample: null });
+    expect(await forecast('plan')).toMatchObject({ rows: 10, toDo: 4, unchanged: 4, skipped: 1, refused: 1, failed: 0, cached: 2, cost: expect.any(Number), basis: 'length', requests: 2, least: null, sample: null });
     expect(server.paid).toBe(6);
     // What is left of the looks is nothing.
     for await (const { key } of rig.blobs.list(`${TENANT}/jobs/plan_plan_0/`)) expect.fail(key);
@@ -188,6 +188,13 @@ describe('what a job would do', () => {
     const job = await rig.create('sampled', rowsOf(10, 'g'), { request: categorizing() });
     await rig.ended(job.id);
     expect(await rig.totals(job.id)).toMatchObject({ done: 10, spent: { cost: 10.5, cached: 3 } });
+  });
+
+  test('of web pages: so many requests, so much time at least, and nothing to pay', async () => {
+    await writeFile(path.join(rig.folder, 'sheets', 'pages.csv'), `name,link\n${['a', 'b', 'a', 'c', 'd', 'e'].map((page, row) => `${row},http://127.0.0.1:9/${page}`).join('\n')}\n6,\n`);
+    expect(await forecast('pages', { handler: 'scrape', options: { url: 'link', hostPerSecond: 0.5 } })).toMatchObject({
+      toDo: 7, cached: 0, tokens: 0, cost: 0, basis: null, requests: 5, least: { seconds: 8, limit: '127.0.0.1:9' },
+    });
   });
 
   test('is refused as the job would be', async () => {
