@@ -3,12 +3,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../src/contracts/job.ts';
+import { createSources } from '../../src/temporal/sources.ts';
 import { createForecaster } from '../../src/temporal/forecasts.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MODEL_KEY, modelsAt } from '../servers/model/models.ts';
 import { modelServer, type Asked, type ModelServer } from '../servers/model/server.ts';
 import { historiesOf } from './replay.ts';
 import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { definitionOf } from './source-definition.ts';
 
 const MODEL = 'openai:gpt-5-mini';
 
@@ -134,6 +136,24 @@ describe('a budget', () => {
     expect(await rig.ended(job.id)).toMatchObject({ state: 'completed' });
     expect(await rig.totals(job.id)).toMatchObject({ done: 30, spent: { cost: 45 } });
     expect(server.paid).toBe(30);
+  });
+
+  test('of a source holds each run of it, and goes on with more', async () => {
+    const sources = createSources(rig.store, rig.env.client, rig.jobs);
+    const file = path.join(rig.folder, 'sheets', 'paid.csv');
+    const request = categorizing({ maxCost: 40 });
+    await sources.put(TENANT, 'tester', 'paid', { scheduled: null, definition: definitionOf('paid', { location: { path: file }, ...request }) });
+    const run = () => sources.sync(TENANT, 'paid', { force: false, after: [], rollback: null });
+    await writeFile(file, rowsOf(3, 'p1x'));
+    expect(await rig.ended((await run()).id)).toMatchObject({ state: 'completed' });
+    await writeFile(file, rowsOf(33, 'p1x'));
+    const { id } = await run();
+    expect(await rig.when(id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'budget', request: { maxCost: 40 } });
+    expect(await rig.totals(id)).toMatchObject({ unchanged: 3, done: 26, spent: { cost: 39 } });
+    await rig.jobs.change(TENANT, id, { maxCost: 100 });
+    await rig.jobs.control(TENANT, id, 'resume');
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
+    expect((await sources.get(TENANT, 'paid')).definition.job.request.maxCost).toBe(40);
   });
 
   test('of a month is for all jobs of the tenant, and asks nothing for what was answered before', async () => {
