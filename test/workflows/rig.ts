@@ -136,18 +136,20 @@ export interface RigOptions {
   realReader?: DocumentReader;
   /** As SHEAF_SECRETS; the variable RIG_SECRET is there. */
   secrets?: string;
+  /** Default: files. */
+  blobs?: Blobs;
   /** Where Google is, and who asks there. */
   google?: { url: string; credentials: NamedCredentials };
 }
 
-export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets }: RigOptions = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets, blobs: givenBlobs }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
   const gate = await openGate();
   const module = await gateModule(folder);
   const store = await openSqliteStore({ folder: path.join(folder, 'store') });
-  const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
+  const blobs = givenBlobs ?? (await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }));
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
