@@ -9,7 +9,7 @@ import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MODEL_KEY, modelsAt } from '../servers/model/models.ts';
 import { modelServer, type Asked, type ModelServer } from '../servers/model/server.ts';
 import { historiesOf } from './replay.ts';
-import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
 import { definitionOf } from './source-definition.ts';
 
 const MODEL = 'openai:gpt-5-mini';
@@ -53,6 +53,24 @@ describe('a job with a model', () => {
     await rig.ended(forced.id);
     expect(await rig.totals(forced.id)).toMatchObject({ done: 6, spent: { tokens: 90, cost: 9 } });
     expect(server.paid).toBe(12);
+  });
+
+  test('asks a question once that several rows, and another job, have at the same time', async () => {
+    const says = server.says as string;
+    let answer = (): void => {};
+    const held = new Promise<void>((resolve) => { answer = resolve; });
+    server.says = () => held.then(() => says);
+    const request = categorizing({ keyColumns: [], concurrency: 4 });
+    const sheet = `name,n\n${'same,1\n'.repeat(4)}`;
+    const jobs = [await rig.create('at once', sheet, { request }), await rig.create('at once too', sheet, { request })];
+    for (const { id } of jobs) await rig.when(id, ({ state }) => state === 'running');
+    await eventually(async () => server.asked.length > 0);
+    answer();
+    for (const { id } of jobs) expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
+    const totals = await Promise.all(jobs.map(({ id }) => rig.totals(id)));
+    expect(totals.map(({ done }) => done)).toEqual([4, 4]);
+    expect(totals.reduce((sum, { spent }) => sum + (spent?.cached ?? 0), 0)).toBe(7);
+    expect([server.asked.length, server.paid]).toEqual([1, 1]);
   });
 
   test('fails before anything is paid where a column or the key is missing', async () => {
