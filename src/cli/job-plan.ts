@@ -27,6 +27,8 @@ export function addJobPlan(job: Command): void {
     });
 }
 
+const about = (value: number, text: (value: number) => string): string => (value === 0 ? '0' : `about ${text(value)}`);
+
 const BASES = { sample: 'by the sample', length: 'by the length of what would be asked; --sample tells it better' };
 
 function printPlan(terminal: Terminal, { rows, toDo, unchanged, failed, skipped, refused, cached, tokens, cost, basis, requests, least, sample }: ForecastAnswer): void {
@@ -39,8 +41,8 @@ function printPlan(terminal: Terminal, { rows, toDo, unchanged, failed, skipped,
     ['failed for good', some(failed)],
     ['blank', some(skipped)],
     ['without a key of their own', some(refused)],
-    ['tokens', tokens === null ? 'nobody can tell' : `about ${count(tokens)}`],
-    ['cost', cost === null ? 'nobody can tell' : `about ${money(cost)}${basis === null ? '' : `, ${BASES[basis]}`}`],
+    ['tokens', tokens === null ? 'nobody can tell' : about(tokens, count)],
+    ['cost', cost === null ? 'nobody can tell' : `${about(cost, money)}${basis === null ? '' : `, ${BASES[basis]}`}`],
     ['requests', requests === null ? 'nobody can tell' : some(requests)],
     ['time', least === null ? null : `at least ${duration(least.seconds)}, by ${least.limit}`],
     ['sample', sample === null ? null : `${count(sample.rows)} rows${sample.failed > 0 ? `, ${count(sample.failed)} failed` : ''}${sample.cost === null ? '' : `, paid ${money(sample.cost)}`}`],
