@@ -11,6 +11,9 @@ export function leastMs(rule: LimitRule, calls: number, tokens: number): number 
   return Math.max(windows(calls, rule.perUser), windows(calls, projectMost(rule)), windows(tokens, rule.tokens), refilled);
 }
 
+/** Sums of shares are a little off. */
+const wholes = (sum: number): number => Math.ceil(sum - 1e-6);
+
 /** The requests of rows to do, added up. */
 export class Pace {
   #requests: number | null = 0;
@@ -33,14 +36,14 @@ export class Pace {
   }
 
   get requests(): number | null {
-    return this.#requests === null ? null : Math.ceil(this.#requests);
+    return this.#requests === null ? null : wholes(this.#requests);
   }
 
-  /** Of what takes longest; null: it all may begin at once. `tokens`: what the calls under `of` take. */
+  /** What takes longest, as far as its limit goes; null: it all may begin at once. `tokens`: what the calls under `of` take. */
   least(ruleOf: (limit: string) => LimitRule, tokens: { of: readonly string[]; taken: number }): { seconds: number; limit: string } | null {
     const spans = [
       ...[...this.#sites].map(([limit, { pages, perSecond }]) => ({ limit, ms: ((pages - 1) / perSecond) * 1_000 })),
-      ...[...this.#calls].map(([limit, calls]) => ({ limit, ms: leastMs(ruleOf(limit), Math.ceil(calls), tokens.of.includes(limit) ? tokens.taken : 0) })),
+      ...[...this.#calls].map(([limit, calls]) => ({ limit, ms: leastMs(ruleOf(limit), wholes(calls), tokens.of.includes(limit) ? tokens.taken : 0) })),
     ];
     const longest = spans.reduce((one, other) => (other.ms > one.ms ? other : one), { limit: '', ms: 0 });
     return longest.ms === 0 ? null : { seconds: Math.round(longest.ms / 100) / 10, limit: longest.limit };

@@ -35,6 +35,12 @@ test('a host with a named limit is held by it, and whatever holds longest is tol
   expect(pace.least(() => rule({ perUser: 1 }), noTokens)).toEqual({ seconds: 120, limit: 'a.test:80' });
 });
 
+test('rows that are asked about together are one request', () => {
+  const pace = new Pace();
+  for (let row = 0; row < 3 * 49; row++) pace.add({ known: false, tokens: 1, cost: 1, requests: 1 / 49 });
+  expect(pace.requests).toBe(3);
+});
+
 test('nobody can tell how many where one row does not say', () => {
   const pace = new Pace();
   pace.add(visit('a'));
