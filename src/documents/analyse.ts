@@ -55,7 +55,7 @@ function titleOf(text: string, blocks: readonly Block[], { metadata }: Extractio
   if (metadata.title !== undefined && !/^(untitled|microsoft word - |document\d*$|slide \d+$|powerpoint presentation$|presentation$|title$)/i.test(metadata.title)) return metadata.title;
   const main = blocks.filter(({ aside }) => aside !== true);
   const says = ({ start, end }: Block): boolean => /\p{L}{2}/u.test(text.slice(start, end));
-  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find(says) ?? main[0];
+  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find((one) => one.kind !== 'table_row' && says(one)) ?? main[0];
   if (!block) return null;
   const line = text.slice(block.start, block.end).trim().split('\n', 1)[0]!;
   return (line.length <= MAX_TITLE ? line : `${line.slice(0, MAX_TITLE - 1).toWellFormed().trimEnd()}…`) || null;
