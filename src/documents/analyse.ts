@@ -1,16 +1,10 @@
 /** What a text is about, as far as counting tells: languages, words, keywords, title, reading time. */
-import { eld } from 'eld/small';
 import * as stopword from 'stopword';
 import type { Analysis, Block, Extraction, LanguageShare } from './document.ts';
+import { languagesOf } from './languages.ts';
 import { similaritySignature } from './similarity.ts';
 import type { CountTokens } from './tokens.ts';
 
-/** Characters of a piece whose language is told, and pieces that are looked at. */
-const PIECE_CHARS = 600;
-const LEAST_PIECE = 20;
-const MOST_PIECES = 400;
-const LEAST_SHARE = 0.02;
-const MOST_LANGUAGES = 10;
 const MOST_KEYWORDS = 12;
 const WORDS_A_MINUTE = 230;
 /** Of scripts that write no spaces between words: characters read in a minute. */
@@ -57,52 +51,11 @@ function countWords(text: string): number {
   return words;
 }
 
-/** By share; empty where there is too little to tell. */
-export function languagesOf(text: string): LanguageShare[] {
-  const found = new Map<string, { characters: number; score: number }>();
-  let all = 0;
-  for (const piece of piecesOf(text)) {
-    const letters = piece.match(/\p{L}/gu)?.length ?? 0;
-    if (letters < LEAST_PIECE) continue;
-    const { language, ...result } = eld.detect(piece);
-    all += letters;
-    if (language === '') continue;
-    const score = result.getScores()[language] ?? 0;
-    const known = found.get(language) ?? { characters: 0, score: 0 };
-    known.characters += letters;
-    known.score += letters * (result.isReliable() ? Math.max(score, 0.5) : score / 2);
-    found.set(language, known);
-  }
-  return [...found]
-    .map(([language, { characters, score }]) => ({ language, share: round(characters / all), confidence: round(Math.min(1, score / characters)) }))
-    .filter(({ share }) => share >= LEAST_SHARE)
-    .sort((one, other) => other.share - one.share)
-    .slice(0, MOST_LANGUAGES);
-}
-
-const round = (value: number): number => Math.round(value * 1000) / 1000;
-
-/** Lines put together up to some hundred characters; of a long text evenly many. */
-function* piecesOf(text: string): Generator<string> {
-  const step = Math.max(PIECE_CHARS, Math.floor(text.length / MOST_PIECES));
-  for (let from = 0; from < text.length; from += step) {
-    const piece = text.slice(from, from + PIECE_CHARS);
-    const paragraphs = piece.split(/\n\n+/);
-    // A paragraph has one language, mostly; one beside it may have another.
-    let joined = '';
-    for (const paragraph of paragraphs) {
-      if (paragraph.length >= 80) yield paragraph;
-      else joined += `${paragraph} `;
-    }
-    if (joined !== '') yield joined;
-  }
-}
-
 function titleOf(text: string, blocks: readonly Block[], { metadata }: Extraction): string | null {
   if (metadata.title !== undefined && !/^(untitled|microsoft word - |document\d*$|slide \d+$|powerpoint presentation$|presentation$|title$)/i.test(metadata.title)) return metadata.title;
   const main = blocks.filter(({ aside }) => aside !== true);
   const says = ({ start, end }: Block): boolean => /\p{L}{2}/u.test(text.slice(start, end));
-  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find(says) ?? main[0];
+  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find((one) => one.kind !== 'table_row' && says(one)) ?? main[0];
   if (!block) return null;
   const line = text.slice(block.start, block.end).trim().split('\n', 1)[0]!;
   return (line.length <= MAX_TITLE ? line : `${line.slice(0, MAX_TITLE - 1).toWellFormed().trimEnd()}…`) || null;
