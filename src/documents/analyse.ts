@@ -3,7 +3,7 @@ import * as stopword from 'stopword';
 import type { Analysis, Block, Extraction, LanguageShare } from './document.ts';
 import { languagesOf } from './languages.ts';
 import { similaritySignature } from './similarity.ts';
-import type { CountTokens } from './tokens.ts';
+import { countWithin, type CountTokens } from './tokens.ts';
 
 const MOST_KEYWORDS = 12;
 const WORDS_A_MINUTE = 230;
@@ -22,7 +22,7 @@ export function analyseText(text: string, blocks: readonly Block[], extraction: 
   const spaced = countWords(signs === 0 ? text : text.replace(SIGN, ' '));
   return {
     languages,
-    tokens: countInPieces(text, count),
+    tokens: countWithin(text, count)(0, text.length),
     words: spaced + signs,
     characters: text.length,
     pages: extraction.pages,
@@ -33,21 +33,10 @@ export function analyseText(text: string, blocks: readonly Block[], extraction: 
   };
 }
 
-/** A whole book at once would take the encoder's memory. */
-function countInPieces(text: string, count: CountTokens): number {
-  let tokens = 0;
-  for (let from = 0; from < text.length;) {
-    const end = text.indexOf('\n', from + 100_000);
-    const to = end < 0 ? text.length : end;
-    tokens += count(text.slice(from, to));
-    from = to;
-  }
-  return tokens;
-}
-
 function countWords(text: string): number {
   let words = 0;
-  for (const _ of text.matchAll(WORD)) words += 1;
+  // Without what a match of each would hold.
+  for (WORD.lastIndex = 0; WORD.test(text);) words += 1;
   return words;
 }
 
@@ -64,6 +53,8 @@ function titleOf(text: string, blocks: readonly Block[], { metadata }: Extractio
 /** Words and pairs that stand often, weighed by their length; words that every text of the language has are none. */
 function keywordsOf(text: string, languages: readonly LanguageShare[]): string[] {
   const common = commonWords(languages);
+  /** By word as it is written: in small letters; null where it says nothing. */
+  const telling = new Map<string, string | null>();
   const counts = new Map<string, { count: number; shown: string }>();
   const add = (key: string, shown: string): void => {
     const known = counts.get(key);
@@ -73,8 +64,9 @@ function keywordsOf(text: string, languages: readonly LanguageShare[]): string[]
   let before: { word: string; shown: string; end: number } | null = null;
   const sample = text.slice(0, KEYWORD_CHARS);
   for (const { 0: shown, index } of sample.matchAll(WORD)) {
-    const word = shown.toLowerCase();
-    if (!/\p{L}{2}/u.test(word) || common.has(word) || common.has(word.replace(/['’].*$/, '')) || /^(https?|www)$/.test(word) || (word.length < 4 && /^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word) && shown !== shown.toUpperCase())) {
+    let word = telling.get(shown);
+    if (word === undefined) telling.set(shown, (word = isTelling(shown, common) ? shown.toLowerCase() : null));
+    if (word === null) {
       before = null;
       continue;
     }
@@ -93,6 +85,13 @@ function keywordsOf(text: string, languages: readonly LanguageShare[]): string[]
     if (!chosen.some(({ key }) => key.split(' ').includes(candidate.key) || candidate.key.split(' ').includes(key))) chosen.push(candidate);
   }
   return chosen.map(({ shown }) => shown);
+}
+
+function isTelling(shown: string, common: ReadonlySet<string>): boolean {
+  const word = shown.toLowerCase();
+  if (!/\p{L}{2}/u.test(word) || common.has(word) || common.has(word.replace(/['’].*$/, '')) || /^(https?|www)$/.test(word)) return false;
+  // Three letters in a row are an abbreviation, or little.
+  return word.length >= 4 || shown === shown.toUpperCase() || !/^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word);
 }
 
 /** What the list of English lacks. */
