@@ -97,6 +97,9 @@ export function startReconciler(deps: { store: Store; client: Client; queue: Que
     }
     const status = await workflowStatus(client, job);
     if (status !== null && status !== 'RUNNING') {
+      // It may have ended, as it should, while others were looked at.
+      const now = await store.getJob(job.tenant, job.id);
+      if (!now || isEnded(now.state) || now.attempt !== job.attempt) return;
       await close(client, job, status);
       log.warn({ tenant: job.tenant, job: job.id, attempt: job.attempt, status }, 'closing a job whose workflow is gone');
       return;
