@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 import { blobKeys, webPageTime } from '../blobs/keys.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobRecord } from '../contracts/job.ts';
-import type { MaintenanceActivities } from '../contracts/messages.ts';
+import type { MaintenanceActivities } from '../contracts/maintenance-messages.ts';
 import { CLEANUP_KINDS, type CleanupKind, type CleanupReport, type Retention, type Sweep, type Tally } from '../contracts/system.ts';
 import { allOf } from '../store/all-of.ts';
 import { addTo } from '../store/tallies.ts';

@@ -4,7 +4,8 @@ import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText,
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
-import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
+import type { JobRef } from '../contracts/messages.ts';
+import type { ProcessPageAnswer, ProcessPageInput } from '../contracts/sheet-messages.ts';
 import type { PageRow, RowFailure, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';

@@ -11,9 +11,9 @@ import type { ErrorBody } from '../contracts/errors.ts';
 import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts/job.ts';
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
 import {
-  TASK_QUEUES,
-  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan, type RowActivities,
+  TASK_QUEUES, type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan,
 } from '../contracts/messages.ts';
+import type { RowActivities } from '../contracts/sheet-messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
 import type { Unpaid } from '../contracts/row.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';

@@ -6,10 +6,10 @@ import { ApplicationFailure, CancellationScope, condition, continueAsNew, define
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
-import {
-  ANSWERS_SIGNAL, STATUS_QUERY, TASK_QUEUES,
-  type ControlAnswer, type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type VersionProgress, type WriteBackProgress,
-} from '../contracts/messages.ts';
+import { ANSWERS_SIGNAL, STATUS_QUERY, TASK_QUEUES, type ControlAnswer } from '../contracts/messages.ts';
+import type {
+  JobStatus, PageSpan, SheetJobInput, SheetJobResult, SheetJobState, VersionProgress, WriteBackProgress,
+} from '../contracts/sheet-messages.ts';
 import { VERDICTS, type OpenVersionAnswer, type SourceActivities, type Verdict } from '../contracts/source.ts';
 import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
