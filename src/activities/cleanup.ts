@@ -8,7 +8,7 @@ import type { MaintenanceActivities } from '../contracts/maintenance-messages.ts
 import { CLEANUP_KINDS, type CleanupKind, type CleanupReport, type Retention, type Sweep, type Tally } from '../contracts/system.ts';
 import { allOf } from '../store/all-of.ts';
 import { addTo } from '../store/tallies.ts';
-import type { SweepAsked } from '../store/store.ts';
+import type { SweepAsked } from '../store/ports/cleanup.ts';
 import type { Queue } from '../temporal/queue.ts';
 import type { ActivityDeps } from './deps.ts';
 import { removeJob } from './maintenance.ts';

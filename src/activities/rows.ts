@@ -13,7 +13,7 @@ import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain
 import { rowCheck } from '../domain/validation.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import { workOf } from '../handlers/index.ts';
-import type { LaneRef } from '../store/store.ts';
+import type { LaneRef } from '../store/ports/rows.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';

@@ -6,7 +6,8 @@ import { isEnded } from '../contracts/job.ts';
 import { FILES_AT_ONCE, type BatchFile, type BatchFileResult, type BatchRecord } from '../contracts/plans.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { listed, numberCursor, readCursor } from '../store/cursor.ts';
-import type { Listed, ListPage, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import type { Listed, ListPage } from '../store/ports/lists.ts';
 import type { ApiContext } from './app.ts';
 
 /** Looked at together. */

@@ -9,7 +9,9 @@ import type { SheetJobRecord, Manifest, PageRecord } from '../contracts/job.ts';
 import type { Cell, Json, OutcomeOrRemaining, RowFailure } from '../contracts/row.ts';
 import { rowInput } from '../domain/hashing.ts';
 import { listed, readCursor } from '../store/cursor.ts';
-import type { FailedRowFilter, Listed, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import type { FailedRowFilter } from '../store/ports/rows.ts';
+import type { Listed } from '../store/ports/lists.ts';
 
 export interface JobRow {
   row: number;

@@ -21,7 +21,8 @@ import type { NewJob } from '../contracts/plans.ts';
 import type { Verdict } from '../contracts/source.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { digest } from '../domain/hashing.ts';
-import type { JobChange, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import type { JobChange } from '../store/ports/jobs.ts';
 import { deleteWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
 /** The same key again answers what it made. */
