@@ -10,7 +10,7 @@ import type { Listed, ListPage } from '../ports/lists.ts';
 import { SqliteFile } from './database.ts';
 import { answerQuestions } from './reading-thread.ts';
 import { ITEM_COLUMNS, type ItemRow, toItem } from './rows.ts';
-import { LEDGER_MIGRATIONS } from './schema.ts';
+import { LEDGER_MIGRATIONS } from './ledger-schema.ts';
 
 export interface SearchRequest {
   tenant: string;
