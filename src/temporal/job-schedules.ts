@@ -10,7 +10,7 @@ import { PLAN_WORKFLOWS, type Overlap, type PlanRef, type ScheduleRecord } from 
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import type { Store } from '../store/store.ts';
 import type { ListPage, Listed } from '../store/ports/lists.ts';
-import { isUnavailable } from './jobs.ts';
+import { isUnavailable } from './reached.ts';
 import { scheduledJobId, scheduledWorkflowId, scheduleId } from './workflow-ids.ts';
 
 /** What Temporal knows of a schedule. */

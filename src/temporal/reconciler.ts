@@ -13,7 +13,8 @@ import type { Store } from '../store/store.ts';
 import type { Listed } from '../store/ports/lists.ts';
 import { reconcilePlans } from './batches.ts';
 import { reminder } from './dependents.ts';
-import { deliverWish, isUnavailable, startDeletion, startJob, tellOfQueue } from './jobs.ts';
+import { deliverWish, startDeletion, startJob, tellOfQueue } from './job-calls.ts';
+import { isUnavailable } from './reached.ts';
 import type { Queue } from './queue.ts';
 import { closeWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
