@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { blobKeys } from '../blobs/keys.ts';
 import { readPageFile, readResultFile } from '../blobs/pages.ts';
 import type { Blobs } from '../blobs/blobs.ts';
-import type { ItemAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { SheetJobRecord, Manifest, PageRecord } from '../contracts/job.ts';
 import type { Cell, Json, OutcomeOrRemaining, RowFailure } from '../contracts/row.ts';

@@ -1,7 +1,8 @@
 /** `sheaf job …`: its commands, and those that look at jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { EventAnswer, ItemAnswer, JobAnswer } from '../contracts/job-api.ts';
+import type { EventAnswer, JobAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import type { JobGraphAnswer } from '../contracts/plans-api.ts';
 import { isEnded, JOB_STATES } from '../contracts/job.ts';
 import { listUpTo, refuse, type Client } from './client.ts';

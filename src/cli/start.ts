@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import type { ItemAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Stack } from '../embedded/stack.ts';
 import type { StackFile } from '../embedded/stack-file.ts';

@@ -2,7 +2,8 @@
 import { ulid } from 'ulid';
 import { z } from 'zod';
 import { API_PREFIX, idempotencyHeaders, idParams, listOf, listQuery } from '../../contracts/api.ts';
-import { forecastAnswer, forecastBody, jobAnswer, jobBody, jobChangeBody, retryBody } from '../../contracts/job-api.ts';
+import { jobAnswer, jobBody, jobChangeBody, retryBody } from '../../contracts/job-api.ts';
+import { forecastAnswer, forecastBody } from '../../contracts/forecast-api.ts';
 import { jobGraphAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
