@@ -8,7 +8,7 @@ import { canonicalJson, digest } from '../domain/hashing.ts';
 import { listed, numberCursor, readCursor } from '../store/cursor.ts';
 import type { Store } from '../store/store.ts';
 import type { Listed, ListPage } from '../store/ports/lists.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 
 /** Looked at together. */
 const AT_ONCE = 20;

@@ -13,7 +13,7 @@ import type { Control } from '../../contracts/messages.ts';
 import { VERDICTS, type Verdict } from '../../contracts/source.ts';
 import type { Store } from '../../store/store.ts';
 import type { Controlled } from '../../temporal/jobs.ts';
-import type { ApiContext } from '../app.ts';
+import type { ApiContext } from '../context.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { jobAddress, jobAnswerOf, wholeJobAnswer } from '../job-answer.ts';
 import { jobGraph } from '../job-graph.ts';
