@@ -11,7 +11,8 @@ import { clientsOf, type Context, contextOf } from './context.ts';
 import { CommandFailure, EXIT, wrongUsage } from './failure.ts';
 import { count, when } from './format.ts';
 import { type CreateOptions, createJob, jobOptions } from './job-create.ts';
-import { jobPath, printItems } from './job.ts';
+import { printItems } from './job.ts';
+import { jobPath } from './job-arguments.ts';
 import { printFacts } from './table.ts';
 import { printOutcome, succeeded, watchJob } from './watch.ts';
 
