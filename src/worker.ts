@@ -52,7 +52,7 @@ await sweepDocumentFolders();
 const pages = openWebPages(container, { limits, web, folder: await scratchFolder() });
 const reader = openReader({ concurrency: DOCUMENT_SLOTS, limits: documentLimits(config) });
 const activities = createActivities({
-  store: container.store, blobs: container.blobs, limits, log,
+  store: container.store, blobs: container.blobs, limits, limitRules: container.limitRules, log,
   sheetLimits: container.sheetLimits, inputDirs: config.SHEAF_INPUT_DIRS, google, handlerDirs: config.SHEAF_HANDLER_DIRS, web, pages, webhooks: readTenantWebhooks(config.SHEAF_WEBHOOKS),
   keep: { jobs: config.SHEAF_KEEP_JOBS ?? null, events: config.SHEAF_KEEP_EVENTS ?? null, outputs: config.SHEAF_KEEP_OUTPUTS ?? null, summaries: config.SHEAF_KEEP_SUMMARIES ?? null, answers: config.SHEAF_KEEP_ANSWERS ?? null, web_pages: config.SHEAF_KEEP_WEB_PAGES ?? null },
   publicUrl: publicUrl(config), secrets: container.secrets, documents: documentDeps(config, reader), languageModels: languageModelsOf(config, container.limitRules),

@@ -135,10 +135,10 @@ async function sweepBatches(deps: ActivityDeps, { before, cursor, dryRun }: Swee
   return { gone, next: nextCursor };
 }
 
-/** Pages of the web, by the time in their keys. The cursor is the last key that was looked at. */
-async function sweepWebPages({ store, blobs }: ActivityDeps, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
+/** Pages of the web, by the time in their keys, also of tenants who have nothing else any more. The cursor is the last key that was looked at. */
+async function sweepWebPages({ blobs }: ActivityDeps, { before, cursor, dryRun }: SweepAsked): Promise<Sweep> {
   const [reached = ''] = cursor?.split('/') ?? [];
-  const tenant = (await store.tenants()).toSorted().find((one) => one > reached || (one === reached && !cursor?.endsWith(TENANT_SWEPT)));
+  const tenant = (await blobs.tenants()).toSorted().find((one) => one > reached || (one === reached && !cursor?.endsWith(TENANT_SWEPT)));
   if (tenant === undefined) return { gone: [], next: null };
   const gone: Tally[] = [];
   for await (const { key, size } of blobs.list(blobKeys.webPages(tenant))) {

@@ -4,6 +4,7 @@ import type { Retention } from '../contracts/system.ts';
 import type { DocumentReader } from '../documents/document.ts';
 import type { ScanResult } from '../documents/scan.ts';
 import type { Limits } from '../limits/limits.ts';
+import type { LimitRules } from '../limits/rules.ts';
 import type { MonthlyBudgets } from '../limits/monthly-budgets.ts';
 import type { Log } from '../log.ts';
 import type { GoogleSheets } from '../sources/google-sheets.ts';
@@ -22,6 +23,7 @@ export interface ActivityDeps {
   store: Store;
   blobs: Blobs;
   limits: Limits;
+  limitRules: Pick<LimitRules, 'of'>;
   log: Log;
   sheetLimits: SheetLimits;
   /** Folders that sheets may be read from by path, and handler modules loaded from. */

@@ -8,6 +8,7 @@ import type { Foreseen, PageRow, Spent } from '../contracts/row.ts';
 import { hash53 } from '../domain/duplicates.ts';
 import { handlerHash, itemKey, rowHasher } from '../domain/hashing.ts';
 import { planFromLedger, type PagePlan } from '../domain/page-plan.ts';
+import { Pace } from '../domain/pace.ts';
 import { NOTHING_SPENT, plus } from '../domain/spent.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import { openSheet } from '../sources/index.ts';
@@ -59,6 +60,7 @@ class Forecasting {
   /** Of rows to do that are not in the sample. */
   #spent: Spent = NOTHING_SPENT;
   #untold = 0;
+  readonly #pace = new Pace();
 
   constructor(deps: ActivityDeps, paying: Purses, job: SheetJobRecord, prepared: PreparedHandler, handler: Handler, sample: number) {
     this.#deps = deps;
@@ -146,7 +148,10 @@ class Forecasting {
   async #foresee(rows: HandledRow[]): Promise<void> {
     if (rows.length === 0) return;
     const foreseen = (await this.#prepared.foresee?.(rows)) ?? rows.map((): Foreseen => ({ known: false, ...NOTHING_SPENT }));
-    for (const { known, tokens, cost } of foreseen) {
+    this.#pace.call(this.#prepared.limits ?? [], rows.length / this.#prepared.batchSize);
+    for (const one of foreseen) {
+      const { known, tokens, cost } = one;
+      this.#pace.add(one);
       if (known) this.#counts.cached++;
       else if (tokens === null) this.#untold++;
       else this.#spent = plus(this.#spent, { tokens, cost });
@@ -158,12 +163,15 @@ class Forecasting {
     const sample = this.#sample.rows > 0 ? this.#sample : null;
     const each = (amount: number | null): number | null => (amount === null || sample === null ? null : (amount / sample.rows) * this.#untold);
     const { tokens, cost } = [this.#sample, ...(this.#untold > 0 ? [{ tokens: each(this.#sample.tokens), cost: each(this.#sample.cost) }] : [])].reduce(plus, this.#spent);
+    const { limits: of = [] } = this.#prepared;
     const nothingToPay = this.#counts.toDo === this.#counts.cached;
-    const known = tokens !== null || cost !== null;
+    // Nobody needs to be told what nothing was told from.
+    const told = (tokens ?? 0) > 0 || (cost ?? 0) > 0;
     return {
       ...this.#counts, sample,
       tokens: nothingToPay ? 0 : tokens === null ? null : Math.round(tokens), cost: nothingToPay ? 0 : cost,
-      basis: nothingToPay || !known ? null : sample !== null ? 'sample' : 'length',
+      basis: nothingToPay || !told ? null : sample !== null ? 'sample' : 'length',
+      requests: this.#pace.requests, least: this.#pace.least((name) => this.#deps.limitRules.of(name), { of, taken: (tokens ?? 0) - (this.#sample.tokens ?? 0) }),
     };
   }
 }

@@ -126,7 +126,7 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   const expectedCost = async (batch: Waiting[]): Promise<number | null> => {
     const foreseen = await run.handler.foresee?.(batch.map(({ row }) => row));
     if (!foreseen) return usualCost * batch.length;
-    return foreseen.every(({ known }) => known) ? null : foreseen.reduce((sum, { cost }) => sum + (cost ?? 0), 0);
+    return foreseen.every(({ known }) => known) ? null : foreseen.reduce((sum, { cost }) => sum + (cost ?? usualCost), 0);
   };
 
   /** Answers the tokens that it took, where they are known. `paid` is told what it cost. */

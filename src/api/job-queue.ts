@@ -13,7 +13,9 @@ export async function queueAnswer(store: Store, config: Config, job: JobRecord):
   if (job.state !== 'queued' && !(job.state === 'waiting' && job.cause === 'dependency')) return {};
   const limits = queueLimits(config);
   const standing = await store.queueStanding(job.tenant, job.id, limits, Date.now());
-  const waits = standing && ['waiting', 'blocked', 'offered'].includes(standing.entry.state);
+  // A queued job whose turn is paused had a place and did not come for it; one that rests for an answer is told of by its record.
+  const states = ['waiting', 'blocked', 'offered', ...(job.state === 'queued' ? ['paused'] : [])];
+  const waits = standing && states.includes(standing.entry.state);
   if (!waits || standing.entry.attempt !== job.attempt) return {};
   const { entry, ahead, aheadInTenant, taken, takenByTenant } = standing;
   const waitsFor = reasonFor(standing, limits);
@@ -27,18 +29,18 @@ export async function queueAnswer(store: Store, config: Config, job: JobRecord):
 }
 
 function reasonFor({ entry, laneHolder, taken, takenByTenant }: QueueStanding, limits: QueueLimits): WaitsFor {
-  if (entry.state === 'offered') return 'worker';
+  if (entry.state === 'offered' || entry.state === 'paused') return 'worker';
   if (laneHolder !== null) return 'lane';
   if (takenByTenant >= limits.perTenant) return 'tenant';
   return taken >= limits.all ? 'deployment' : 'worker';
 }
 
-function textOf(waitsFor: WaitsFor, { ahead, aheadInTenant, taken, takenByTenant, laneHolder }: QueueStanding): string {
+function textOf(waitsFor: WaitsFor, { entry, ahead, aheadInTenant, taken, takenByTenant, laneHolder }: QueueStanding): string {
   switch (waitsFor) {
     case 'lane': return `Job ${laneHolder} is working on the same source and lane.`;
     case 'tenant': return `${run(takenByTenant, ' of this tenant')}, the most allowed; ${before(aheadInTenant)}.`;
     case 'deployment': return `${run(taken, '')}, the most allowed; ${before(ahead)}.`;
-    case 'worker': return 'There is a place for it; a worker takes it as soon as one answers.';
+    case 'worker': return entry.state === 'paused' ? 'No worker has answered for it; as soon as one does, it asks for a place, in its turn.' : 'There is a place for it; a worker takes it as soon as one answers.';
   }
 }
 

@@ -5,11 +5,11 @@ import type { SourceClock } from '../temporal/sources.ts';
 
 export function sourceAnswerOf(source: SourceRecord, clock?: SourceClock): SourceAnswer {
   const { definition: { job, ...definition } } = source;
-  const { location, sheet, range, handler, options, keyColumns } = job.request;
+  const { location, sheet, range, handler, options, keyColumns, maxCost } = job.request;
   return {
     id: source.id, tenant: source.tenant, owner: source.owner,
     location: { ...location }, ...(sheet !== undefined && { sheet }), ...(range !== undefined && { range }),
-    handler, options, keyColumns, priority: job.priority, tags: job.tags, ...definition,
+    handler, options, keyColumns, ...(maxCost !== undefined && { maxCost }), priority: job.priority, tags: job.tags, ...definition,
     ...(clock && { clock }), scheduled: source.scheduled, deleting: source.deleting,
     current: source.current, fetched: source.fetched, createdAt: source.createdAt, updatedAt: source.updatedAt,
   };

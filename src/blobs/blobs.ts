@@ -72,6 +72,8 @@ export interface Blobs {
   head(key: string): Promise<BlobInfo | null>;
   /** In key order, paged inside. */
   list(prefix: string): AsyncIterable<BlobInfo>;
+  /** First parts of keys, in no order: of whomever something is kept, whatever the store knows of them. */
+  tenants(): Promise<string[]>;
   /** Not there is no error. */
   delete(key: string): Promise<void>;
   /** Everything under a prefix that ends in `/`. May be repeated after a crash. */

@@ -163,6 +163,8 @@ export async function openFilesystemBlobs({ folder }: { folder: string }): Promi
 
     list: (prefix) => walk(objects, '', prefix),
 
+    tenants: () => onDisk(async () => (await fs.readdir(objects, { withFileTypes: true })).flatMap((entry) => (entry.isDirectory() ? decodeName(entry.name, true) ?? [] : []))),
+
     delete: (key) => onDisk(async () => {
       const file = await locate(key);
       if ((await statOrNull(file))?.isFile()) await fs.rm(file, { force: true });

@@ -106,6 +106,14 @@ export async function openS3Blobs(options: S3BlobsOptions): Promise<Blobs> {
 
     list,
 
+    tenants: () => asking(root, async () => {
+      const found: string[] = [];
+      for await (const { CommonPrefixes = [] } of paginateListObjectsV2({ client }, { ...at, Prefix: root, Delimiter: '/' })) {
+        found.push(...CommonPrefixes.flatMap(({ Prefix = '' }) => bucket.keyOf(Prefix.slice(0, -1)) ?? []));
+      }
+      return found;
+    }),
+
     delete: (key) => asking(key, async () => {
       await client.send(new DeleteObjectCommand({ ...at, Key: bucket.nameOf(key) }));
     }),

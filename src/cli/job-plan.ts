@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { ForecastAnswer } from '../contracts/forecast-api.ts';
 import { contextOf } from './context.ts';
-import { count, money } from './format.ts';
+import { count, duration, money } from './format.ts';
 import { atLeastOne, jobOptions, jobRequest, type CreateOptions } from './job-create.ts';
 import { forgetUpload, withSheetFile } from './sheet-file.ts';
 import { printFacts } from './table.ts';
@@ -27,9 +27,11 @@ export function addJobPlan(job: Command): void {
     });
 }
 
+const about = (value: number, text: (value: number) => string): string => (value === 0 ? '0' : `about ${text(value)}`);
+
 const BASES = { sample: 'by the sample', length: 'by the length of what would be asked; --sample tells it better' };
 
-function printPlan(terminal: Terminal, { rows, toDo, unchanged, failed, skipped, refused, cached, tokens, cost, basis, sample }: ForecastAnswer): void {
+function printPlan(terminal: Terminal, { rows, toDo, unchanged, failed, skipped, refused, cached, tokens, cost, basis, requests, least, sample }: ForecastAnswer): void {
   const some = (value: number): string | null => (value === 0 ? null : count(value));
   printFacts(terminal, [
     ['rows', count(rows)],
@@ -39,8 +41,10 @@ function printPlan(terminal: Terminal, { rows, toDo, unchanged, failed, skipped,
     ['failed for good', some(failed)],
     ['blank', some(skipped)],
     ['without a key of their own', some(refused)],
-    ['tokens', tokens === null ? 'nobody can tell' : `about ${count(tokens)}`],
-    ['cost', cost === null ? 'nobody can tell' : `about ${money(cost)}${basis === null ? '' : `, ${BASES[basis]}`}`],
+    ['tokens', tokens === null ? 'nobody can tell' : about(tokens, count)],
+    ['cost', cost === null ? 'nobody can tell' : `${about(cost, money)}${basis === null ? '' : `, ${BASES[basis]}`}`],
+    ['requests', requests === null ? 'nobody can tell' : some(requests)],
+    ['time', least === null ? null : `at least ${duration(least.seconds)}, by ${least.limit}`],
     ['sample', sample === null ? null : `${count(sample.rows)} rows${sample.failed > 0 ? `, ${count(sample.failed)} failed` : ''}${sample.cost === null ? '' : `, paid ${money(sample.cost)}`}`],
   ]);
 }

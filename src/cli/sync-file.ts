@@ -41,6 +41,7 @@ const settings = z.strictObject({
   write_back: z.strictObject({ columns: z.record(z.string(), column), tab: z.string().min(1).exactOptional() }).exactOptional(),
   keep_versions: z.int().min(1).exactOptional(),
   on_duplicate_key: z.enum(['fail', 'first', 'last']).exactOptional(),
+  max_cost: z.number().positive().max(1e9).exactOptional(),
 });
 const source = settings.extend({ id: z.string().regex(SOURCE_ID_PATTERN, 'expected letters, digits, ".", "_" and "-", at most 128: `name` may be in any script') });
 
@@ -168,6 +169,7 @@ function listedSource(given: Source, defaults: Settings, env: Environment, file:
       ...(one.write_back && { writeBack: one.write_back }),
       ...(one.keep_versions !== undefined && { keepVersions: one.keep_versions }),
       ...(one.on_duplicate_key !== undefined && { onDuplicateKey: one.on_duplicate_key }),
+      ...(one.max_cost !== undefined && { maxCost: one.max_cost }),
       ...(env.index_prefix !== undefined && { indexPrefix: env.index_prefix }),
     } as SourceDefinitionBody,
   };

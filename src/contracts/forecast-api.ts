@@ -22,6 +22,9 @@ export const forecastAnswer = z
     tokens: paidTokens.meta({ description: 'Of all rows to do; null: nobody can tell' }),
     cost: paidCost,
     basis: z.enum(['sample', 'length']).nullable().meta({ description: 'What tokens and cost were told from: the rows of the sample, or the length of what would be asked' }),
+    requests: count.nullable().meta({ description: 'That would be sent to others (pages, models, your service) after those of the sample; null: nobody can tell' }),
+    least: z.strictObject({ seconds: z.number().min(0), limit: z.string() }).nullable()
+      .meta({ description: 'How long it takes at least, and the named limit or web site that makes it so; with one worker, and nobody else under that limit. Null: nothing holds it back' }),
     sample: z.strictObject({ rows: count, failed: count, tokens: paidTokens, cost: paidCost }).nullable().meta({ description: 'What was handled and paid for. The answers are kept for the job' }),
   })
   .meta({ id: 'Forecast' });

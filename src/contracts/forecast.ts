@@ -34,6 +34,10 @@ export interface Forecast {
   cost: number | null;
   /** What they were told from: the rows that were handled, or the length of what would be asked; null where they are not told. */
   basis: 'sample' | 'length' | null;
+  /** That would be sent to others, after those of the sample; null: nobody can tell. */
+  requests: number | null;
+  /** What named limits and the manners of web sites take at least, with one worker, from an idle limit on; null: nothing holds it back. */
+  least: { seconds: number; limit: string } | null;
   sample: { rows: number; failed: number; tokens: number | null; cost: number | null } | null;
 }
 

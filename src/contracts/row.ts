@@ -70,6 +70,21 @@ export type FinishedOutcome = Exclude<HandledOutcome, { unpaid: Unpaid } | { hal
 export interface Foreseen extends Spent {
   /** The same was asked before: nothing would be paid. */
   known: boolean;
+  /** That would be sent, to whomever; a share of one where rows are asked about together. Left out: nobody can tell. */
+  requests?: number;
+  /** The one of them that is for a web page. */
+  visit?: PageVisit;
+}
+
+/** A web page that would be asked for. */
+export interface PageVisit {
+  /** Rows with the same one have it from one request; null: each has one of its own. */
+  address: string | null;
+  host: string;
+  /** Most pages of the host, in each worker. */
+  perSecond: number;
+  /** Named limits that the host has. */
+  limits: readonly string[];
 }
 
 /** Nobody pays now: what there is to pay for stays undone, and its job waits until somebody says to go on. */

@@ -49,6 +49,7 @@ export const sourceAnswer = z
     handler: z.string(),
     options: jsonObject,
     keyColumns: z.array(z.string()),
+    maxCost: z.number().optional().meta({ description: 'What the rows of each of its jobs may cost together' }),
     priority: z.enum(PRIORITIES),
     tags: z.array(z.string()),
     versioning: z.enum(VERSIONING),

@@ -1,16 +1,10 @@
 /** What a text is about, as far as counting tells: languages, words, keywords, title, reading time. */
-import { eld } from 'eld/small';
 import * as stopword from 'stopword';
 import type { Analysis, Block, Extraction, LanguageShare } from './document.ts';
+import { languagesOf } from './languages.ts';
 import { similaritySignature } from './similarity.ts';
-import type { CountTokens } from './tokens.ts';
+import { countWithin, type CountTokens } from './tokens.ts';
 
-/** Characters of a piece whose language is told, and pieces that are looked at. */
-const PIECE_CHARS = 600;
-const LEAST_PIECE = 20;
-const MOST_PIECES = 400;
-const LEAST_SHARE = 0.02;
-const MOST_LANGUAGES = 10;
 const MOST_KEYWORDS = 12;
 const WORDS_A_MINUTE = 230;
 /** Of scripts that write no spaces between words: characters read in a minute. */
@@ -28,7 +22,7 @@ export function analyseText(text: string, blocks: readonly Block[], extraction: 
   const spaced = countWords(signs === 0 ? text : text.replace(SIGN, ' '));
   return {
     languages,
-    tokens: countInPieces(text, count),
+    tokens: countWithin(text, count)(0, text.length),
     words: spaced + signs,
     characters: text.length,
     pages: extraction.pages,
@@ -39,70 +33,18 @@ export function analyseText(text: string, blocks: readonly Block[], extraction: 
   };
 }
 
-/** A whole book at once would take the encoder's memory. */
-function countInPieces(text: string, count: CountTokens): number {
-  let tokens = 0;
-  for (let from = 0; from < text.length;) {
-    const end = text.indexOf('\n', from + 100_000);
-    const to = end < 0 ? text.length : end;
-    tokens += count(text.slice(from, to));
-    from = to;
-  }
-  return tokens;
-}
-
 function countWords(text: string): number {
   let words = 0;
-  for (const _ of text.matchAll(WORD)) words += 1;
+  // Without what a match of each would hold.
+  for (WORD.lastIndex = 0; WORD.test(text);) words += 1;
   return words;
-}
-
-/** By share; empty where there is too little to tell. */
-export function languagesOf(text: string): LanguageShare[] {
-  const found = new Map<string, { characters: number; score: number }>();
-  let all = 0;
-  for (const piece of piecesOf(text)) {
-    const letters = piece.match(/\p{L}/gu)?.length ?? 0;
-    if (letters < LEAST_PIECE) continue;
-    const { language, ...result } = eld.detect(piece);
-    all += letters;
-    if (language === '') continue;
-    const score = result.getScores()[language] ?? 0;
-    const known = found.get(language) ?? { characters: 0, score: 0 };
-    known.characters += letters;
-    known.score += letters * (result.isReliable() ? Math.max(score, 0.5) : score / 2);
-    found.set(language, known);
-  }
-  return [...found]
-    .map(([language, { characters, score }]) => ({ language, share: round(characters / all), confidence: round(Math.min(1, score / characters)) }))
-    .filter(({ share }) => share >= LEAST_SHARE)
-    .sort((one, other) => other.share - one.share)
-    .slice(0, MOST_LANGUAGES);
-}
-
-const round = (value: number): number => Math.round(value * 1000) / 1000;
-
-/** Lines put together up to some hundred characters; of a long text evenly many. */
-function* piecesOf(text: string): Generator<string> {
-  const step = Math.max(PIECE_CHARS, Math.floor(text.length / MOST_PIECES));
-  for (let from = 0; from < text.length; from += step) {
-    const piece = text.slice(from, from + PIECE_CHARS);
-    const paragraphs = piece.split(/\n\n+/);
-    // A paragraph has one language, mostly; one beside it may have another.
-    let joined = '';
-    for (const paragraph of paragraphs) {
-      if (paragraph.length >= 80) yield paragraph;
-      else joined += `${paragraph} `;
-    }
-    if (joined !== '') yield joined;
-  }
 }
 
 function titleOf(text: string, blocks: readonly Block[], { metadata }: Extraction): string | null {
   if (metadata.title !== undefined && !/^(untitled|microsoft word - |document\d*$|slide \d+$|powerpoint presentation$|presentation$|title$)/i.test(metadata.title)) return metadata.title;
   const main = blocks.filter(({ aside }) => aside !== true);
   const says = ({ start, end }: Block): boolean => /\p{L}{2}/u.test(text.slice(start, end));
-  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find(says) ?? main[0];
+  const block = main.find((one) => one.kind === 'heading' && says(one)) ?? main.find((one) => one.kind !== 'table_row' && says(one)) ?? main[0];
   if (!block) return null;
   const line = text.slice(block.start, block.end).trim().split('\n', 1)[0]!;
   return (line.length <= MAX_TITLE ? line : `${line.slice(0, MAX_TITLE - 1).toWellFormed().trimEnd()}…`) || null;
@@ -111,6 +53,8 @@ function titleOf(text: string, blocks: readonly Block[], { metadata }: Extractio
 /** Words and pairs that stand often, weighed by their length; words that every text of the language has are none. */
 function keywordsOf(text: string, languages: readonly LanguageShare[]): string[] {
   const common = commonWords(languages);
+  /** By word as it is written: in small letters; null where it says nothing. */
+  const telling = new Map<string, string | null>();
   const counts = new Map<string, { count: number; shown: string }>();
   const add = (key: string, shown: string): void => {
     const known = counts.get(key);
@@ -120,8 +64,9 @@ function keywordsOf(text: string, languages: readonly LanguageShare[]): string[]
   let before: { word: string; shown: string; end: number } | null = null;
   const sample = text.slice(0, KEYWORD_CHARS);
   for (const { 0: shown, index } of sample.matchAll(WORD)) {
-    const word = shown.toLowerCase();
-    if (!/\p{L}{2}/u.test(word) || common.has(word) || common.has(word.replace(/['’].*$/, '')) || /^(https?|www)$/.test(word) || (word.length < 4 && /^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word) && shown !== shown.toUpperCase())) {
+    let word = telling.get(shown);
+    if (word === undefined) telling.set(shown, (word = isTelling(shown, common) ? shown.toLowerCase() : null));
+    if (word === null) {
       before = null;
       continue;
     }
@@ -140,6 +85,13 @@ function keywordsOf(text: string, languages: readonly LanguageShare[]): string[]
     if (!chosen.some(({ key }) => key.split(' ').includes(candidate.key) || candidate.key.split(' ').includes(key))) chosen.push(candidate);
   }
   return chosen.map(({ shown }) => shown);
+}
+
+function isTelling(shown: string, common: ReadonlySet<string>): boolean {
+  const word = shown.toLowerCase();
+  if (!/\p{L}{2}/u.test(word) || common.has(word) || common.has(word.replace(/['’].*$/, '')) || /^(https?|www)$/.test(word)) return false;
+  // Three letters in a row are an abbreviation, or little.
+  return word.length >= 4 || shown === shown.toUpperCase() || !/^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}]+$/u.test(word);
 }
 
 /** What the list of English lacks. */

@@ -1,6 +1,6 @@
 /** The smallest pieces that a text is cut into: sentences where they are short, else parts of them. Together they are the text. */
 import type { Block } from './document.ts';
-import type { CountTokens } from './tokens.ts';
+import type { CountWithin } from './tokens.ts';
 
 /** How good it is to cut in front of a piece. */
 export const RANK = { token: 0, sentence: 1, paragraph: 2, heading: 3 } as const;
@@ -27,7 +27,7 @@ const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
  * Pieces of at most `most` tokens each, but for a single character that has more, and for table rows of up to `mostRow`.
  * `blocks` from `first` on, up to and without `end`.
  */
-export function* unitsOf(text: string, blocks: readonly Block[], first: number, end: number, count: CountTokens, most: number, mostRow: number): Generator<Unit> {
+export function* unitsOf(text: string, blocks: readonly Block[], first: number, end: number, count: CountWithin, most: number, mostRow: number): Generator<Unit> {
   let counted = blocks[first]?.start ?? 0;
   for (let index = first; index < end; index++) {
     const block = blocks[index]!;
@@ -44,7 +44,7 @@ export function* unitsOf(text: string, blocks: readonly Block[], first: number, 
     function* refine(from: number, until: number, limit: number): Generator<Unit> {
       // Space is counted with what follows it, as encoders do.
       const trimmed = from + text.slice(from, until).trimEnd().length;
-      const tokens = trimmed > counted ? count(text.slice(counted, trimmed)) : 0;
+      const tokens = trimmed > counted ? count(counted, trimmed) : 0;
       const cut = tokens > limit ? middle(text, from, until) : null;
       if (cut === null) {
         counted = Math.max(counted, trimmed);

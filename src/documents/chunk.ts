@@ -2,7 +2,7 @@
 import { SheafError } from '../contracts/errors.ts';
 import { RANK, unitsOf, type Unit } from './chunk-units.ts';
 import type { Block, Chunk, ChunkOptions, TokenEncoding } from './document.ts';
-import type { CountTokens } from './tokens.ts';
+import { countWithin, type CountTokens, type CountWithin } from './tokens.ts';
 
 export const CHUNK_DEFAULTS = { size: 1_200, overlap: 200, encoding: 'o200k_base' as TokenEncoding, mainOnly: false };
 
@@ -33,9 +33,10 @@ export function chunkSettings(options: ChunkOptions): Required<ChunkOptions> {
 export function* chunkText(text: string, blocks: readonly Block[], options: ChunkOptions, count: CountTokens): Generator<Chunk> {
   const settings = chunkSettings(options);
   const outline = outlineOf(text, blocks);
+  const counts = { of: count, within: countWithin(text, count) };
   let index = 0;
   for (const [first, end] of runsOf(blocks, settings.mainOnly)) {
-    for (const chunk of chunkRun(text, blocks, first, end, settings, count, outline)) yield { index: index++, ...chunk };
+    for (const chunk of chunkRun(text, blocks, first, end, settings, counts, outline)) yield { index: index++, ...chunk };
   }
 }
 
@@ -48,6 +49,12 @@ function* runsOf(blocks: readonly Block[], mainOnly: boolean): Generator<[first:
     if (end > first) yield [first, end];
     first = end + 1;
   }
+}
+
+/** Tokens of any text, and of a part of the one that is cut. */
+interface Counts {
+  of: CountTokens;
+  within: CountWithin;
 }
 
 interface Outline {
@@ -78,9 +85,9 @@ function outlineOf(text: string, blocks: readonly Block[]): Outline {
 }
 
 function* chunkRun(
-  text: string, blocks: readonly Block[], first: number, end: number, { size, overlap }: Required<ChunkOptions>, count: CountTokens, { headings, tables }: Outline,
+  text: string, blocks: readonly Block[], first: number, end: number, { size, overlap }: Required<ChunkOptions>, counts: Counts, { headings, tables }: Outline,
 ): Generator<Omit<Chunk, 'index'>> {
-  const units = unitsOf(text, blocks, first, end, count, Math.max(4, size >> 3), size);
+  const units = unitsOf(text, blocks, first, end, counts.within, Math.max(4, size >> 3), size);
   /** From the chunk that is being made on; more are taken as they are needed. */
   let queue: Unit[] = [];
   /** Of them, those at the beginning that the chunk before has too. */
@@ -104,13 +111,11 @@ function* chunkRun(
     }
     const last = taken === queue.length && done;
     let cut = last ? taken : bestCut(queue, taken, budget, repeated);
-    let chunk = text.slice(begin.start, queue[cut - 1]!.end);
-    let tokens = count(chunk);
+    let tokens = counts.within(begin.start, queue[cut - 1]!.end);
     // The sum of the pieces is nearly the whole's; where it is less, the last piece goes to the next chunk.
     while (tokens > budget && cut > 1) {
       cut -= 1;
-      chunk = text.slice(begin.start, queue[cut - 1]!.end);
-      tokens = count(chunk);
+      tokens = counts.within(begin.start, queue[cut - 1]!.end);
     }
     // What is repeated leaves no room for anything new: less is.
     if (cut <= repeated) {
@@ -119,8 +124,9 @@ function* chunkRun(
       continue;
     }
     const pages = queue.slice(0, cut).flatMap(({ block }) => blocks[block]!.page ?? []);
+    const { end: reached } = queue[cut - 1]!;
     yield {
-      start: begin.start, end: begin.start + chunk.length, text: chunk, tokens,
+      start: begin.start, end: reached, text: text.slice(begin.start, reached), tokens,
       pageStart: pages[0] ?? null, pageEnd: pages.at(-1) ?? null,
       headings: [...headings[headingBlock(begin)]!],
       ...(header !== null && { tableHeader: header.text }),
@@ -144,7 +150,7 @@ function* chunkRun(
     if (row.kind !== 'table_row' || row.header === true || row.table === undefined) return null;
     const header = tables.get(row.table);
     if (header === undefined) return null;
-    const headerTokens = count(header) + 1;
+    const headerTokens = counts.of(header) + 1;
     return headerTokens > size / 2 || headerTokens + tokens > size ? null : { text: header, tokens: headerTokens };
   }
 }

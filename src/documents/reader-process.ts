@@ -8,7 +8,6 @@ import { SheafError } from '../contracts/errors.ts';
 import { localFile } from '../sources/files.ts';
 import type { SheetFile } from '../sources/source.ts';
 import { DOCUMENT_FILES, type Analysis, type Block, type Chunking, type DocumentFile, type Extraction } from './document.ts';
-import { readInto, validateFile } from './extract/index.ts';
 import { damaged } from './extract/input.ts';
 import { Pieces, DocumentWriter, TextFull } from './extract/writer.ts';
 import type { Answer, Task, Tasks } from './reader-protocol.ts';
@@ -16,10 +15,14 @@ import type { Answer, Task, Tasks } from './reader-protocol.ts';
 const [memoryBytes = '0'] = process.argv.slice(2);
 new Worker(new URL('reader-guard.ts', import.meta.url), { workerData: { memoryBytes: Number(memoryBytes), parent: process.ppid } }).unref();
 
+/** Not needed by a child that is given texts only. */
+const parsers = () => import('./extract/index.ts');
+
 const open = async ({ path: file, name }: DocumentFile): Promise<SheetFile> => ({ ...(await localFile(file, [path.dirname(file)])), name });
 
 async function extract({ file, folder, password, options = {}, limits }: Extract<Task, { task: 'extract' }>): Promise<Extraction> {
   mkdirSync(folder, { recursive: true });
+  const { readInto, validateFile } = await parsers();
   const out = new DocumentWriter(folder, limits.textChars);
   try {
     const source = await open(file);
@@ -80,7 +83,7 @@ async function prepare(): Promise<null> {
 
 async function perform(task: Task): Promise<Tasks[keyof Tasks]['answer']> {
   switch (task.task) {
-    case 'validate': return validateFile(await open(task.file), task.password, task.limits);
+    case 'validate': return (await parsers()).validateFile(await open(task.file), task.password, task.limits);
     case 'extract': return extract(task);
     case 'prepare': return prepare();
     case 'chunk': return chunk(task);

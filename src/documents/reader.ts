@@ -25,6 +25,8 @@ const MOST_MEMORY_SHARE = 0.25;
 const IDLE_MS = 30_000;
 /** Of 19: books that are read keep the processors busy for minutes, and whoever asks the API must not wait for them. */
 const NICENESS = 10;
+/** A page's objects die with it: with more room for what is new they do so before they are moved. A helper thread as in `lean.ts`. */
+const COLLECTOR = ['--max-semi-space-size=32', '--v8-pool-size=1'];
 /** What a child is told of the environment: nothing that is secret. With its code compiled before, a new one starts in half of the time. */
 const ENVIRONMENT = ['PATH', 'TESSDATA_PREFIX', 'LANG', 'LC_ALL', 'TMPDIR', 'TEMP', 'SystemRoot', 'MALLOC_ARENA_MAX', 'NODE_COMPILE_CACHE'];
 const LAST_WORDS = 4_000;
@@ -55,7 +57,7 @@ export function openReader({ limits: given, concurrency = os.availableParallelis
     const heapMegabytes = Math.max(64, Math.floor((limits.memoryBytes * 0.75) / 2 ** 20));
     const child: Child = {
       process: fork(PROGRAM, [String(limits.memoryBytes)], {
-        execArgv: [`--max-old-space-size=${heapMegabytes}`, '--no-warnings', '--permission', '--allow-fs-read=*', '--allow-fs-write=*', '--allow-worker', ...(spawns ? ['--allow-child-process'] : [])],
+        execArgv: [`--max-old-space-size=${heapMegabytes}`, ...COLLECTOR, '--no-warnings', '--permission', '--allow-fs-read=*', '--allow-fs-write=*', '--allow-worker', ...(spawns ? ['--allow-child-process'] : [])],
         env: Object.fromEntries(ENVIRONMENT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
         // A group of its own, so that what it starts ends with it.

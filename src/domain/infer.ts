@@ -39,9 +39,12 @@ export function typeOfCell(cell: Cell): CellType | null {
   if (value === null || value === '') return null;
   if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
   if (typeof value === 'boolean') return 'boolean';
-  if (DATE.test(value)) return 'date';
-  return DATETIME.test(value) ? 'datetime' : 'text';
+  if (DATE.test(value) && isDay(value)) return 'date';
+  return DATETIME.test(value) && isDay(value) ? 'datetime' : 'text';
 }
+
+/** The 30th of February is none. */
+const isDay = (text: string): boolean => new Date(`${text.slice(0, 10)}T00:00Z`).toISOString().startsWith(text.slice(0, 10));
 
 /** The type of a column whose cells have these types: integers among numbers and dates among datetimes do not mix it. */
 export function typeOfColumn(types: ReadonlySet<CellType>): ColumnType {

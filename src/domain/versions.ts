@@ -66,16 +66,21 @@ function doubled(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
 /** For each row after, which row before it is; -1: none, it is new. */
 export type Alignment = Int32Array;
 
-/** By what names the rows; of several rows with one key the first counts. */
+/** By what names the rows; of several rows with one key the first is the first, the second the second. */
 export function alignByKey(before: RowIndex, after: RowIndex): Alignment {
   const known = new Map<number, number>();
-  for (let at = before.length - 1; at >= 0; at--) known.set(before.key(at), at);
+  const next = new Int32Array(before.length);
+  for (let at = before.length - 1; at >= 0; at--) {
+    next[at] = known.get(before.key(at)) ?? -1;
+    known.set(before.key(at), at);
+  }
   const aligned = new Int32Array(after.length).fill(-1);
   for (let at = 0; at < after.length; at++) {
     const found = known.get(after.key(at));
     if (found === undefined) continue;
     aligned[at] = found;
-    known.delete(after.key(at));
+    if (next[found]! < 0) known.delete(after.key(at));
+    else known.set(after.key(at), next[found]!);
   }
   return aligned;
 }

@@ -10,6 +10,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { RowInput } from '../contracts/row.ts';
 import { compilePattern, type CategorizeProvider, type Category } from './categorize-options.ts';
 import { requireColumns } from './columns.ts';
+import { allFree } from './free.ts';
 import type { HandledOutcome } from './handler.ts';
 import { keywordMatcher } from './keywords.ts';
 
@@ -39,6 +40,7 @@ export const rules: CategorizeProvider = async ({ categories, columns, default: 
     },
     batchSize: 100,
     concurrency: 4,
+    foresee: allFree,
     handle: async (rows, signal) => {
       const outcomes: HandledOutcome[] = [];
       let since = performance.now();

@@ -3,6 +3,7 @@ import type { AnswerTerms } from '../contracts/intent.ts';
 import type { FinishedOutcome, Json } from '../contracts/row.ts';
 import { at } from '../domain/json-pointer.ts';
 import { judge } from '../domain/later-answers.ts';
+import { NOTHING_SPENT } from '../domain/spent.ts';
 import type { HandledOutcome, HandledRow, Handler, LaterAnswers } from './handler.ts';
 import { failureOf, mapped, messageOf, parsed, rowError } from './http-answer.ts';
 import { httpOptions, type HttpOptions } from './http-options.ts';
@@ -29,6 +30,8 @@ export const http: Handler<HttpOptions> = {
       concurrency: options.concurrency,
       limits: options.limits,
       namesCalls: true,
+      // How often a service is asked how far it is, its rows' time decides.
+      ...(later?.statusUrl === undefined && { foresee: async (some: HandledRow[]) => some.map(() => ({ known: false, ...NOTHING_SPENT, requests: 1 / rowsPerRequest })) }),
       ...(later && terms && { later: laterAnswers(options, later, terms, service.ask) }),
       handle: async (rows, signal) => {
         const answer = await service.call(rows, signal);

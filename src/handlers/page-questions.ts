@@ -1,12 +1,14 @@
 /** What is asked about a page once it has been read: fields to fill in, a category. By a model, or by keywords alone. */
 import { z } from 'zod';
-import type { HandledOutcome, Json } from '../contracts/row.ts';
+import type { Foreseen, HandledOutcome, Json } from '../contracts/row.ts';
+import { NOTHING_SPENT } from '../domain/spent.ts';
 import type { WebPage } from '../pages/page.ts';
 import { categorizeTask } from './categorize-model.ts';
 import { categories } from './categorize-options.ts';
 import { rules } from './categorize-rules.ts';
 import { extractFields, extractTask } from './extract.ts';
 import type { HandlerContext } from './handler.ts';
+import { FREE } from './free.ts';
 import { columnsShown, instructions } from './instructions.ts';
 import { modelName, type ModelTask } from './model-rows.ts';
 
@@ -40,6 +42,8 @@ export interface PageQuestion {
   /** What it costs can be told. */
   priced: boolean;
   about(page: WebPage, signal: AbortSignal): Promise<HandledOutcome>;
+  /** Null: the page is not known. Pays for nothing. */
+  foresee(page: WebPage | null): Promise<Foreseen>;
 }
 
 const SHOWN = ['url', 'title', 'description', 'text'];
@@ -48,14 +52,16 @@ const SHOWN = ['url', 'title', 'description', 'text'];
 export async function questionsOf({ extract, categorize, modelChars }: AskedOfPages, context: HandlerContext): Promise<PageQuestion[]> {
   const byModel = async (task: ModelTask, outputOf: (answer: Json) => Json): Promise<PageQuestion> => {
     const asker = await context.models.askAbout({ ...task.question, textsPerRequest: 1 });
+    const shown = ({ url, title, description, text }: WebPage): Json => ({ url, title, description, text: text.slice(0, modelChars).toWellFormed() });
     return {
       identity: { task: task.question.task, model: task.question.model, schema: task.question.schema, more: task.identity, modelChars },
       limits: asker.limits,
       priced: asker.priced,
-      async about({ url, title, description, text }, signal) {
-        const [outcome] = await asker.ask([{ url, title, description, text: text.slice(0, modelChars).toWellFormed() }], signal);
+      async about(page, signal) {
+        const [outcome] = await asker.ask([shown(page)], signal);
         return 'output' in outcome! ? { ...outcome, output: outputOf(outcome.output) } : outcome!;
       },
+      foresee: async (page) => (page === null ? { known: false, ...NOTHING_SPENT, requests: 1 } : (await asker.foresee([shown(page)]))[0]!),
     };
   };
   const questions: PageQuestion[] = [];
@@ -73,6 +79,7 @@ export async function questionsOf({ extract, categorize, modelChars }: AskedOfPa
     questions.push({
       identity: decide.identity, limits: [], priced: true,
       about: async ({ title, description, text }, signal) => (await decide.handle([{ row: 0, key: '', input: { title, description, text } }], signal))[0]!,
+      foresee: async () => FREE,
     });
   }
   return questions;

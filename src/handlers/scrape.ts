@@ -1,9 +1,10 @@
 /** `scrape`: the text of the web page that a row points to, and what is asked about it. */
 import { z } from 'zod';
 import { SheafError } from '../contracts/errors.ts';
-import type { Cell, HandledOutcome, Json } from '../contracts/row.ts';
-import type { WebPage } from '../pages/page.ts';
+import type { Cell, Foreseen, HandledOutcome, Json } from '../contracts/row.ts';
+import type { PageForeseen, WebPage } from '../pages/page.ts';
 import { requireColumns } from './columns.ts';
+import { FREE } from './free.ts';
 import type { Handler } from './handler.ts';
 import { pageQuestions, questionsOf, type PageQuestion } from './page-questions.ts';
 
@@ -43,6 +44,16 @@ export const scrape: Handler<z.output<typeof options>> = {
       return withAnswers(outputOf(page, maxChars), page, questions, signal);
     };
 
+    /** Null: there is no such address, and its row fails. */
+    const foreseenPage = async (address: string): Promise<PageForeseen | null> => {
+      try {
+        return await context.pages.foresee(address, { maxAgeMs: maxAgeSeconds * 1_000 });
+      } catch (error) {
+        if (!(error instanceof SheafError) || OURS.has(error.code)) throw error;
+        return null;
+      }
+    };
+
     return {
       reads: [column],
       identity: { url: column, maxChars, asked: questions.map(({ identity }) => identity) },
@@ -53,6 +64,18 @@ export const scrape: Handler<z.output<typeof options>> = {
       handle: (rows, signal) => Promise.all(rows.map(async ({ input }): Promise<HandledOutcome> => {
         const address = addressIn(input[column] ?? null);
         return address === null ? { error: { code: 'url_missing', message: `There is no address in column "${column}"`, retryable: false, column, input: true } } : scraped(address, signal);
+      })),
+      foresee: (rows) => Promise.all(rows.map(async ({ input }): Promise<Foreseen> => {
+        const address = addressIn(input[column] ?? null);
+        const page = address === null ? null : await foreseenPage(address);
+        if (page === null) return FREE;
+        const told = await Promise.all(questions.map((question) => question.foresee(page.page)));
+        const sum = (of: (one: Foreseen) => number | null): number | null => told.map(of).reduce((all, one) => (all === null || one === null ? null : all + one), 0);
+        return {
+          known: told.some(({ known }) => known) && told.every(({ known, cost }) => known || cost === 0), tokens: sum(({ tokens }) => tokens), cost: sum(({ cost }) => cost),
+          requests: sum(({ requests }) => requests ?? null)! + (page.page === null ? 1 : 0),
+          ...(page.page === null && { visit: { address: page.shared ? page.address : null, host: page.host, perSecond: hostPerSecond, limits: page.limits } }),
+        };
       })),
       close: async () => {},
     };

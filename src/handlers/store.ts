@@ -1,6 +1,7 @@
 /** `store`: keeps the row as it is, with types. Costs next to nothing a row, so it is also what Sheaf's own overhead is measured with. */
 import { z } from 'zod';
 import { typedRow } from '../domain/infer.ts';
+import { allFree } from './free.ts';
 import type { Handler } from './handler.ts';
 
 const options = z.strictObject({});
@@ -17,6 +18,7 @@ export const store: Handler<z.output<typeof options>> = {
     // Few at once, so that they are committed, and forgotten, before the collector copies them.
     batchSize: 100,
     concurrency: 4,
+    foresee: allFree,
     handle: async (rows) => rows.map((row) => ({ output: typedRow(row.input) })),
     close: async () => {},
   }),

@@ -180,9 +180,9 @@ function asker(question: Question, model: LanguageModel, check: AnswerCheck, { m
     const kept = looked.length === 0 ? new Map<string, never>() : await answers.read(looked);
     const share = estimate.instructions / question.textsPerRequest;
     return texts.map((text, index) => {
-      if (kept.has(keys[index]!) || keys.indexOf(keys[index]!) < index) return { known: true, tokens: 0, cost: 0 };
+      if (kept.has(keys[index]!) || keys.indexOf(keys[index]!) < index) return { known: true, tokens: 0, cost: 0, requests: 0 };
       const tokens = estimate.of(share + roughTokens(JSON.stringify(text)));
-      return { known: false, tokens: tokens.input + tokens.output, cost: models.costOf(model.name, tokens) };
+      return { known: false, tokens: tokens.input + tokens.output, cost: models.costOf(model.name, tokens), requests: 1 / question.textsPerRequest };
     });
   };
 

@@ -33,6 +33,19 @@ export interface PageAsked {
   signal: AbortSignal;
 }
 
+/** What reading a page would take. */
+export interface PageForeseen {
+  /** It is good as it was read before: no server would be asked. */
+  page: WebPage | null;
+  /** As its address is written, without what only browsers look at. */
+  address: string;
+  /** With a port where it has one. */
+  host: string;
+  limits: readonly string[];
+  /** What has been read is good for the next row with the address. */
+  shared: boolean;
+}
+
 export interface Pages {
   /**
    * Rejects with what is wrong with the page: all that `Web.request` rejects with, `robots_disallowed`, `robots_unavailable`,
@@ -40,4 +53,6 @@ export interface Pages {
    * document rejects with (`no_text`, `corrupt_file`, `extraction_timeout` …). With `blobs_unavailable`, `shutting_down` where it is not the page.
    */
   read(url: string, asked: PageAsked): Promise<WebPage>;
+  /** Asks no server. Rejects with what is wrong with the address, and with `blobs_unavailable`. */
+  foresee(url: string, asked: Pick<PageAsked, 'maxAgeMs'>): Promise<PageForeseen>;
 }

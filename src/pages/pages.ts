@@ -39,13 +39,22 @@ export function openPages({ web, blobs, limits, reader, folder, limitedHosts }: 
   const robots = robotsOf(web);
   const limited = new Set(limitedHosts);
 
+  const limitsOf = (url: URL): string[] => [url.host, url.hostname].filter((name) => limited.has(name)).slice(0, 1);
+
+  /** Where it may be read. Throws what is wrong with it. */
+  const checked = (given: string): URL => {
+    if (given.length > MAX_URL_CHARS) throw new SheafError('url_invalid', `The address has more than ${MAX_URL_CHARS} characters`, { remedy: 'Give a shorter one' });
+    const url = web.check(given);
+    url.hash = '';
+    return url;
+  };
+
   /** Waits for the host's turn. A named limit that has nothing for now is asked again for a while. */
   const placeAt = async (url: URL, { host, signal }: PageAsked, whose: PagesOf, delayMs: number): Promise<Lease> => {
-    const names = [url.host, url.hostname].filter((name) => limited.has(name)).slice(0, 1);
     const key = `host:${url.host}`;
     for (let waited = 0; ;) {
       try {
-        const lease = await limits.take(key, host.concurrency, signal, { keys: names, user: `${whose.tenant}/${whose.owner}`, room: 1 });
+        const lease = await limits.take(key, host.concurrency, signal, { keys: limitsOf(url), user: `${whose.tenant}/${whose.owner}`, room: 1 });
         limits.penalise(key, Math.max(delayMs, 1_000 / host.perSecond));
         return lease;
       } catch (error) {
@@ -78,7 +87,7 @@ export function openPages({ web, blobs, limits, reader, folder, limitedHosts }: 
   const readOnce = async (url: URL, asked: PageAsked, whose: PagesOf): Promise<WebPage> => {
     const cache = pageCache(blobs, whose.tenant);
     const known = await cache.find(url.href);
-    if (known && !whose.force && Date.now() - Date.parse(known.page.fetchedAt) < asked.maxAgeMs) return known.page;
+    if (known && isGood(known, asked.maxAgeMs, whose)) return known.page;
     const answer = await fetchPage(url, known, asked, whose);
     if (known && answer.status === 304) {
       const page = { ...known.page, fetchedAt: new Date().toISOString() };
@@ -95,9 +104,7 @@ export function openPages({ web, blobs, limits, reader, folder, limitedHosts }: 
   return {
     of: (whose) => ({
       async read(given, asked) {
-        if (given.length > MAX_URL_CHARS) throw new SheafError('url_invalid', `The address has more than ${MAX_URL_CHARS} characters`, { remedy: 'Give a shorter one' });
-        const url = web.check(given);
-        url.hash = '';
+        const url = checked(given);
         // Rows with the same address, in this process: the first reads it, the others find it.
         const turn = await limits.take(`page:${whose.tenant}/${url.href}`, 1, asked.signal);
         try {
@@ -106,9 +113,18 @@ export function openPages({ web, blobs, limits, reader, folder, limitedHosts }: 
           limits.settle(turn);
         }
       },
+
+      async foresee(given, { maxAgeMs }) {
+        const url = checked(given);
+        const known = await pageCache(blobs, whose.tenant).find(url.href);
+        return { page: known && isGood(known, maxAgeMs, whose) ? known.page : null, address: url.href, host: url.host, limits: limitsOf(url), shared: maxAgeMs > 0 && !whose.force };
+      },
     }),
   };
 }
+
+/** Without asking its server. */
+const isGood = ({ page }: CachedPage, maxAgeMs: number, { force }: PagesOf): boolean => !force && Date.now() - Date.parse(page.fetchedAt) < maxAgeMs;
 
 /** Milliseconds that the server wants to be left alone for; null: it does not say so. */
 function waitOf({ status, headers }: WebAnswer): number | null {

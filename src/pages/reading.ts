@@ -69,6 +69,6 @@ function mainText(text: string, blocks: readonly Block[]): string {
 }
 
 async function languageOf(text: string): Promise<string | null> {
-  const { languagesOf } = await import('../documents/analyse.ts');
+  const { languagesOf } = await import('../documents/languages.ts');
   return languagesOf(text)[0]?.language ?? null;
 }

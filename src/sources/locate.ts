@@ -3,9 +3,10 @@ import type { Blobs } from '../blobs/blobs.ts';
 import type { SourceLocation } from '../contracts/job.ts';
 import type { Caller } from './google/client.ts';
 import type { FetchedParts } from './google/parts.ts';
-import { localFile, uploadedFile } from './files.ts';
+import { localFile } from './files.ts';
 import type { GoogleSheets } from './google-sheets.ts';
 import type { FoundSheet } from './source.ts';
+import { uploadedFile } from './uploaded-file.ts';
 
 /** Where sheets are. */
 export interface Places {

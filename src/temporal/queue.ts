@@ -15,23 +15,25 @@ export interface Queue {
   pause(at: JobRef & { attempt: number; sequence: number }): Promise<void>;
   /** The job is through: its place and its lane are free. May be repeated. */
   leave(job: Pick<JobRecord, 'tenant' | 'id' | 'source' | 'lane'>, attempt: number): Promise<void>;
-  /** Gives out what is free, and tells again who was told and has not come. */
+  /** Gives out what is free, tells again who was told and has not come, and takes its place back where it does not come at all. */
   putRight(): Promise<void>;
 }
 
 /** A job that was offered a place comes for it at once, where its worker lives. */
 const OFFER_MS = 3_000;
+/** One that has not come for so long, though it was told, does not hold up others: no worker lives that could take its workflow on. */
+const OFFER_LOST_MS = 90_000;
 
 /** `now` in milliseconds since 1970. */
 export function createQueue({ store, client, limits, log, now = Date.now }: {
   store: Store; client: Client; limits: QueueLimits; log: Log; now?: () => number;
 }): Queue {
-  /** A word that is lost is said again by the reconciler. */
-  const tell = async (entries: QueueEntry[]): Promise<void> => {
-    await Promise.all(entries.map((entry) => tellOfQueue(client, entry).catch((error: unknown) => {
-      log.debug({ job: entry.jobId, err: error }, 'a job could not be told of its place');
-    })));
-  };
+  /** False: it was not reached. A word that is lost is said again by the reconciler. */
+  const tellOne = (entry: QueueEntry): Promise<boolean> => tellOfQueue(client, entry).catch((error: unknown) => {
+    log.debug({ job: entry.jobId, err: error }, 'a job could not be told of its place');
+    return false;
+  });
+  const tell = async (entries: QueueEntry[]): Promise<void> => void await Promise.all(entries.map(tellOne));
 
   return {
     limits,
@@ -61,7 +63,18 @@ export function createQueue({ store, client, limits, log, now = Date.now }: {
     },
 
     async putRight() {
-      const late = (await store.placesTaken(now())).filter(({ state, changedAt }) => state === 'offered' && now() - changedAt > OFFER_MS);
+      const late: QueueEntry[] = [];
+      for (const entry of await store.placesTaken(now())) {
+        const sinceMs = now() - entry.changedAt;
+        if (entry.state !== 'offered' || sinceMs <= OFFER_MS) continue;
+        if (sinceMs <= OFFER_LOST_MS || !(await tellOne(entry))) {
+          late.push(entry);
+          continue;
+        }
+        // The word lies in its history: once it can go on, it asks for a place again, and has its old turn.
+        await store.pauseTurn(entry, now());
+        log.warn({ tenant: entry.tenant, job: entry.jobId, attempt: entry.attempt }, 'a job did not come for its place: others have it');
+      }
       await tell([...await store.admitNext(limits, now()), ...late]);
     },
   };

@@ -24,6 +24,18 @@ describe('sources', () => {
     expect(await put('people', { ...plain, tags: ['t'], deletes: { mode: 'keep' } }, '?dryRun=true')).toMatchObject({ changed: 'updated', fields: ['tags', 'deletes'], source: { tags: [] } });
   });
 
+  it('carry what each of their runs may cost, and give it to every job', async () => {
+    await writeFile(path.join(api.folder, 'paid.csv'), 'שם\nדנה\n');
+    const paid = { ...plain, source: { path: path.join(api.folder, 'paid.csv') }, maxCost: 2.5 };
+    expect(await put('paid', paid)).toMatchObject({ source: { maxCost: 2.5 } });
+    expect((await api.call<JobAnswer>('POST', '/sources/paid/sync', { body: {} })).body).toMatchObject({ maxCost: 2.5 });
+    expect(await put('paid', { ...paid, maxCost: 3 })).toMatchObject({ changed: 'updated', fields: ['maxCost'], source: { maxCost: 3 } });
+    const { maxCost: _, ...unlimited } = paid;
+    expect(await put('paid', unlimited)).toMatchObject({ changed: 'updated', fields: ['maxCost'] });
+    expect((await api.call<SourceAnswer>('GET', '/sources/paid')).body).not.toHaveProperty('maxCost');
+    expect(await api.refused('PUT', '/sources/paid', { body: { ...paid, maxCost: 0 } })).toMatchObject({ code: 'invalid_request' });
+  });
+
   it('are refused where they say what is not possible', async () => {
     expect(await api.refused('PUT', '/sources/s', { body: { ...plain, handler: 'nonesuch' } })).toMatchObject({ code: 'unknown_handler' });
     expect(await api.refused('PUT', '/sources/%D7%90', { body: plain })).toMatchObject({ code: 'invalid_request' });

@@ -205,6 +205,15 @@ export function blobsConformance(adapter: string, stores: () => { blobs: Blobs; 
       }
     });
 
+    it('name the tenants of whom something is kept', async () => {
+      const { blobs, other } = stores();
+      for (const key of ['acme/a', 'acme/b/c', 'Acme/a', 'דנה/a', '-/identity']) await blobs.put(key, Buffer.from('x'));
+      expect((await other.tenants()).toSorted()).toEqual(['-', 'Acme', 'acme', 'דנה']);
+      await blobs.deleteUnder('acme/');
+      await blobs.delete('דנה/a');
+      expect((await other.tenants()).toSorted()).toEqual(['-', 'Acme']);
+    });
+
     it('delete one object, again without complaint, and nothing beside it', async () => {
       const { blobs } = stores();
       for (const key of ['a/b/c', 'a/b/d', 'a/bc']) await blobs.put(key, Buffer.from('x'));

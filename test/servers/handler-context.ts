@@ -20,7 +20,7 @@ export function handlerContext(parts: Partial<HandlerContext> = {}, lines: LogLi
     log: { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') },
     handlerDirs: [],
     web: localWeb(),
-    pages: { read: () => Promise.reject(new Error('There are no pages here.')) },
+    pages: { read: () => Promise.reject(new Error('There are no pages here.')), foresee: () => Promise.reject(new Error('There are no pages here.')) },
     secret: (name) => { throw new SheafError('secret_unknown', `There is no secret ${name}.`); },
     models: rowModelsAt(languageModels(NO_MODELS)),
     ...parts,

@@ -42,6 +42,12 @@ describe('languages', () => {
     expect(languages.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 2);
   });
 
+  test('a few words of another script between others, by their own', () => {
+    const { languages } = analysed(['The yearly report of the company', 'תוצאות', 'The price is seven dollars', 'שלום עולם, המחיר הוא 25 ש"ח (USD 7).', 'and all of it was paid', '日本語のテキスト']);
+    expect(languages.map(({ language }) => language)).toEqual(['en', 'he', 'ja']);
+    expect(analysed([`${HUMAN_RIGHTS['ru']!} www.qzxkvw-bdtrpl.example`]).languages.map(({ language }) => language)).toEqual(['ru']);
+  });
+
   test('numbers have none', () => {
     expect(analysed(['1 2 3 4 5 6 7 8 9']).languages).toEqual([]);
   });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chunkText } from '../../src/documents/chunk.ts';
 import { TOKEN_ENCODINGS, type Block, type BlockKind, type Chunk, type ChunkOptions } from '../../src/documents/document.ts';
-import { tokenCounter } from '../../src/documents/tokens.ts';
+import { countWithin, tokenCounter } from '../../src/documents/tokens.ts';
 
 const count = await tokenCounter('o200k_base');
 
@@ -152,6 +152,15 @@ describe('tokens', () => {
     expect(counts('hello world')).toBe(2);
     expect(counts('<|endoftext|>')).toBeGreaterThan(1);
     expect(counts('')).toBe(0);
+  });
+
+  test.each(TOKEN_ENCODINGS)('of any part of a text, by the encoding %s', async (encoding) => {
+    const counts = await tokenCounter(encoding);
+    const piece = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 12 }), fc.constantFrom(' word', ' ', '\n\n', ", it's", '.\n', '，在', '1234', ' …', 'x'.repeat(450), '👍🏽', 'e\u0301', ' <|endoftext|>'));
+    fc.assert(fc.property(fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join('')), fc.nat(), fc.nat(), (text, one, other) => {
+      const [from, to] = [one % (text.length + 1), other % (text.length + 1)].sort((a, b) => a - b) as [number, number];
+      expect(countWithin(text, counts)(from, to)).toBe(counts(text.slice(from, to)));
+    }), { numRuns: 150, seed: 6 });
   });
 
   test('of a word of a million letters, and of as many spaces', () => {

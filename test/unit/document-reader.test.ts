@@ -252,6 +252,20 @@ describe('PDF', () => {
     expect(text.replaceAll('\n', ' ')).toContain('is carbon-free, and that is an important part of what');
   });
 
+  test('what was filled in to a form stands where it is seen; what is hidden, a password, or not ticked does not', async () => {
+    const { text } = await read(pdf([[{ text: 'Name:', x: 50, y: 700 }, { text: 'Remarks', x: 50, y: 600 }], [{ text: 'I agree', x: 80, y: 700 }]], {
+      fields: [
+        { page: 0, rect: [100, 696, 300, 712], entries: '/FT /Tx /V (Dana Levi)' },
+        { page: 0, rect: [50, 540, 300, 590], entries: '/FT /Tx /Ff 4096 /V (first line\rsecond line)' },
+        { page: 0, rect: [50, 500, 300, 520], entries: '/FT /Tx /F 2 /V (hidden away)' },
+        { page: 0, rect: [50, 400, 300, 420], entries: '/FT /Tx /Ff 8192 /V (hunter2)' },
+        { page: 1, rect: [60, 698, 72, 710], entries: '/FT /Btn /V /Yes /AS /Yes /AP << /N << /Yes 5 0 R /Off 5 0 R >> >>' },
+        { page: 1, rect: [60, 598, 72, 610], entries: '/FT /Btn /V /Off /AS /Off /AP << /N << /Yes 5 0 R /Off 5 0 R >> >>' },
+      ],
+    }), 'form.pdf');
+    expect(text.split('\n').filter((line) => line !== '')).toEqual(['Name: Dana Levi', 'Remarks first line second line', '[x] I agree']);
+  });
+
   test('what is drawn without text has none; tesseract reads it where that is asked for', async () => {
     await expect(read(pdf([[]]), 'empty.pdf')).rejects.toMatchObject({ code: 'no_text', remedy: expect.stringMatching(/OCR/) as string });
   });

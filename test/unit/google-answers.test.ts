@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { LimitReached } from '../../src/limits/limits.ts';
 import { localLimits } from '../../src/limits/local.ts';
@@ -88,6 +88,44 @@ describe('an account that may not', () => {
   test('be named is refused with the names that there are', async () => {
     const sheets = createGoogleSheets({ credentials: google.credentials, url: google.url, limits: localLimits() });
     expect(await refusal(sheets.find({ spreadsheet: SPREADSHEET, credentials: 'bott' }, { user: 'a/b' }))).toMatchObject({ code: 'credentials_unknown', remedy: expect.stringContaining(': bot') });
+  });
+});
+
+describe('Application Default Credentials', () => {
+  const ADC: Credentials = { type: 'adc' };
+  const from = async (content: object): Promise<void> => void vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', await google.file('application_default_credentials.json', content));
+  afterEach(() => vi.unstubAllEnvs());
+
+  test('of a service account read with tokens of the token endpoint, and another one when that is too old', async () => {
+    await from(google.accounts.serviceAccount('adc@demo.iam.gserviceaccount.com'));
+    google.books.get(SPREADSHEET)!.shared.set('adc@demo.iam.gserviceaccount.com', 'reader');
+    let expired = false;
+    google.before = ({ kind }) => {
+      if (kind !== 'read' || expired) return;
+      expired = true;
+      google.accounts.expireTokens();
+    };
+    expect(await read(ADC)).toEqual([['x']]);
+    expect(google.accounts.renewals.get('adc@demo.iam.gserviceaccount.com')).toBe(2);
+    expect(google.accounts.renewals.get(BOT)).toBeUndefined();
+  });
+
+  test('of a user, as `gcloud auth application-default login` leaves them, are renewed and left as they are', async () => {
+    const content = { ...google.accounts.user('ana@example.org', [SHEETS, DRIVE]), quota_project_id: 'demo' };
+    await from(content);
+    google.books.get(SPREADSHEET)!.shared.set('ana@example.org', 'reader');
+    expect(await read(ADC)).toEqual([['x']]);
+    expect(google.accounts.renewals.get('ana@example.org')).toBe(1);
+    expect(JSON.parse(await readFile(path.join(google.folder, 'application_default_credentials.json'), 'utf8'))).toEqual(content);
+  });
+
+  test('that the token endpoint refuses, that see no sheet, or that are not there, are told apart', async () => {
+    await from(google.accounts.serviceAccount('adc@demo.iam.gserviceaccount.com'));
+    expect(await refusal(read(ADC))).toMatchObject({ code: 'source_forbidden', message: expect.stringContaining('adc@demo.iam.gserviceaccount.com') });
+    google.accounts.of('adc@demo.iam.gserviceaccount.com').revoked = true;
+    expect(await refusal(read(ADC))).toMatchObject({ code: 'credentials_rejected', message: expect.stringContaining('adc@demo.iam.gserviceaccount.com') });
+    vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', '/nowhere/key.json');
+    expect(await refusal(read(ADC))).toMatchObject({ code: 'credentials_invalid', remedy: expect.stringContaining('GOOGLE_APPLICATION_CREDENTIALS') });
   });
 });
 

@@ -71,6 +71,59 @@ const read = async (at: string, asked?: Asked): Promise<HandledOutcome> => (awai
 const codeOf = (outcome: HandledOutcome): string => ('error' in outcome ? `${outcome.error.code}${outcome.error.retryable ? ', later' : ''}` : 'read');
 const pathsAsked = (): string[] => site.asked.map((request) => request.path);
 
+describe('what it would take is told without asking a server', () => {
+  const foresee = async (links: (string | null)[], { options = {}, whose = {}, models }: Asked = {}) => {
+    const prepared = await scrape.prepare(parseOptions(scrape, { url: 'link', hostPerSecond: 3, ...options }), handlerContext({ columns: ['link'], pages: pages.of({ tenant: 'acme', owner: 'ann', force: false, ...whose }), ...(models && { models }) }));
+    return prepared.foresee!(links.map((link, index) => ({ row: index + 2, key: String(index), input: { link } })));
+  };
+  const FREE = { known: false, tokens: 0, cost: 0 };
+  const host = (): string => new URL(site.url).host;
+
+  test('one request for a page that is not known, none for one that is, nor for what is no address', async () => {
+    site.pages.set('/known', page(article()));
+    await read('/known');
+    site.asked.length = 0;
+    expect(await foresee([`${site.url}/known#part`, `${site.url}/new#part`, null, 'http://', 'http://10.0.0.1/'])).toEqual([
+      { ...FREE, requests: 0 },
+      { ...FREE, requests: 1, visit: { address: `${site.url}/new`, host: host(), perSecond: 3, limits: [] } },
+      { ...FREE, requests: 0 }, { ...FREE, requests: 0 }, { ...FREE, requests: 0 },
+    ]);
+    expect(site.asked).toEqual([]);
+  });
+
+  test('pages are asked for again where what was read does not count', async () => {
+    site.pages.set('/known', page(article()));
+    await read('/known');
+    const again = { ...FREE, requests: 1, visit: { address: null, host: host(), perSecond: 3, limits: [] } };
+    expect(await foresee([`${site.url}/known`], { whose: { force: true } })).toEqual([again]);
+    expect(await foresee([`${site.url}/known`], { options: { maxAgeSeconds: 0 } })).toEqual([again]);
+  });
+
+  test('what is asked about a page can be told once the page is known, and costs nothing where it was asked before', async () => {
+    const server = await modelServer();
+    try {
+      const model = 'openai:gpt-5-mini';
+      const models = rowModelsAt(modelsAt(server.url, { prices: { [model]: { input: 100_000, output: 100_000 } } }));
+      const options = { extract: { model, fields: 'name' }, categorize: { categories: [{ name: 'animals', keywords: ['fox'] }] } };
+      server.says = JSON.stringify({ name: 'Fox' });
+      site.pages.set('/one', page(article()));
+      site.pages.set('/two', page(article('wolf')));
+      await read('/two');
+      await read('/one', { options, models });
+      const told = await foresee([`${site.url}/one`, `${site.url}/two`, `${site.url}/three`], { options, models });
+      expect(told).toMatchObject([
+        { known: true, tokens: 0, cost: 0, requests: 0 },
+        { known: false, requests: 1 },
+        { known: false, tokens: null, cost: null, requests: 2 },
+      ]);
+      expect(told[1]!.cost).toBeGreaterThan(0);
+      expect(server.paid).toBe(1);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
 describe('a page', () => {
   test('is its main text, with what it says of itself', async () => {
     site.pages.set('/a', page(article(), { etag: '"1"' }));

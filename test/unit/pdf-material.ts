@@ -8,27 +8,37 @@ export interface PdfLine {
   size?: number;
 }
 
+/** A field of a form on a page (from 0), `rect` as left, bottom, right, top. */
+export interface PdfField {
+  page: number;
+  rect: [number, number, number, number];
+  /** As PDF has it: `/FT /Tx /V (text)`, say. */
+  entries: string;
+}
+
 /**
  * A PDF in any script: a composite font without shapes, with an entry for each character that is used. As in the PDFs of word
  * processors, what is written from right to left is drawn from left to right, as it is seen.
  */
-export function pdf(pages: PdfLine[][], { encrypt = false, info = '' } = {}): Buffer {
+export function pdf(pages: PdfLine[][], { encrypt = false, info = '', fields = [] as PdfField[] } = {}): Buffer {
   const characters = [...new Set(pages.flat().flatMap(({ text }) => graphemes(text)))];
   const code = new Map(characters.map((character, at) => [character, (at + 1).toString(16).padStart(4, '0')]));
   const utf16 = (character: string): string => Buffer.from(character, 'utf16le').swap16().toString('hex');
   const mapping = characters.map((character) => `<${code.get(character)}> <${utf16(character)}>`);
   const blocks = Array.from({ length: Math.ceil(mapping.length / 100) }, (_, at) => mapping.slice(at * 100, at * 100 + 100)).map((some) => `${some.length} beginbfchar\n${some.join('\n')}\nendbfchar`);
+  const references = (of: readonly PdfField[]): string => `[${of.map((field) => `${6 + 2 * pages.length + fields.indexOf(field)} 0 R`).join(' ')}]`;
   const objects: string[] = [
-    '<< /Type /Catalog /Pages 2 0 R >>',
+    `<< /Type /Catalog /Pages 2 0 R ${fields.length === 0 ? '' : `/AcroForm << /Fields ${references(fields)} >> `}>>`,
     `<< /Type /Pages /Count ${pages.length} /Kids [${pages.map((_, at) => `${6 + 2 * at} 0 R`).join(' ')}] >>`,
     '<< /Type /Font /Subtype /Type0 /BaseFont /Sheaf /Encoding /Identity-H /DescendantFonts [4 0 R] /ToUnicode 5 0 R >>',
     '<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Sheaf /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /DW 500 >>',
     stream(`/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /Sheaf def /CMapType 2 def 1 begincodespacerange <0000> <ffff> endcodespacerange\n${blocks.join('\n')}\nendcmap end end`),
   ];
   for (const [at, lines] of pages.entries()) {
-    objects.push(`<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F 3 0 R >> >> /Contents ${7 + 2 * at} 0 R >>`);
+    objects.push(`<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F 3 0 R >> >> /Contents ${7 + 2 * at} 0 R ${fields.length === 0 ? '' : `/Annots ${references(fields.filter(({ page }) => page === at))} `}>>`);
     objects.push(stream(lines.map(({ text, x, y, size = 12 }) => `BT /F ${size} Tf 1 0 0 1 ${x} ${y} Tm <${seen(text).map((character) => code.get(character)).join('')}> Tj ET`).join('\n')));
   }
+  for (const [at, { page, rect, entries }] of fields.entries()) objects.push(`<< /Type /Annot /Subtype /Widget /P ${6 + 2 * page} 0 R /Rect [${rect.join(' ')}] /T (field${at}) ${entries} >>`);
   let file = '%PDF-1.7\n%\u00e2\u00e3\u00cf\u00d3\n';
   const offsets = objects.map((object, at) => {
     const offset = file.length;

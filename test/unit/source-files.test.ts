@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Blobs } from '../../src/blobs/blobs.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';
-import { localFile, uploadedFile } from '../../src/sources/files.ts';
+import { localFile } from '../../src/sources/files.ts';
+import { uploadedFile } from '../../src/sources/uploaded-file.ts';
 
 let root: string;
 let allowed: string;

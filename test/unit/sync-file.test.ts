@@ -53,10 +53,12 @@ environments:
   staging: {endpoint: "http://staging:8088", credentials: {bot: staging-bot}}
 sources:
   - {id: a, spreadsheet_config: {url: u1}}
-  - {id: b, spreadsheet_config: {url: u2}, cron: "0 6 * * *", time_zone: Asia/Jerusalem, key_columns: [], deletes: {max_fraction: 0.5}}
+  - {id: b, spreadsheet_config: {url: u2}, cron: "0 6 * * *", time_zone: Asia/Jerusalem, key_columns: [], deletes: {max_fraction: 0.5}, max_cost: 2.5}
 `, 'staging');
   expect(first!.body).toMatchObject({ schedule: { every: 600 }, keyColumns: ['id'], deletes: { mode: 'keep' }, source: { spreadsheet: 'u1', credentials: 'staging-bot' }, environment: 'staging' });
-  expect(second!.body).toMatchObject({ schedule: { cron: '0 6 * * *', timeZone: 'Asia/Jerusalem' }, keyColumns: [], deletes: { mode: 'keep', maxFraction: 0.5 } });
+  expect(second!.body).toMatchObject({ schedule: { cron: '0 6 * * *', timeZone: 'Asia/Jerusalem' }, keyColumns: [], deletes: { mode: 'keep', maxFraction: 0.5 }, maxCost: 2.5 });
+  expect(first!.body).not.toHaveProperty('maxCost');
+  expect(mistakes('- {id: a, spreadsheet_config: {url: u}, max_cost: 0}')).toEqual([expect.stringMatching(/^sync.yaml:1: .*max_cost/)]);
 });
 
 test('paths are those beside the file', () => {

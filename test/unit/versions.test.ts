@@ -56,9 +56,12 @@ describe('rows with keys', () => {
     expect(byKey(rows, [rows[0]!, ['b', 'other'], ['e', '5']])).toEqual({ added: 1, changed: 1, moved: 0, removed: 2 });
   });
 
-  test('count once where several have the same', () => {
+  test('that several have in common are told apart by their order', () => {
     expect(byKey([['a', '1'], ['a', '2']], [['a', '1']])).toMatchObject({ changed: 0, removed: 1 });
     expect(byKey([['a', '1']], [['a', '1'], ['a', '2']])).toMatchObject({ changed: 0, added: 1 });
+    const twice: Row[] = [['a', '1'], ['b', '2'], ['a', '3'], ['a', '4']];
+    expect(byKey(twice, twice)).toEqual({ added: 0, changed: 0, moved: 0, removed: 0 });
+    expect(byKey(twice, [['a', '1'], ['new', '0'], ['a', 'other'], ['a', '4']])).toEqual({ added: 1, changed: 1, moved: 0, removed: 1 });
   });
 
   test('are compared by the ten thousand', () => {

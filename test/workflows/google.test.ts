@@ -63,6 +63,18 @@ describe('write-back', () => {
     expect(google.arrivals.slice(before).map(({ kind }) => kind)).toEqual(['drive']);
   });
 
+  test('of rows that are workflows puts the results of those that were done into the sheet, and a second job finds nothing changed', async () => {
+    google.book('Fanned', [['id', 'name'], ['a', 'Ann'], ['b', 'Ben'], ['c', 'Cem'], ['d', null]]);
+    const asked = { ...(await greeting()), fanOut: 'workflow' as const };
+    const first = await rig.ended((await job(asked)).id);
+    expect(first).toMatchObject({ state: 'completed', writeBack: { current: 3, written: 3, missing: 0, completedAt: expect.any(String) } });
+    expect(await rig.totals(first.id)).toMatchObject({ done: 3, failed: 1 });
+    expect(columnOf('Sheet1', 'Greeting')).toEqual(['=HELLO("Ann")', '=HELLO("Ben")', '=HELLO("Cem")', null]);
+    const second = await rig.ended((await job(asked)).id);
+    expect(second).toMatchObject({ state: 'completed', writeBack: { current: 3, written: 0 } });
+    expect(await rig.totals(second.id)).toMatchObject({ done: 0, unchanged: 3, failed: 1 });
+  });
+
   test('follows rows that moved, and leaves out those that are gone', async () => {
     google.book('Moving', [['id', 'name'], ['a', 'Ann'], ['b', 'Ben'], ['c', 'Cem'], ['d', 'Dana']]);
     const before = google.arrivals.length;

@@ -3,12 +3,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../src/contracts/job.ts';
+import { createSources } from '../../src/temporal/sources.ts';
 import { createForecaster } from '../../src/temporal/forecasts.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { MODEL_KEY, modelsAt } from '../servers/model/models.ts';
 import { modelServer, type Asked, type ModelServer } from '../servers/model/server.ts';
 import { historiesOf } from './replay.ts';
-import { openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
+import { definitionOf } from './source-definition.ts';
 
 const MODEL = 'openai:gpt-5-mini';
 
@@ -51,6 +53,24 @@ describe('a job with a model', () => {
     await rig.ended(forced.id);
     expect(await rig.totals(forced.id)).toMatchObject({ done: 6, spent: { tokens: 90, cost: 9 } });
     expect(server.paid).toBe(12);
+  });
+
+  test('asks a question once that several rows, and another job, have at the same time', async () => {
+    const says = server.says as string;
+    let answer = (): void => {};
+    const held = new Promise<void>((resolve) => { answer = resolve; });
+    server.says = () => held.then(() => says);
+    const request = categorizing({ keyColumns: [], concurrency: 4 });
+    const sheet = `name,n\n${'same,1\n'.repeat(4)}`;
+    const jobs = [await rig.create('at once', sheet, { request }), await rig.create('at once too', sheet, { request })];
+    for (const { id } of jobs) await rig.when(id, ({ state }) => state === 'running');
+    await eventually(async () => server.asked.length > 0);
+    answer();
+    for (const { id } of jobs) expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
+    const totals = await Promise.all(jobs.map(({ id }) => rig.totals(id)));
+    expect(totals.map(({ done }) => done)).toEqual([4, 4]);
+    expect(totals.reduce((sum, { spent }) => sum + (spent?.cached ?? 0), 0)).toBe(7);
+    expect([server.asked.length, server.paid]).toEqual([1, 1]);
   });
 
   test('fails before anything is paid where a column or the key is missing', async () => {
@@ -136,6 +156,24 @@ describe('a budget', () => {
     expect(server.paid).toBe(30);
   });
 
+  test('of a source holds each run of it, and goes on with more', async () => {
+    const sources = createSources(rig.store, rig.env.client, rig.jobs);
+    const file = path.join(rig.folder, 'sheets', 'paid.csv');
+    const request = categorizing({ maxCost: 40 });
+    await sources.put(TENANT, 'tester', 'paid', { scheduled: null, definition: definitionOf('paid', { location: { path: file }, ...request }) });
+    const run = () => sources.sync(TENANT, 'paid', { force: false, after: [], rollback: null });
+    await writeFile(file, rowsOf(3, 'p1x'));
+    expect(await rig.ended((await run()).id)).toMatchObject({ state: 'completed' });
+    await writeFile(file, rowsOf(33, 'p1x'));
+    const { id } = await run();
+    expect(await rig.when(id, ({ state }) => state === 'waiting')).toMatchObject({ cause: 'budget', request: { maxCost: 40 } });
+    expect(await rig.totals(id)).toMatchObject({ unchanged: 3, done: 26, spent: { cost: 39 } });
+    await rig.jobs.change(TENANT, id, { maxCost: 100 });
+    await rig.jobs.control(TENANT, id, 'resume');
+    expect(await rig.ended(id)).toMatchObject({ state: 'completed' });
+    expect((await sources.get(TENANT, 'paid')).definition.job.request.maxCost).toBe(40);
+  });
+
   test('of a month is for all jobs of the tenant, and asks nothing for what was answered before', async () => {
     const first = await rig.create('month', rowsOf(3, 'm'), { request: categorizing() });
     await rig.ended(first.id);
@@ -172,7 +210,7 @@ describe('what a job would do', () => {
     await rig.ended((await rig.create('elsewhere', rowsOf(6, 'f'), { request: categorizing() })).id);
     expect(server.paid).toBe(6);
     await writeFile(path.join(rig.folder, 'sheets', 'plan.csv'), `${rowsOf(8, 'f')},\nf1,again\n`);
-    expect(await forecast('plan')).toMatchObject({ rows: 10, toDo: 4, unchanged: 4, skipped: 1, refused: 1, failed: 0, cached: 2, cost: expect.any(Number), basis: 'length', sample: null });
+    expect(await forecast('plan')).toMatchObject({ rows: 10, toDo: 4, unchanged: 4, skipped: 1, refused: 1, failed: 0, cached: 2, cost: expect.any(Number), basis: 'length', requests: 2, least: null, sample: null });
     expect(server.paid).toBe(6);
     // What is left of the looks is nothing.
     for await (const { key } of rig.blobs.list(`${TENANT}/jobs/plan_plan_0/`)) expect.fail(key);
@@ -188,6 +226,13 @@ describe('what a job would do', () => {
     const job = await rig.create('sampled', rowsOf(10, 'g'), { request: categorizing() });
     await rig.ended(job.id);
     expect(await rig.totals(job.id)).toMatchObject({ done: 10, spent: { cost: 10.5, cached: 3 } });
+  });
+
+  test('of web pages: so many requests, so much time at least, and nothing to pay', async () => {
+    await writeFile(path.join(rig.folder, 'sheets', 'pages.csv'), `name,link\n${['a', 'b', 'a', 'c', 'd', 'e'].map((page, row) => `${row},http://127.0.0.1:9/${page}`).join('\n')}\n6,\n`);
+    expect(await forecast('pages', { handler: 'scrape', options: { url: 'link', hostPerSecond: 0.5 } })).toMatchObject({
+      toDo: 7, cached: 0, tokens: 0, cost: 0, basis: null, requests: 5, least: { seconds: 8, limit: '127.0.0.1:9' },
+    });
   });
 
   test('is refused as the job would be', async () => {

@@ -1,7 +1,9 @@
 /** The queue with real workflows: who runs, who waits and why, and what frees a place. */
+import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { queueAnswer } from '../../src/api/job-queue.ts';
 import { readConfig } from '../../src/config.ts';
+import { createQueue } from '../../src/temporal/queue.ts';
 import { isEnded, PRIORITY_KEYS, type JobRecord } from '../../src/contracts/job.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { eventually, openRig, rowsOf, TENANT, type Rig } from './rig.ts';
@@ -212,6 +214,32 @@ describe('after a crash', () => {
     await rig.withReconciler(() => running(third.id));
     rig.gate.release();
     await rig.ended(third.id);
+  });
+
+  test('a place that a job was told of and has not come for in 90 s goes to the next; when it comes, it has its old turn', async () => {
+    const [one] = await full();
+    const third = await create();
+    const fourth = await create();
+    for (const { id } of [third, fourth]) await queued(id);
+    await rig.stopWorkers();
+    const { tenant, source, lane } = one!;
+    let now = Date.now();
+    await rig.store.leaveQueue({ tenant, source, lane }, one!.id, 1, now);
+    const queue = createQueue({ store: rig.store, client: rig.env.client, limits: LIMITS, log: pino({ level: 'silent' }), now: () => now });
+    const states = async (): Promise<unknown[]> => Promise.all([third, fourth].map(async ({ id }) => (await rig.store.queueEntry(TENANT, id))?.state));
+    await queue.putRight();
+    expect(await states()).toEqual(['offered', 'waiting']);
+    now += 90_000;
+    await queue.putRight();
+    expect(await states()).toEqual(['offered', 'waiting']);
+    now += 1;
+    await queue.putRight();
+    expect(await states()).toEqual(['paused', 'offered']);
+    expect(await shown(third.id)).toMatchObject({ queue: { waitsFor: 'worker' }, reason: expect.stringContaining('No worker') });
+    await rig.startWorkers();
+    await running(fourth.id);
+    rig.gate.release();
+    for (const { id } of [one!, third, fourth]) await rig.ended(id);
   });
 
   test('the place of a job that ended and did not give it back is freed', async () => {

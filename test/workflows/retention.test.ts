@@ -15,6 +15,7 @@ import type { CleanUpInput, MaintenanceActivities } from '../../src/contracts/ma
 import type { CleanupReport } from '../../src/contracts/system.ts';
 import { openReader } from '../../src/documents/reader.ts';
 import { localLimits } from '../../src/limits/local.ts';
+import { readLimitRules } from '../../src/limits/rules.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
 import { openSecrets } from '../../src/secrets.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -49,7 +50,7 @@ beforeAll(async () => {
   store = await openSqliteStore({ folder: path.join(folder, 'store') });
   const log = pino({ level: 'silent' });
   const deps: ActivityDeps = {
-    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), log, inputDirs: [], handlerDirs: [], web: localWeb(), webhooks: new Map(), pages: { of: () => ({ read: () => Promise.reject(new Error('Nothing is read here.')) }) }, secrets: openSecrets(new Map()), publicUrl: 'http://sheaf.test',
+    store, blobs: await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }), limits: localLimits(), limitRules: readLimitRules(undefined), log, inputDirs: [], handlerDirs: [], web: localWeb(), webhooks: new Map(), pages: { of: () => ({ read: () => Promise.reject(new Error('Nothing is read here.')), foresee: () => Promise.reject(new Error('Nothing is read here.')) }) }, secrets: openSecrets(new Map()), publicUrl: 'http://sheaf.test',
     google: createGoogleSheets({ credentials: new Map(), url: null, limits: localLimits() }),
     sheetLimits: { maxRecordChars: 1, maxColumns: 1, maxInflatedBytes: 1 },
     documents: { reader: openReader({ concurrency: 1 }), scan: null, models: null, mayGoUnscanned: false, limitMs: DAY_MS },

@@ -136,18 +136,20 @@ export interface RigOptions {
   realReader?: DocumentReader;
   /** As SHEAF_SECRETS; the variable RIG_SECRET is there. */
   secrets?: string;
+  /** Default: files. */
+  blobs?: Blobs;
   /** Where Google is, and who asks there. */
   google?: { url: string; credentials: NamedCredentials };
 }
 
-export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets }: RigOptions = {}): Promise<Rig> {
+export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits, rowSlots = 100, realReader, google, secrets, blobs: givenBlobs }: RigOptions = {}): Promise<Rig> {
   const env = given ?? (await realEnv());
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sheaf-workflows-'));
   await mkdir(path.join(folder, 'sheets'));
   const gate = await openGate();
   const module = await gateModule(folder);
   const store = await openSqliteStore({ folder: path.join(folder, 'store') });
-  const blobs = await openFilesystemBlobs({ folder: path.join(folder, 'blobs') });
+  const blobs = givenBlobs ?? (await openFilesystemBlobs({ folder: path.join(folder, 'blobs') }));
   const log = pino({ level: 'silent' });
   const refuse = new Set<keyof Store>();
   const refuseBlobs = new Set<keyof Blobs>();
@@ -163,7 +165,7 @@ export async function openRig({ limits = NO_QUEUE, env: given, now, namedLimits,
   const speaking: Rig['speaking'] = { models: languageModels(NO_MODELS), monthly: {} };
   const activities = createActivities({
     store: activitiesStore,
-    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, webhooks: new Map(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
+    blobs: refusing(blobs, refuseBlobs, () => new SheafError('blobs_unavailable', 'The blobs do not answer.')), limits: named, limitRules: readLimitRules(namedLimits), log, google: createGoogleSheets({ credentials: new Map(), url: null, ...google, limits: named }), inputDirs: [folder], handlerDirs: [folder], web, webhooks: new Map(), keep, publicUrl: 'http://sheaf.test', secrets: openSecrets(readNamedSecrets(secrets), { RIG_SECRET: 'rig-secret' }),
     pages: openPages({ web, blobs, limits: named, reader: realReader ?? reader, folder, limitedHosts: [] }),
     sheetLimits: { maxRecordChars: 1_000_000, maxColumns: 1_000, maxInflatedBytes: 100_000_000 },
     get languageModels() { return speaking.models; }, monthlyBudgets: { of: (tenant) => speaking.monthly[tenant] ?? null },

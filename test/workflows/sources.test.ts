@@ -302,6 +302,22 @@ describe('schedules', TIMEOUT, () => {
     await expect(source('clocked', { schedule: { cron: 'never at all', timeZone: 'UTC' } }, {}, true)).rejects.toMatchObject({ code: 'invalid_schedule' });
   });
 
+  test('are backfilled with a run for each time that was due, one after the other; again with none', async () => {
+    await source('backfilled', { schedule: { cron: '0 6 * * *', timeZone: 'Asia/Jerusalem' } }, {}, true);
+    await write('backfilled', people(2));
+    const fill = () => handle('backfilled').backfill({ start: new Date('2026-03-01T00:00:00Z'), end: new Date('2026-03-04T00:00:00Z'), overlap: 'BUFFER_ALL' });
+    const jobs = async () => (await rig.store.listJobs(TENANT, { source: 'backfilled' }, { limit: 10 })).items.toSorted((one, other) => (one.schedule!.at < other.schedule!.at ? -1 : 1));
+    await fill();
+    await eventually(async () => (await jobs()).length === 3);
+    const ended = await Promise.all((await jobs()).map(({ id }) => rig.ended(id)));
+    expect(ended.map(({ state, schedule }) => [state, schedule!.at])).toEqual(['01', '02', '03'].map((day) => ['completed', `2026-03-${day}T04:00:00.000Z`]));
+    for (const [index, job] of ended.entries()) if (index > 0) expect(job.createdAt >= ended[index - 1]!.completedAt!).toBe(true);
+    expect(await versionsOf('backfilled')).toMatchObject([{ sequence: 1, job: ended[0]!.id }]);
+    await fill();
+    await eventually(async () => (await handle('backfilled').describe()).info.numActionsTaken === 6);
+    expect(await jobs()).toHaveLength(3);
+  });
+
   test('fire while the last run still goes: it is let end, and no second one begins', async () => {
     rig.gate.hold = () => true;
     await source('overlap', { schedule: { every: 3600 } }, await rig.gated(1), true);

@@ -127,7 +127,7 @@ function joinNeighbours(groups: TextRun[][]): TextRun[][] {
 
 /** Text of the runs from left to right, or from right to left where most of it is so written. */
 function toLine(runs: TextRun[]): Line {
-  const sorted = inReadingOrder(runs, isRtl(runs.map((run) => run.text).join('')));
+  const sorted = runs.length === 1 ? runs : inReadingOrder(runs, isRtl(runs.map((run) => run.text).join('')));
   let text = '';
   let before: TextRun | undefined;
   for (const run of sorted) {
@@ -139,7 +139,7 @@ function toLine(runs: TextRun[]): Line {
   const largest = (sized.length > 0 ? sized : runs).reduce((one, other) => (other.text.length * other.size > one.text.length * one.size ? other : one));
   const [left, right] = boundsOf(runs);
   return {
-    text: text.replace(/\s+/g, ' ').trim(),
+    text: text.replace(/\s{2,}|[^\S ]/g, ' ').trim(),
     left,
     right,
     baseline: largest.baseline,

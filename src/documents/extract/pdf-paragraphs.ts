@@ -70,7 +70,7 @@ export class Paragraphs {
     const { line } = element;
     const open = this.#open;
     if (open && this.#continues(open, element)) {
-      open.text = joined(open.text, line.text, this.#words);
+      open.text = joined(open.text, open.last.line.text, line.text, this.#words);
       open.step = line.baseline - open.last.line.baseline;
       open.last = element;
       return;
@@ -128,13 +128,13 @@ class Words {
 const MOST_WORDS = 50_000;
 const WHOLE_WORD = /(?<![\p{L}\p{M}-])\p{L}[\p{L}\p{M}]{2,}(?![\p{L}\p{M}-])/gu;
 
-/** A word that was hyphenated at the line's end is whole again; one of two words (“carbon-free”) keeps its hyphen. */
-function joined(text: string, next: string, words: Words): string {
-  if (/\p{Ll}[-\u2010]$/u.test(text.slice(-3)) && /^\p{Ll}{2}/u.test(next)) {
+/** `last` is the line that `text` ends with. A word that was hyphenated at the line's end is whole again; one of two words (“carbon-free”) keeps its hyphen. */
+function joined(text: string, last: string, next: string, words: Words): string {
+  if (/\p{Ll}[-\u2010]$/u.test(last.slice(-3)) && /^\p{Ll}{2}/u.test(next)) {
     const [before, after] = [/\p{L}+(?=.$)/u.exec(text)?.[0] ?? '', /^\p{L}+/u.exec(next)?.[0] ?? ''];
     return (words.has(before) && words.has(after) && !words.has(before + after) ? text : text.slice(0, -1)) + next;
   }
-  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]$/u.test(text.slice(-2)) && /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]/u.test(next)
+  return /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]$/u.test(last.slice(-2)) && /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u3000-\u303f\uff00-\uff60]/u.test(next)
     ? text + next
     : `${text} ${next}`;
 }

@@ -3,6 +3,7 @@ import { getDocumentProxy } from 'unpdf';
 import { SheafError } from '../../contracts/errors.ts';
 import { allBytes, checkPages, damaged, passwordRequired, passwordWrong, type Input, type Reader } from './input.ts';
 import { readPageByOcr } from './ocr.ts';
+import { filledIn } from './pdf-fields.ts';
 import { layOut, type Element, type TextRun } from './pdf-layout.ts';
 import { Paragraphs } from './pdf-paragraphs.ts';
 import { isoDate, TextFull, type DocumentWriter } from './writer.ts';
@@ -48,6 +49,7 @@ export const readPdf: Reader = async (input, out) => {
 async function readPages(pdf: Pdf, input: Input, out: DocumentWriter): Promise<void> {
   out.pages = pdf.numPages;
   await describe(pdf, out);
+  const fields = await filledIn(pdf);
   const paragraphs = new Paragraphs(out);
   const waiting: { number: number; elements: Element[] }[] = [];
   let read = 0;
@@ -59,7 +61,7 @@ async function readPages(pdf: Pdf, input: Input, out: DocumentWriter): Promise<v
   for (let number = 1; number <= pdf.numPages; number++) {
     try {
       const page = await pdf.getPage(number);
-      let elements = await readPage(page, number, out);
+      let elements = await readPage(page, number, fields.get(number - 1) ?? [], out);
       if (elements.length === 0 && input.options.ocr === true) {
         elements = await readPageByOcr(pdf, number, input.options, out);
       }
@@ -94,15 +96,16 @@ async function describe(pdf: Pdf, out: DocumentWriter): Promise<void> {
   });
 }
 
-interface TextItem {
+/** Of a page: `transform` is that of its first character, the size of its type in it. */
+export interface TextItem {
   str: string;
   transform: number[];
   width: number;
   height: number;
 }
 
-async function readPage(page: PdfPage, number: number, out: DocumentWriter): Promise<Element[]> {
-  const { items } = await page.getTextContent();
+async function readPage(page: PdfPage, number: number, fields: readonly TextItem[], out: DocumentWriter): Promise<Element[]> {
+  const items = [...(await page.getTextContent()).items, ...fields];
   if (items.length > MOST_RUNS) throw damaged(`page ${number} has ${items.length} pieces of text`);
   const view = page.getViewport({ scale: 1 }).transform as [number, number, number, number, number, number];
   const byTurn = new Map<number, TextRun[]>();

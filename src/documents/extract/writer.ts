@@ -29,7 +29,8 @@ export interface BlockOptions {
 export function cleaned(text: string, verbatim = false): string {
   const sound = text.toWellFormed().replace(LINE_ENDS, '\n').replace(UNWANTED, '');
   if (verbatim) return sound;
-  return sound.replace(SPACES, ' ').replace(/[^\S\n]+/g, ' ').replace(/ ?\n ?/g, '\n').trim();
+  // Only where something changes: most spaces stand alone already.
+  return sound.replace(SPACES, ' ').replace(/[^\S\n]{2,}|[^\S\n ]/g, ' ').replace(/ \n ?|\n /g, '\n').trim();
 }
 
 /** A file that is written in large pieces. */

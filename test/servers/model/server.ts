@@ -31,8 +31,8 @@ export interface ModelServer {
   failing: Fault[];
   /** What every call is answered with, once `failing` is empty. */
   always: Fault | null;
-  /** What the model says, as text. */
-  says: string | ((asked: Asked) => string);
+  /** What the model says, as text; it may take its time. */
+  says: string | ((asked: Asked) => string | Promise<string>);
   latencyMs: number;
   /** Calls that a model has answered: each costs. */
   paid: number;
@@ -91,7 +91,7 @@ export async function modelServer(): Promise<ModelServer> {
     }
     if (fault === 'quota' || fault === 'key' || fault === 'context') return send(...WORDED[fault][protocol]);
     state.paid++;
-    const whole = JSON.stringify(said(protocol, asked, typeof state.says === 'string' ? state.says : state.says(asked), fault === 'refused'));
+    const whole = JSON.stringify(said(protocol, asked, typeof state.says === 'string' ? state.says : await state.says(asked), fault === 'refused'));
     if (fault === 'malformed') return void res.writeHead(200, { 'content-type': 'application/json' }).end(`<html>${whole}`);
     if (fault === 'cut') {
       res.writeHead(200, { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(whole)) });
