@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import Sqlite from 'better-sqlite3';
 import { parse } from 'csv-parse';
 import { searchText } from '../src/domain/search-text.ts';
-import { LEDGER_MIGRATIONS } from '../src/store/sqlite/schema.ts';
+import { LEDGER_MIGRATIONS } from '../src/store/sqlite/ledger-schema.ts';
 import { bareRow } from './bare-row.ts';
 
 const ROWS_IN_TRANSACTION = 5_000;

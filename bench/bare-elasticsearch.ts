@@ -9,7 +9,7 @@ import { parse } from 'csv-parse';
 import { searchText } from '../src/domain/search-text.ts';
 import { itemId, itemSource } from '../src/store/elasticsearch/rows.ts';
 import { Names } from '../src/store/elasticsearch/schema.ts';
-import type { ItemWrite, LaneRef } from '../src/store/store.ts';
+import type { ItemWrite, LaneRef } from '../src/store/ports/rows.ts';
 import { bareRow } from './bare-row.ts';
 
 const lane: LaneRef = { tenant: 'default', source: 'bench', lane: 'store' };

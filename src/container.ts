@@ -40,7 +40,7 @@ import { openReader } from './documents/reader.ts';
 import { openPages, type PagesOf } from './pages/pages.ts';
 import type { Pages } from './pages/page.ts';
 import { repeatDelivery } from './temporal/webhooks.ts';
-import type { ApiDeps } from './api/app.ts';
+import type { ApiDeps } from './api/context.ts';
 import { checkedUrl } from './web/guard.ts';
 import { readAllowedHosts } from './web/addresses.ts';
 import { createWeb, type Web } from './web/web.ts';

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Blobs } from './blobs/blobs.ts';
 import { blobKeys } from './blobs/keys.ts';
 import { SheafError } from './contracts/errors.ts';
-import type { LaneRef, Store } from './store/store.ts';
+import type { Store } from './store/store.ts';
+import type { LaneRef } from './store/ports/rows.ts';
 
 /** Of no tenant. Whoever asks first gives it its holder, which it keeps for ever: that is the store's name. */
 const NAMED_BY_FIRST: LaneRef = { tenant: '-', source: 'identity', lane: '-' };

@@ -2,7 +2,8 @@
 import { cancelled, heartbeat } from '@temporalio/activity';
 import type { IntentRecord } from '../contracts/intent.ts';
 import type { SheetJobRecord } from '../contracts/job.ts';
-import type { CollectAnswersAnswer, JobRef } from '../contracts/messages.ts';
+import type { JobRef } from '../contracts/messages.ts';
+import type { CollectAnswersAnswer } from '../contracts/sheet-messages.ts';
 import { judge } from '../domain/later-answers.ts';
 import type { LaterAnswers, PreparedHandler } from '../handlers/handler.ts';
 import { LimitReached } from '../limits/limits.ts';

@@ -1,7 +1,8 @@
 /** A page of what is done to many documents: each through the same door as one that a user asks for. */
 import { heartbeat } from '@temporalio/activity';
 import { SheafError } from '../contracts/errors.ts';
-import type { BulkPageAnswer, BulkPageInput, MaintenanceActivities } from '../contracts/messages.ts';
+import type { MaintenanceActivities } from '../contracts/maintenance-messages.ts';
+import type { BulkPageAnswer, BulkPageInput } from '../contracts/document-messages.ts';
 import type { Store } from '../store/store.ts';
 import type { Documents } from '../temporal/documents.ts';
 

@@ -2,7 +2,10 @@
 import type { Client } from '@temporalio/client';
 import type { ForecastActivities } from '../contracts/forecast.ts';
 import type { FanOutActivities, ItemActivities } from '../contracts/items.ts';
-import type { DocumentActivities, JobActivities, MaintenanceActivities, RowActivities } from '../contracts/messages.ts';
+import type { JobActivities } from '../contracts/messages.ts';
+import type { MaintenanceActivities } from '../contracts/maintenance-messages.ts';
+import type { DocumentActivities } from '../contracts/document-messages.ts';
+import type { RowActivities } from '../contracts/sheet-messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
 import type { SourceActivities, SourceMaintenance } from '../contracts/source.ts';
 import { createDocuments } from '../temporal/documents.ts';

@@ -10,7 +10,8 @@ import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
 import { ifKnown, plus, spentOn } from '../domain/spent.ts';
 import { searchText } from '../domain/search-text.ts';
-import type { FailedRow, ItemWrite, LaneRef, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import type { FailedRow, ItemWrite, LaneRef } from '../store/ports/rows.ts';
 import type { FinishedRow } from './row-runner.ts';
 
 export interface PageIdentity {

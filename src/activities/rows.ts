@@ -4,7 +4,8 @@ import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText,
 import { blobKeys } from '../blobs/keys.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
-import type { JobRef, ProcessPageAnswer, ProcessPageInput } from '../contracts/messages.ts';
+import type { JobRef } from '../contracts/messages.ts';
+import type { ProcessPageAnswer, ProcessPageInput } from '../contracts/sheet-messages.ts';
 import type { PageRow, RowFailure, Spent } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
 import { canonicalJson, digest, handlerHash, rowHasher, rowInput } from '../domain/hashing.ts';
@@ -12,7 +13,7 @@ import { planFromBase, planFromLedger, planPage, type PagePlan } from '../domain
 import { rowCheck } from '../domain/validation.ts';
 import type { HandledRow, Handler, PreparedHandler } from '../handlers/handler.ts';
 import { workOf } from '../handlers/index.ts';
-import type { LaneRef } from '../store/store.ts';
+import type { LaneRef } from '../store/ports/rows.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';

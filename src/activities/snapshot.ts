@@ -5,7 +5,7 @@ import { blobKeys } from '../blobs/keys.ts';
 import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
-import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/messages.ts';
+import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/sheet-messages.ts';
 import type { Cell, SheetWarning } from '../contracts/row.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
 import { digest, itemKey, rowHasher } from '../domain/hashing.ts';

@@ -1,4 +1,4 @@
-import type { RowActivities } from '../contracts/messages.ts';
+import type { RowActivities } from '../contracts/sheet-messages.ts';
 import type { ActivityDeps } from './deps.ts';
 
 export function storesActivities({ store, blobs }: ActivityDeps): Pick<RowActivities, 'checkStores'> {

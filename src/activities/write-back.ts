@@ -3,7 +3,7 @@ import { heartbeat } from '@temporalio/activity';
 import { readPageFile, readResultFile } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
 import { NOTHING_WRITTEN, type Manifest, type SheetJobRecord, type SpreadsheetLocation, type WriteBack, type WriteBackReport } from '../contracts/job.ts';
-import type { WriteBackAnswer, WriteBackCursor, WriteBackInput } from '../contracts/messages.ts';
+import type { WriteBackAnswer, WriteBackCursor, WriteBackInput } from '../contracts/sheet-messages.ts';
 import type { Cell, Json, PageRow, RowResult } from '../contracts/row.ts';
 import { canonicalJson, itemKey, rowHasher } from '../domain/hashing.ts';
 import { columnIndex } from '../domain/range.ts';

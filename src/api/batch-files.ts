@@ -6,8 +6,9 @@ import { isEnded } from '../contracts/job.ts';
 import { FILES_AT_ONCE, type BatchFile, type BatchFileResult, type BatchRecord } from '../contracts/plans.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { listed, numberCursor, readCursor } from '../store/cursor.ts';
-import type { Listed, ListPage, Store } from '../store/store.ts';
-import type { ApiContext } from './app.ts';
+import type { Store } from '../store/store.ts';
+import type { Listed, ListPage } from '../store/ports/lists.ts';
+import type { ApiContext } from './context.ts';
 
 /** Looked at together. */
 const AT_ONCE = 20;

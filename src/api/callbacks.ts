@@ -6,7 +6,7 @@ import type { Json } from '../contracts/row.ts';
 import { judge } from '../domain/later-answers.ts';
 import { isSigned } from '../domain/signature.ts';
 import { isToken, readCallbackToken } from '../temporal/callback-address.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 
 type Deps = Pick<ApiContext, 'store' | 'secrets' | 'answerCalls'>;
 

@@ -1,6 +1,6 @@
 /** How documents fare: counted over the records of the newest. */
 import type { z } from 'zod';
-import type { processingMetricsAnswer } from '../contracts/document-api.ts';
+import type { processingMetricsAnswer } from '../contracts/documents-bulk-api.ts';
 import type { DocumentRecord, DocumentStage } from '../contracts/document.ts';
 import type { Store } from '../store/store.ts';
 import { statusOf } from './document-answer.ts';

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { API_PREFIX, NAME_PATTERN } from '../contracts/api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { ErrorCode } from '../contracts/errors.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 import { invalid, InvalidRequest } from './problem.ts';
 
 const none = z.strictObject({});

@@ -7,7 +7,7 @@ import type { DocumentJobRecord, JobRecord, Manifest, SheetJobRecord } from '../
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
 import { waitsForOthers } from '../temporal/dependents.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 import { queueAnswer } from './job-queue.ts';
 
 export const jobAddress = (id: string): string => `${API_PREFIX}/jobs/${id}`;

@@ -3,13 +3,15 @@ import { z } from 'zod';
 import { blobKeys } from '../blobs/keys.ts';
 import { readPageFile, readResultFile } from '../blobs/pages.ts';
 import type { Blobs } from '../blobs/blobs.ts';
-import type { ItemAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { SheetJobRecord, Manifest, PageRecord } from '../contracts/job.ts';
 import type { Cell, Json, OutcomeOrRemaining, RowFailure } from '../contracts/row.ts';
 import { rowInput } from '../domain/hashing.ts';
 import { listed, readCursor } from '../store/cursor.ts';
-import type { FailedRowFilter, Listed, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import type { FailedRowFilter } from '../store/ports/rows.ts';
+import type { Listed } from '../store/ports/lists.ts';
 
 export interface JobRow {
   row: number;

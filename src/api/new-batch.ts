@@ -10,7 +10,7 @@ import { inOrder } from '../domain/dependencies.ts';
 import { canonicalJson, digest } from '../domain/hashing.ts';
 import { listSheets } from '../sources/index.ts';
 import { memberId } from '../temporal/workflow-ids.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 import { findSheet, newJob, requestHash, underLimits } from './new-job.ts';
 import { invalid, InvalidRequest } from './problem.ts';
 

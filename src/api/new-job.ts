@@ -14,7 +14,7 @@ import { localFile } from '../sources/files.ts';
 import { locateSheet } from '../sources/locate.ts';
 import type { FoundSheet } from '../sources/source.ts';
 import type { Store } from '../store/store.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 import { InvalidRequest } from './problem.ts';
 import { readUpload } from './uploads.ts';
 

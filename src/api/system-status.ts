@@ -6,7 +6,7 @@ import { isEnded, type JobState } from '../contracts/job.ts';
 import { WORKER_LOST_MS } from '../contracts/system.ts';
 import { progressOf } from '../domain/progress.ts';
 import type { Store } from '../store/store.ts';
-import type { ApiContext } from './app.ts';
+import type { ApiContext } from './context.ts';
 
 /** A part that has not answered for so long counts as down. */
 const PATIENCE_MS = 2_000;

@@ -7,7 +7,7 @@ import { finished } from 'node:stream/promises';
 import { ulid } from 'ulid';
 import { blobKeys } from '../blobs/keys.ts';
 import type { Blobs } from '../blobs/blobs.ts';
-import type { UploadAnswer } from '../contracts/job-api.ts';
+import type { UploadAnswer } from '../contracts/sheet-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import { digest } from '../domain/hashing.ts';
 import { Arriving } from '../uploads/arriving.ts';

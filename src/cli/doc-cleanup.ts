@@ -1,7 +1,7 @@
 /** `sheaf doc cleanup`: documents by age, tag and state, deleted by a workflow that this command follows. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
-import type { BulkAnswer } from '../contracts/document-api.ts';
+import type { BulkAnswer } from '../contracts/documents-bulk-api.ts';
 import { JOB_STATES } from '../contracts/job.ts';
 import { contextOf } from './context.ts';
 import { wrongUsage } from './failure.ts';

@@ -8,7 +8,7 @@ import { listUpTo } from './client.ts';
 import { type Context, contextOf } from './context.ts';
 import { EXIT, wrongUsage } from './failure.ts';
 import { count } from './format.ts';
-import { collectState } from './job.ts';
+import { collectState } from './job-arguments.ts';
 import { collect } from './job-create.ts';
 import { printTable } from './table.ts';
 

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { JobAnswer, PreviewAnswer } from '../contracts/job-api.ts';
+import type { JobAnswer } from '../contracts/job-api.ts';
+import type { PreviewAnswer } from '../contracts/sheet-api.ts';
 import { VALIDATION_LEVELS } from '../contracts/formats.ts';
 import { DEFAULT_BREAKER, ON_FAILURE, PRIORITIES } from '../contracts/job.ts';
 import type { Json } from '../contracts/row.ts';

@@ -5,7 +5,7 @@ import { listUpTo } from './client.ts';
 import { contextOf } from './context.ts';
 import { when } from './format.ts';
 import { atLeastOne } from './job-create.ts';
-import { jobPath } from './job.ts';
+import { jobPath } from './job-arguments.ts';
 import { printTable } from './table.ts';
 
 export function addJobDeliveries(job: Command): void {

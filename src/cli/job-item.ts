@@ -6,7 +6,7 @@ import { PRIORITIES } from '../contracts/job.ts';
 import { contextOf } from './context.ts';
 import { printable, when } from './format.ts';
 import { atLeastOne } from './job-create.ts';
-import { jobPath } from './job.ts';
+import { jobPath } from './job-arguments.ts';
 
 export function addJobItem(job: Command): void {
   job.command('item <id>')

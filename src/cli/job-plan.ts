@@ -1,6 +1,6 @@
 /** `sheaf job plan`: what a job would do and cost, without making it. */
 import type { Command } from 'commander';
-import type { ForecastAnswer } from '../contracts/job-api.ts';
+import type { ForecastAnswer } from '../contracts/forecast-api.ts';
 import { contextOf } from './context.ts';
 import { count, duration, money } from './format.ts';
 import { atLeastOne, jobOptions, jobRequest, type CreateOptions } from './job-create.ts';

@@ -1,13 +1,15 @@
 /** `sheaf job …`: its commands, and those that look at jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { EventAnswer, ItemAnswer, JobAnswer } from '../contracts/job-api.ts';
+import { type Command, Option } from 'commander';
+import type { EventAnswer, JobAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import type { JobGraphAnswer } from '../contracts/plans-api.ts';
 import { isEnded, JOB_STATES } from '../contracts/job.ts';
 import { listUpTo, refuse, type Client } from './client.ts';
 import { contextOf } from './context.ts';
 import { treeLines } from './dependency-tree.ts';
 import { count, timeOfDay, when, printable } from './format.ts';
+import { collectState, jobPath } from './job-arguments.ts';
 import { addJobBulk } from './job-bulk.ts';
 import { addJobCreate, addJobPreview, atLeastOne } from './job-create.ts';
 import { addJobDeliveries } from './job-deliveries.ts';
@@ -19,8 +21,6 @@ import { printWarnings } from './preview.ts';
 import { printFacts, printTable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { printOutcome, watchToEnd } from './watch.ts';
-
-export const jobPath = (id: string, rest = ''): string => `/jobs/${encodeURIComponent(id)}${rest}`;
 
 export function addJobCommands(program: Command): void {
   const job = program.command('job').description('run sheets: create, follow and steer jobs');
@@ -64,11 +64,6 @@ function addList(job: Command): void {
       );
       if (jobs.nextCursor !== null) terminal.note(`There are more; --limit shows them.`);
     });
-}
-
-export function collectState(state: string, before: string[] = []): string[] {
-  if (!(JOB_STATES as readonly string[]).includes(state)) throw new InvalidArgumentError(`It must be one of ${JOB_STATES.join(', ')}.`);
-  return [...before, state];
 }
 
 function addShow(job: Command): void {

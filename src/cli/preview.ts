@@ -1,5 +1,5 @@
 /** How a preview of a sheet looks to a person. */
-import type { PreviewAnswer } from '../contracts/job-api.ts';
+import type { PreviewAnswer } from '../contracts/sheet-api.ts';
 import { count, fit, printable } from './format.ts';
 import { printFacts, printTable } from './table.ts';
 import type { Terminal } from './terminal.ts';

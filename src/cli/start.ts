@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import type { ItemAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Stack } from '../embedded/stack.ts';
 import type { StackFile } from '../embedded/stack-file.ts';
@@ -11,7 +11,8 @@ import { clientsOf, type Context, contextOf } from './context.ts';
 import { CommandFailure, EXIT, wrongUsage } from './failure.ts';
 import { count, when } from './format.ts';
 import { type CreateOptions, createJob, jobOptions } from './job-create.ts';
-import { jobPath, printItems } from './job.ts';
+import { printItems } from './job.ts';
+import { jobPath } from './job-arguments.ts';
 import { printFacts } from './table.ts';
 import { printOutcome, succeeded, watchJob } from './watch.ts';
 

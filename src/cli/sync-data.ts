@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
-import type { ItemAnswer } from '../contracts/job-api.ts';
+import type { ItemAnswer } from '../contracts/items-api.ts';
 import type { SourceAnswer } from '../contracts/source-api.ts';
 import type { Cell } from '../contracts/row.ts';
 import type { Context } from './context.ts';

@@ -7,7 +7,7 @@ import type { Context } from './context.ts';
 import { EXIT, wrongUsage } from './failure.ts';
 import { count, duration, printable, when } from './format.ts';
 import { atLeastOne } from './job-create.ts';
-import { jobPath } from './job.ts';
+import { jobPath } from './job-arguments.ts';
 import { chosen, inPool, problemOf, sourcePath, syncContext, type SyncOptions } from './sync-context.ts';
 import type { ListedSource } from './sync-file.ts';
 import { printTable } from './table.ts';

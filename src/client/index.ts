@@ -17,7 +17,8 @@ export type { CallOptions, HttpOptions, Query } from './http.ts';
 export type { UploadOptions, UploadProgress } from './upload.ts';
 export type { AcceptedAnswer, ActiveUploadAnswer, DocumentAnswer, DocumentStatusAnswer, ProcessingOptions } from '../contracts/document-api.ts';
 export type { BatchAnswer, BatchFileAnswer } from '../contracts/plans-api.ts';
-export type { ErrorGroupsAnswer, ItemAnswer, JobAnswer, JobBody } from '../contracts/job-api.ts';
+export type { JobAnswer, JobBody } from '../contracts/job-api.ts';
+export type { ErrorGroupsAnswer, ItemAnswer } from '../contracts/items-api.ts';
 export type { HitAnswer, PassageHitAnswer, SearchHitAnswer } from '../contracts/search-api.ts';
 
 export interface ListPage<Item> {

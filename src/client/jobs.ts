@@ -2,7 +2,9 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { ErrorGroupsAnswer, ItemAnswer, JobAnswer, JobBody, UploadAnswer } from '../contracts/job-api.ts';
+import type { JobAnswer, JobBody } from '../contracts/job-api.ts';
+import type { ErrorGroupsAnswer, ItemAnswer } from '../contracts/items-api.ts';
+import type { UploadAnswer } from '../contracts/sheet-api.ts';
 import { isEnded, type Priority } from '../contracts/job.ts';
 import type { Control } from '../contracts/messages.ts';
 import type { Verdict } from '../contracts/source.ts';

@@ -32,7 +32,7 @@ const optionsAnswer = z.strictObject({ ...optionFields, ocr_language: z.string()
 export type ProcessingOptions = z.input<typeof processingOptions>;
 
 const documentType = z.string().regex(/^\.?[A-Za-z0-9-]{1,20}$/, 'expected a type such as pdf or docx').meta({ description: 'What the user says that it is (`pdf`); another content is reported' });
-const documentKey = z.string().min(1).max(200).regex(/^[^\p{Cc}]+$/u, 'has a character that is not allowed')
+export const documentKey = z.string().min(1).max(200).regex(/^[^\p{Cc}]+$/u, 'has a character that is not allowed')
   .meta({ description: 'Names the document over its versions: a later upload with the same key takes its place in search. Default: a document of its own' });
 const sha256 = z.string().regex(/^[0-9A-Fa-f]{64}$/, 'expected 64 hexadecimal digits').toLowerCase().meta({ description: 'Of the whole file; another content is refused' });
 const priority = z.string().toLowerCase().pipe(z.enum(PRIORITIES)).default('normal');
@@ -267,56 +267,3 @@ export const reprocessBody = z
     options: processingOptions.exactOptional().meta({ description: 'In place of those before' }),
   })
   .default({});
-
-export const processingMetricsAnswer = z
-  .strictObject({
-    since: time.meta({ description: 'What was accepted before is not counted' }),
-    documents: z.strictObject({ total: count, queued: count, processing: count, ready: count, failed: count }),
-    completion_rate: z.number().min(0).max(1).nullable().meta({ description: 'Of those that ended; null where none has' }),
-    error_rate: z.number().min(0).max(1).nullable(),
-    errors: z.array(z.strictObject({ code: z.string(), documents: count })).meta({ description: 'Most frequent first' }),
-    queue_length: count.meta({ description: 'Accepted, and not begun' }),
-    average_processing_seconds: z.number().min(0).nullable().meta({ description: 'From the first stage to the end' }),
-    throughput_per_minute: z.number().min(0).meta({ description: 'Documents that ended in the last hour, per minute' }),
-    stages: z.partialRecord(z.enum(DOCUMENT_STAGES), z.strictObject({ documents: count, average_seconds: z.number().min(0) })),
-    types: z.record(z.string(), z.strictObject({ documents: count, average_seconds: z.number().min(0).nullable() })),
-    sampled: z.boolean().meta({ description: 'There were more documents than are counted: the newest were' }),
-  })
-  .meta({ id: 'ProcessingMetrics' });
-
-const bulkFilter = {
-  state: z.array(z.enum(JOB_STATES)).min(1).exactOptional(),
-  type: z.string().min(1).max(20).exactOptional(),
-  tag: z.string().min(1).max(64).exactOptional(),
-  owner: z.string().min(1).max(63).exactOptional(),
-};
-const dryRun = z.boolean().default(false).meta({ description: 'Only count what would be done' });
-
-export const cleanupBody = z.strictObject({
-  ...bulkFilter,
-  older_than_days: z.number().min(0).max(36_500).meta({ description: 'Accepted longer ago than this' }),
-  dry_run: dryRun,
-});
-
-export const reprocessAllBody = z.strictObject({
-  ...bulkFilter,
-  document_key: documentKey.exactOptional(),
-  from: z.enum(REPROCESS_STAGES).exactOptional().meta({ description: 'Default: the stage that each stopped at' }),
-  options: processingOptions.exactOptional().meta({ description: 'In place of those before' }),
-  dry_run: dryRun,
-});
-
-export const bulkStartedAnswer = z.strictObject({ id: z.string(), links: z.strictObject({ report: z.string() }) });
-
-export const bulkAnswer = z
-  .strictObject({
-    id: z.string(),
-    found: count.meta({ description: 'Documents that the filter has found so far' }),
-    taken: count.meta({ description: 'Those that it was done to, or would be' }),
-    bytes: count.meta({ description: "Of the taken ones' files" }),
-    refused: z.record(z.string(), count).meta({ description: 'Those that were in no state for it, by code' }),
-    document_ids: z.array(z.string()).meta({ description: 'The first 100 of the taken ones' }),
-    done: z.boolean(),
-  })
-  .meta({ id: 'BulkReport' });
-export type BulkAnswer = z.infer<typeof bulkAnswer>;

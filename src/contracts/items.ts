@@ -1,7 +1,8 @@
 /** Rows with a life of their own (`fanOut: workflow`): what passes between a job, its item jobs and their activities. */
 import type { Cause, Priority } from './job.ts';
 import type { ErrorBody } from './errors.ts';
-import type { JobRef, LimitWait, PageSpan, ProcessPageAnswer } from './messages.ts';
+import type { JobRef, LimitWait } from './messages.ts';
+import type { PageSpan, ProcessPageAnswer } from './sheet-messages.ts';
 import type { Outcome, Unpaid } from './row.ts';
 
 export const ITEM_WORKFLOW = 'itemJob';

@@ -1,38 +1,13 @@
-/** Requests and answers of the API about sheets and their jobs. See `api.ts`. */
+/** Requests and answers of the API about jobs. See `api.ts`. */
 import { z } from 'zod';
-import { count, errorAnswer, ID_PATTERN, json, jsonObject, NAME_PATTERN, time } from './api.ts';
+import { count, errorAnswer, ID_PATTERN, jsonObject, time } from './api.ts';
 import { CAUSES, DESIRED_STATES, JOB_STATES, ON_FAILURE, PRIORITIES } from './job.ts';
 import { columnRules, VALIDATION_LEVELS } from './formats.ts';
 import { DOCUMENT_STAGES } from './document.ts';
+import { columnAnswer, sheetFields, sourceBody, warningAnswer } from './sheet-api.ts';
 import { webhooksBody } from './webhooks-api.ts';
-// ── Requests about sheets and jobs ──────────────────────────────────────────────────────────────────────────────
 
-const spreadsheetBody = z.strictObject({
-  spreadsheet: z.string().min(1).max(2048).meta({ description: 'Address of a Google Sheet, as the browser shows it, or its id. A `gid` in the address says which sheet, unless `gid` or `sheet` do' }),
-  gid: z.int().min(0).exactOptional().meta({ description: "Google's number of a sheet in it" }),
-  credentials: z.string().regex(NAME_PATTERN).exactOptional()
-    .meta({ description: 'Name of credentials in SHEAF_CREDENTIALS. Default: those called `default`, else Application Default Credentials' }),
-  useAdc: z.boolean().exactOptional().meta({ description: 'Application Default Credentials' }),
-});
-
-export const sourceBody = z
-  .union([z.strictObject({ upload: z.string().regex(ID_PATTERN) }), z.strictObject({ path: z.string().min(1).max(4096) }), spreadsheetBody], {
-    error: 'expected {"upload": id}, {"path": file} or {"spreadsheet": address or id}',
-  })
-  .meta({ description: 'An uploaded file by its id, a file inside the folders that the configuration allows, or a Google Sheet' });
-
-const sheetFields = {
-  sheet: z.union([z.string().min(1).max(255), z.int().min(1)], { error: "expected a sheet's name or its number from 1" })
-    .exactOptional().meta({ description: "XLSX and Google Sheets: a sheet's name, or its number from 1. Default: the first visible sheet" }),
-  range: z.string().min(1).max(50).exactOptional().meta({ description: 'A1 notation: `B2:F100`, `A:D`, `2:50`' }),
-  headerRow: z.int().min(0).exactOptional().meta({ description: 'Row of the column names; 0: there is none, columns are called A, B, … Default: the first row' }),
-  startRow: z.int().min(1).exactOptional().meta({ description: 'First data row. Default: the one after the header' }),
-  numRows: z.int().min(1).exactOptional().meta({ description: 'At most so many data rows' }),
-  delimiter: z.enum([',', ';', '\t', '|']).exactOptional().meta({ description: 'CSV; found out unless given' }),
-  encoding: z.enum(['utf-8', 'utf-16le', 'utf-16be', 'windows-1252']).exactOptional().meta({ description: 'CSV; found out unless given' }),
-};
-
-export const previewBody = z.strictObject({ source: sourceBody, ...sheetFields });
+// ── Requests ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const sourceId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'expected letters, digits, ".", "_" and "-", at most 128');
 const lane = z.string().min(1).max(128);
@@ -100,10 +75,6 @@ export const jobBody = z
 /** What a client sends; what it leaves out has a default. */
 export type JobBody = z.input<typeof jobBody>;
 
-export const forecastBody = jobBody
-  .extend({ sample: z.int().min(1).max(100).exactOptional().meta({ description: 'Rows that are handled, and paid for, to tell better what the others would take. Default: none' }) })
-  .meta({ id: 'ForecastRequest' });
-
 export const jobChangeBody = z
   .strictObject({ priority: z.enum(PRIORITIES).exactOptional(), concurrency: concurrency.exactOptional(), maxCost: maxCost.exactOptional() })
   .refine((change) => Object.keys(change).length > 0, 'give priority, concurrency or maxCost');
@@ -118,31 +89,6 @@ export const retryBody = z
   .default({});
 
 // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const warningAnswer = z.strictObject({ code: z.string(), message: z.string(), row: z.int().optional(), column: z.string().optional() });
-
-const columnAnswer = z.strictObject({
-  name: z.string().meta({ description: 'Unique in the sheet; what results, handlers and key columns call it' }),
-  header: z.string().nullable().meta({ description: 'As it stands in the sheet' }),
-  letter: z.string(),
-});
-
-export const previewAnswer = z
-  .strictObject({
-    format: z.string().meta({ description: 'What the file turned out to be, for people' }),
-    sheet: z.string().nullable(),
-    sheets: z.array(z.string()).meta({ description: 'Of the workbook; none for CSV' }),
-    columns: z.array(columnAnswer.extend({
-      renamed: z.enum(['empty', 'duplicate', 'too_long', 'reserved', 'whitespace']).nullable().meta({ description: 'Why the name is not the header' }),
-      type: z.enum(['integer', 'number', 'boolean', 'date', 'datetime', 'text', 'empty', 'mixed']),
-    })),
-    rows: z.array(z.strictObject({ row: z.int(), cells: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()])) })),
-    rowCount: count.nullable().meta({ description: 'Data rows; null where counting would have taken too long' }),
-    rowCountAtLeast: count.meta({ description: 'Rows counted until then' }),
-    warnings: z.array(warningAnswer),
-  })
-  .meta({ id: 'Preview' });
-export type PreviewAnswer = z.infer<typeof previewAnswer>;
 
 const progressAnswer = z.strictObject({
   stage: z.enum(['queued', 'snapshot', 'rows', 'write_back', ...DOCUMENT_STAGES, 'ended']),
@@ -262,91 +208,7 @@ export const jobAnswer = z
   .meta({ id: 'Job' });
 export type JobAnswer = z.infer<typeof jobAnswer>;
 
-const paidTokens = count.nullable();
-const paidCost = z.number().min(0).nullable().meta({ description: 'In the currency of the price table; null: nobody can tell' });
-
-export const forecastAnswer = z
-  .strictObject({
-    rows: count.meta({ description: 'Of the sheet: the next five add up to them' }),
-    toDo: count.meta({ description: 'Would be handled' }),
-    unchanged: count.meta({ description: 'Done by an earlier job, and would not be handled again' }),
-    failed: count.meta({ description: 'Failed for good in an earlier job, and would not be tried again' }),
-    skipped: count.meta({ description: 'Blank' }),
-    refused: count.meta({ description: 'Without a key, or with the key of an earlier row' }),
-    cached: count.meta({ description: 'Of those to do: nothing would be paid for them, because the same was asked before' }),
-    tokens: paidTokens.meta({ description: 'Of all rows to do; null: nobody can tell' }),
-    cost: paidCost,
-    basis: z.enum(['sample', 'length']).nullable().meta({ description: 'What tokens and cost were told from: the rows of the sample, or the length of what would be asked' }),
-    requests: count.nullable().meta({ description: 'That would be sent to others (pages, models, your service) after those of the sample; null: nobody can tell' }),
-    least: z.strictObject({ seconds: z.number().min(0), limit: z.string() }).nullable()
-      .meta({ description: 'How long it takes at least, and the named limit or web site that makes it so; with one worker, and nobody else under that limit. Null: nothing holds it back' }),
-    sample: z.strictObject({ rows: count, failed: count, tokens: paidTokens, cost: paidCost }).nullable().meta({ description: 'What was handled and paid for. The answers are kept for the job' }),
-  })
-  .meta({ id: 'Forecast' });
-export type ForecastAnswer = z.infer<typeof forecastAnswer>;
-
-export const rowFailure = z.strictObject({
-  code: z.string(),
-  message: z.string(),
-  retryable: z.boolean(),
-  column: z.string().optional(),
-  carried: z.boolean().optional().meta({ description: 'Failed in an earlier job and was not tried again' }),
-  input: z.boolean().optional().meta({ description: 'The row itself is wrong; no circuit breaker counts it' }),
-  raw: z.string().optional().meta({ description: 'The beginning of what a model answered and could not be used' }),
-});
-
-/** A row of a job: an entry of `items`, a line of NDJSON results. */
-export const itemAnswer = z
-  .strictObject({
-    row: z.int().meta({ description: 'As a spreadsheet program numbers it' }),
-    key: z.string().nullable(),
-    state: z.enum(['done', 'unchanged', 'failed', 'skipped', 'remaining']),
-    input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
-    output: json,
-    error: rowFailure.optional(),
-    cached: z.literal(true).optional().meta({ description: 'Nothing was paid for it: the same was asked before' }),
-  })
-  .meta({ id: 'Item' });
-export type ItemAnswer = z.infer<typeof itemAnswer>;
-
-/** Failed rows that one cause would explain. */
-export const errorGroupsAnswer = z
-  .strictObject({
-    items: z.array(z.strictObject({
-      fingerprint: z.string().meta({ description: 'Names the group; `POST /jobs/{id}/retry` takes it' }),
-      code: z.string(),
-      rows: count,
-      example: z.strictObject({ row: z.int(), key: z.string().nullable(), error: rowFailure, input: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])) }),
-    })),
-    more: z.boolean().meta({ description: 'There are more groups than `limit`' }),
-  })
-  .meta({ id: 'ErrorGroups' });
-export type ErrorGroupsAnswer = z.infer<typeof errorGroupsAnswer>;
-
 export const eventAnswer = z
   .strictObject({ seq: z.int(), at: time, type: z.string(), message: z.string(), data: jsonObject.optional() })
   .meta({ id: 'Event' });
 export type EventAnswer = z.infer<typeof eventAnswer>;
-
-export const uploadAnswer = z
-  .strictObject({
-    id: z.string().meta({ description: "A job's `source.upload`" }),
-    name: z.string(),
-    size: count.meta({ description: 'Bytes' }),
-    sha256: z.string().meta({ description: 'Of the content, in hex' }),
-    owner: z.string(),
-    createdAt: time,
-  })
-  .meta({ id: 'Upload' });
-export type UploadAnswer = z.infer<typeof uploadAnswer>;
-
-export const handlerAnswer = z
-  .strictObject({
-    name: z.string(),
-    summary: z.string(),
-    version: z.int(),
-    work: z.enum(['cheap', 'costly', 'depends']).meta({ description: '`depends`: on the options' }),
-    options: jsonObject.meta({ description: 'JSON schema' }),
-  })
-  .meta({ id: 'Handler' });
-export type HandlerAnswer = z.infer<typeof handlerAnswer>;

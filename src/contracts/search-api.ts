@@ -1,7 +1,7 @@
 /** Requests and answers of the API's search. See `api.ts`. */
 import { z } from 'zod';
 import { count, day, ID_PATTERN, json, time } from './api.ts';
-import { rowFailure } from './job-api.ts';
+import { rowFailure } from './items-api.ts';
 
 export const searchQuery = z.strictObject({
   q: z.string().meta({

@@ -1,6 +1,7 @@
 /** What a job tells servers of its user's: messages, their endpoints, and the log of deliveries. Types only, so that the workflow may import it. */
 import type { Counts } from './job.ts';
-import type { JobRef, PageSpan } from './messages.ts';
+import type { JobRef } from './messages.ts';
+import type { PageSpan } from './sheet-messages.ts';
 import type { Json } from './row.ts';
 
 export const WEBHOOK_EVENTS = ['progress', 'completed', 'failed', 'cancelled', 'item_failed', 'waiting'] as const;

@@ -1,5 +1,5 @@
 /** How a job's rows are cut into pages, and how sets of pages are written down. */
-import type { PageSpan } from '../contracts/messages.ts';
+import type { PageSpan } from '../contracts/sheet-messages.ts';
 
 export interface PageSize {
   rows: number;

@@ -1,6 +1,6 @@
 /** Categories by a language model, which is told what each is about and says why it chose. */
 import type { Json } from '../contracts/row.ts';
-import type { CategorizeOptions, CategorizeProvider } from './categorize.ts';
+import type { CategorizeOptions, CategorizeProvider } from './categorize-options.ts';
 import { columnsShown, withReferences } from './instructions.ts';
 import { rowsByModel, type ModelTask } from './model-rows.ts';
 

@@ -1,7 +1,10 @@
-/** The forms in which categories and columns can be given, each brought into one form. */
+/** The options of `categorize`: the forms in which categories and columns can be given, each brought into one form, and the rest. */
 import { RE2JS } from 're2js';
 import { z } from 'zod';
+import type { HandlerContext, PreparedHandler } from './handler.ts';
+import { instructions } from './instructions.ts';
 import { fold } from './keywords.ts';
+import { modelName, rowsPerRequest } from './model-rows.ts';
 
 export interface Category {
   name: string;
@@ -81,6 +84,24 @@ function checkPattern(pattern: string): number | string {
 }
 
 /** Column → weight. */
-export const columnWeights = z.union([terms, z.record(z.string(), weight)])
+const columnWeights = z.union([terms, z.record(z.string(), weight)])
   .transform((given): Map<string, number> => new Map(Array.isArray(given) ? given.map((column) => [column, 1]) : Object.entries(given)))
   .refine((columns) => columns.size > 0, 'at least one column is needed');
+
+export const categorizeOptions = z.strictObject({
+  categories: categories.describe('A list of names (each its own keyword; also as a text with commas), a map of name to keywords, or a list of {name, description, examples, keywords, patterns, weight}. Where several fit equally well, the first wins'),
+  columns: columnWeights.nullable().default(null).describe('Columns to read: a list (also as a text with commas), or a map of column to weight; default: all, with weight 1. A model goes by no weights, and reads those that its instructions name where none are given'),
+  default: z.string().min(1).max(200).nullable().default(null).describe('The category of rows that none fits; default: null'),
+  model: modelName.nullable().default(null).meta({ description: `Who decides in place of keywords and patterns: ${modelName.description}` }),
+  instructions: instructions.nullable().default(null).describe('For a model: what else to go by; {{Title}} names a column'),
+  multiple: z.boolean().default(false).describe('For a model: a row may have several categories'),
+  rowsPerRequest: rowsPerRequest.optional().describe('For a model: rows in one request (1 unless given): fewer tokens for instructions, and a little less care for each row'),
+}).superRefine((given, { addIssue }) => {
+  if (given.model !== null) return;
+  for (const name of ['instructions', 'multiple', 'rowsPerRequest'] as const) {
+    if (given[name]) addIssue({ code: 'custom', path: [name], message: 'is for a model: name one with the option model' });
+  }
+});
+
+export type CategorizeOptions = z.output<typeof categorizeOptions>;
+export type CategorizeProvider = (options: CategorizeOptions, context: HandlerContext) => Promise<PreparedHandler>;

@@ -8,8 +8,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { RowInput } from '../contracts/row.ts';
-import type { CategorizeProvider } from './categorize.ts';
-import { type Category, compilePattern } from './categorize-options.ts';
+import { compilePattern, type CategorizeProvider, type Category } from './categorize-options.ts';
 import { requireColumns } from './columns.ts';
 import { allFree } from './free.ts';
 import type { HandledOutcome } from './handler.ts';

@@ -1,4 +1,4 @@
-import type { Listed, ListPage } from './store.ts';
+import type { Listed, ListPage } from './ports/lists.ts';
 
 const AT_ONCE = 200;
 

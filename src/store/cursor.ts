@@ -1,7 +1,7 @@
 /** Cursors of lists: the key of the last entry given, as base64url JSON. They hold no secret and outlive the process. */
 import { z } from 'zod';
 import { SheafError } from '../contracts/errors.ts';
-import type { Listed } from './store.ts';
+import type { Listed } from './ports/lists.ts';
 
 export const singleCursor = z.tuple([z.string()]);
 export const jobCursor = z.tuple([z.string(), z.string()]);

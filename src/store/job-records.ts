@@ -1,7 +1,7 @@
 /** What the stores do alike with job records. */
 import { SheafError } from '../contracts/errors.ts';
 import { isEnded, type JobRecord, type RetryFilter } from '../contracts/job.ts';
-import type { JobChange } from './store.ts';
+import type { JobChange } from './ports/jobs.ts';
 
 /** The record as the API wants it. Rows at once and what they may cost are a sheet's; a document has neither. */
 export function changedJob(job: JobRecord, { concurrency, maxCost, ...change }: JobChange): JobRecord {

@@ -5,7 +5,9 @@
 import type { Passage } from '../contracts/document.ts';
 import { fence } from '../domain/fence.ts';
 import { digest } from '../domain/hashing.ts';
-import type { ItemHit, PassageSet, PassagesWrite, RowsCommit, SearchHit } from './store.ts';
+import type { PassageSet, PassagesWrite } from './ports/documents.ts';
+import type { ItemHit, SearchHit } from './ports/search.ts';
+import type { RowsCommit } from './ports/rows.ts';
 
 /** What their sources begin with. No sheet's does: a name of a source has no colon. */
 export const PASSAGE_SOURCES = 'document:';

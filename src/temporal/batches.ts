@@ -9,7 +9,7 @@ import {
 } from '../contracts/plans.ts';
 import type { Store } from '../store/store.ts';
 import { createBulk, startBulk } from './bulk.ts';
-import { CALL_MS, reached } from './jobs.ts';
+import { CALL_MS, reached } from './reached.ts';
 import { batchWorkflowId } from './workflow-ids.ts';
 
 export interface Batches {

@@ -9,7 +9,8 @@ import {
   type BulkAction, type BulkOutcome, type BulkRecord, type BulkResult, type PlanRef,
 } from '../contracts/plans.ts';
 import type { Store } from '../store/store.ts';
-import { CALL_MS, reached, type Controlled, type Jobs } from './jobs.ts';
+import type { Controlled, Jobs } from './jobs.ts';
+import { CALL_MS, reached } from './reached.ts';
 import { bulkWorkflowId } from './workflow-ids.ts';
 
 export type NewBulk = Pick<BulkRecord, 'tenant' | 'owner' | 'action' | 'filter' | 'priority' | 'retry' | 'dryRun' | 'batch' | 'after'>;

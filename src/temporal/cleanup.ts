@@ -2,10 +2,11 @@
 import type { Client } from '@temporalio/client';
 import { ulid } from 'ulid';
 import { SheafError } from '../contracts/errors.ts';
-import { TASK_QUEUES, WORKFLOWS, type CleanUpInput } from '../contracts/messages.ts';
+import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
+import type { CleanUpInput } from '../contracts/maintenance-messages.ts';
 import type { CleanupReport } from '../contracts/system.ts';
 import type { Store } from '../store/store.ts';
-import { isUnavailable } from './jobs.ts';
+import { isUnavailable } from './reached.ts';
 import { cleanUpWorkflowId } from './workflow-ids.ts';
 
 const PATIENCE_MS = 5_000;

@@ -6,10 +6,13 @@ import type { Blobs } from '../blobs/blobs.ts';
 import type { DocumentRecord, DocumentRequest, Reprocess } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { DocumentJobRecord, Priority } from '../contracts/job.ts';
-import { STATUS_QUERY, TASK_QUEUES, WORKFLOWS, type BulkInput, type BulkReport } from '../contracts/messages.ts';
+import { STATUS_QUERY, TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
+import type { BulkInput, BulkReport } from '../contracts/document-messages.ts';
 import { documentOf } from '../domain/document-record.ts';
 import type { Store } from '../store/store.ts';
-import { isUnavailable, startSoon, type Idempotency, type Jobs } from './jobs.ts';
+import type { Idempotency, Jobs } from './jobs.ts';
+import { startSoon } from './job-calls.ts';
+import { isUnavailable } from './reached.ts';
 import { documentBulkWorkflowId } from './workflow-ids.ts';
 
 /** A document and its job have the same name but for what it begins with. An upload reserves both before its first byte. */

@@ -6,7 +6,8 @@ import { errorOf, ERRORS, SheafError, type ErrorBody } from '../contracts/errors
 import { FORECAST_WORKFLOW, type Forecast, type ForecastInput, type ForecastRequest } from '../contracts/forecast.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import type { NewJob } from '../contracts/plans.ts';
-import { defaultLane, implicitSource, isUnavailable } from './jobs.ts';
+import { defaultLane, implicitSource } from './jobs.ts';
+import { isUnavailable } from './reached.ts';
 import { forecastWorkflowId } from './workflow-ids.ts';
 
 /** Who asks waits for it. */

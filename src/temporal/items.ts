@@ -2,9 +2,11 @@
 import { ApplicationFailure, WorkflowNotFoundError, WorkflowUpdateFailedError, type Client } from '@temporalio/client';
 import { STEER_ITEM, type ItemControl, type ItemJobStatus, type SteerItemInput } from '../contracts/items.ts';
 import { isEnded, type JobRecord, type Priority, type SheetJobRecord } from '../contracts/job.ts';
-import { SET_PRIORITY, STATUS_QUERY, type JobStatus } from '../contracts/messages.ts';
+import { SET_PRIORITY, STATUS_QUERY } from '../contracts/messages.ts';
+import type { JobStatus } from '../contracts/sheet-messages.ts';
 import { SheafError } from '../contracts/errors.ts';
-import { CALL_MS, isUnavailable, type Jobs } from './jobs.ts';
+import type { Jobs } from './jobs.ts';
+import { CALL_MS, isUnavailable } from './reached.ts';
 import { itemWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 
 /** What is asked of a row: one of both. */

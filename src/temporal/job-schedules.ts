@@ -8,8 +8,9 @@ import { SheafError } from '../contracts/errors.ts';
 import { TASK_QUEUES } from '../contracts/messages.ts';
 import { PLAN_WORKFLOWS, type Overlap, type PlanRef, type ScheduleRecord } from '../contracts/plans.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
-import type { ListPage, Listed, Store } from '../store/store.ts';
-import { isUnavailable } from './jobs.ts';
+import type { Store } from '../store/store.ts';
+import type { ListPage, Listed } from '../store/ports/lists.ts';
+import { isUnavailable } from './reached.ts';
 import { scheduledJobId, scheduledWorkflowId, scheduleId } from './workflow-ids.ts';
 
 /** What Temporal knows of a schedule. */

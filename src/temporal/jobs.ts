@@ -1,28 +1,23 @@
 /** What can be done to jobs: the store's record first, then the workflow. The API calls this. */
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError,
-  type Client, type WorkflowHandle,
-} from '@temporalio/client';
-import { ApplicationFailure, TypedSearchAttributes } from '@temporalio/common';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError, type Client } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { ulid } from 'ulid';
 import type { DocumentPatch } from '../contracts/document.ts';
 import { SheafError } from '../contracts/errors.ts';
 import {
-  isEnded, PRIORITY_KEYS,
+  isEnded,
   type DesiredState, type JobRecord, type JobRequest, type Priority, type RetryFilter, type ScheduleRef, type SheetJobRecord,
 } from '../contracts/job.ts';
-import {
-  QUEUE_SIGNAL, SET_CONCURRENCY, SET_PRIORITY, TASK_QUEUES, WORKFLOWS,
-  type Control, type ControlAnswer, type JobInput, type JobPlan, type JobRef,
-} from '../contracts/messages.ts';
+import { SET_CONCURRENCY, SET_PRIORITY, type Control, type ControlAnswer } from '../contracts/messages.ts';
 import type { NewJob } from '../contracts/plans.ts';
 import type { Verdict } from '../contracts/source.ts';
-import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import { digest } from '../domain/hashing.ts';
-import type { JobChange, Store } from '../store/store.ts';
-import { deleteWorkflowId, jobWorkflowId } from './workflow-ids.ts';
+import type { JobChange } from '../store/ports/jobs.ts';
+import type { Store } from '../store/store.ts';
+import { DESIRED, signal, startDeletion, startSoon } from './job-calls.ts';
+import { isUnavailable } from './reached.ts';
+import { jobWorkflowId } from './workflow-ids.ts';
 
 /** The same key again answers what it made. */
 export interface Idempotency {
@@ -62,17 +57,11 @@ export interface Jobs {
 
 /** An Update needs a live worker; after this long a Signal carries the wish instead. */
 const UPDATE_MS = 2_000;
-/** What Temporal may take to accept a start or a signal. */
-export const CALL_MS = 2_000;
-/** How long a creator waits for the start; the answer is the same without it. */
-const START_PATIENCE_MS = 500;
 /** Compare-and-set is tried again when somebody else wrote in between. */
 const CHANGE_TRIES = 20;
 
 /** What a document's record says of an attempt that has not begun. */
 const REQUEUED: DocumentPatch = { state: 'queued', cause: null, until: null, reason: null, error: null, completedAt: null };
-
-const DESIRED: Record<Control, DesiredState> = { pause: 'paused', resume: 'running', cancel: 'cancelled' };
 
 /** `mayStart` rejects where workers would not find the job: with `namespace_taken`. */
 export function createJobs(store: Store, client: Client, mayStart: () => Promise<void> = () => Promise.resolve()): Jobs {
@@ -205,93 +194,6 @@ export function createJobs(store: Store, client: Client, mayStart: () => Promise
       return job;
     },
   };
-}
-
-/** Starts the job without keeping its creator waiting for a Temporal that is away: the record is what counts. */
-export async function startSoon(client: Client, job: JobRecord): Promise<boolean> {
-  const patience = new AbortController();
-  const started = await Promise.race([
-    startJob(client, job).catch(() => false), // the reconciler tries again, and logs
-    sleep(START_PATIENCE_MS, false, { signal: patience.signal }).catch(() => false),
-  ]);
-  patience.abort();
-  return started;
-}
-
-/** Whether the workflow of this attempt runs or has run. False: Temporal cannot be reached, and the reconciler will start it. */
-export async function startJob(client: Client, job: JobRecord): Promise<boolean> {
-  const input: JobInput = {
-    tenant: job.tenant, jobId: job.id, attempt: job.attempt, sequence: job.sequence,
-    priority: job.priority, concurrency: job.kind === 'sheet' ? job.request.concurrency : null, ...planOf(job),
-    ...(job.kind === 'sheet' && job.request.fanOut && { fanOut: job.request.fanOut }),
-  };
-  const typedSearchAttributes = new TypedSearchAttributes([
-    { key: SEARCH_ATTRIBUTES.tenant, value: job.tenant }, { key: SEARCH_ATTRIBUTES.kind, value: job.kind },
-    { key: SEARCH_ATTRIBUTES.state, value: 'queued' }, { key: SEARCH_ATTRIBUTES.source, value: job.source },
-    { key: SEARCH_ATTRIBUTES.tags, value: job.tags },
-  ]);
-  return reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(WORKFLOWS[`${job.kind}Job`], {
-    workflowId: jobWorkflowId(job.id, job.attempt), taskQueue: TASK_QUEUES.jobs, args: [input],
-    workflowIdReusePolicy: 'REJECT_DUPLICATE', typedSearchAttributes,
-    priority: { priorityKey: PRIORITY_KEYS[job.priority], fairnessKey: job.tenant },
-    staticSummary: `${job.kind === 'sheet' ? job.request.handler : 'document'}: ${job.request.fileName}`,
-  })));
-}
-
-/** Nothing for a job that has run: what had to come first did. */
-function planOf({ startedAt, runAt, dependsOn }: JobRecord): { plan?: JobPlan } {
-  return startedAt === null && (runAt !== null || dependsOn.length > 0) ? { plan: { runAt, unmet: dependsOn } } : {};
-}
-
-/** False: Temporal cannot be reached, and the reconciler will start it. */
-export async function startDeletion(client: Client, ref: JobRef): Promise<boolean> {
-  return reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(WORKFLOWS.deleteJob, {
-    workflowId: deleteWorkflowId(ref.jobId), taskQueue: TASK_QUEUES.jobs, args: [ref], workflowIdConflictPolicy: 'USE_EXISTING',
-  })));
-}
-
-/** Delivers a wish that could not be told when it was made. False: not delivered. */
-export async function deliverWish(client: Client, job: JobRecord): Promise<boolean> {
-  const control = (Object.keys(DESIRED) as Control[]).find((name) => DESIRED[name] === job.desired);
-  if (!control) return false;
-  return signal(client, client.workflow.getHandle(jobWorkflowId(job.id, job.attempt)), control, []);
-}
-
-/** The queue has news for the job. False: not delivered. */
-export async function tellOfQueue(client: Client, { jobId, attempt }: JobRef & { attempt: number }): Promise<boolean> {
-  return signal(client, client.workflow.getHandle(jobWorkflowId(jobId, attempt)), QUEUE_SIGNAL, []);
-}
-
-async function signal(client: Client, handle: WorkflowHandle, name: string, args: unknown[]): Promise<boolean> {
-  try {
-    await client.withDeadline(Date.now() + CALL_MS, () => handle.signal(name, ...args));
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError || isUnavailable(error)) return false;
-    throw error;
-  }
-}
-
-/** Whether a start or a signal got to Temporal; a workflow that is there already is as good. */
-export async function reached(call: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await call();
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return true;
-    if (isUnavailable(error)) return false;
-    throw error;
-  }
-}
-
-const UNAVAILABLE = new Set([1, 4, 8, 14]); // gRPC: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
-
-/** Whether an error of the client means that Temporal did not answer, as opposed to saying no. */
-export function isUnavailable(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && typeof cause.code === 'number' && UNAVAILABLE.has(cause.code)) return true;
-  }
-  return false;
 }
 
 /** A source for a sheet that was given by its place alone; an upload's ends with its job. */

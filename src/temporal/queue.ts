@@ -5,7 +5,7 @@ import type { JobRef } from '../contracts/messages.ts';
 import type { QueueEntry, QueueLimits, QueueRequest } from '../contracts/queue.ts';
 import type { Log } from '../log.ts';
 import type { Store } from '../store/store.ts';
-import { tellOfQueue } from './jobs.ts';
+import { tellOfQueue } from './job-calls.ts';
 
 export interface Queue {
   limits: QueueLimits;

@@ -9,10 +9,12 @@ import { isEnded, type EndedState, type JobRecord } from '../contracts/job.ts';
 import { TASK_QUEUES, WORKFLOWS, type FinishJobInput } from '../contracts/messages.ts';
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import type { Log } from '../log.ts';
-import type { Listed, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import type { Listed } from '../store/ports/lists.ts';
 import { reconcilePlans } from './batches.ts';
 import { reminder } from './dependents.ts';
-import { deliverWish, isUnavailable, startDeletion, startJob, tellOfQueue } from './jobs.ts';
+import { deliverWish, startDeletion, startJob, tellOfQueue } from './job-calls.ts';
+import { isUnavailable } from './reached.ts';
 import type { Queue } from './queue.ts';
 import { closeWorkflowId, jobWorkflowId } from './workflow-ids.ts';
 

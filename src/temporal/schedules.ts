@@ -1,7 +1,8 @@
 /** What runs by the clock: Temporal Schedules, made by every worker at its start, and brought up to date where they exist. */
 import { ScheduleAlreadyRunning, type Client, type ScheduleOptions } from '@temporalio/client';
 import { SheafError } from '../contracts/errors.ts';
-import { TASK_QUEUES, WORKFLOWS, type CleanUpInput } from '../contracts/messages.ts';
+import { TASK_QUEUES, WORKFLOWS } from '../contracts/messages.ts';
+import type { CleanUpInput } from '../contracts/maintenance-messages.ts';
 import { DEFAULT_TASK_HOURS, SOURCE_WORKFLOWS, type CleanUpSourcesInput } from '../contracts/source.ts';
 import type { Log } from '../log.ts';
 import { claimNamespace, memoOf } from './claim.ts';

@@ -13,7 +13,8 @@ import { SOURCE_WORKFLOWS, type CleanUpSourcesInput, type SourceDefinition, type
 import { digest } from '../domain/hashing.ts';
 import { allOf } from '../store/all-of.ts';
 import type { Store } from '../store/store.ts';
-import { isUnavailable, reached, type Idempotency, type Jobs, type Origin } from './jobs.ts';
+import type { Idempotency, Jobs, Origin } from './jobs.ts';
+import { isUnavailable, reached } from './reached.ts';
 import { cleanUpSourcesWorkflowId, deleteSourceWorkflowId, sourceScheduleId, sourceWorkflowId } from './workflow-ids.ts';
 
 /** What Temporal knows of a source's schedule. */

@@ -4,7 +4,7 @@ import os from 'node:os';
 import type { Worker } from '@temporalio/worker';
 import { WORKER_BEAT_MS, WORKER_FORGOTTEN_MS, type WorkerRecord } from '../contracts/system.ts';
 import type { Log } from '../log.ts';
-import type { Store } from '../store/store.ts';
+import type { WorkerStore } from '../store/ports/workers.ts';
 
 export interface WorkerBeats {
   /** Takes the record away: a worker that was stopped is not lost. */
@@ -19,7 +19,7 @@ export interface BeatingWorker {
 }
 
 export function startWorkerBeats(given: {
-  store: Pick<Store, 'writeWorker' | 'listWorkers' | 'removeWorker'>; log: Log; workers: BeatingWorker[]; throttled: () => boolean; versions: WorkerRecord['versions'];
+  store: WorkerStore; log: Log; workers: BeatingWorker[]; throttled: () => boolean; versions: WorkerRecord['versions'];
 }): WorkerBeats {
   const { store, log, workers, throttled, versions } = given;
   const id = randomUUID();

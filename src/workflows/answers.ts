@@ -1,4 +1,4 @@
-import type { CollectAnswersAnswer, PageSpan } from '../contracts/messages.ts';
+import type { CollectAnswersAnswer, PageSpan } from '../contracts/sheet-messages.ts';
 import { holdsPage, returnPage, withoutPage } from '../domain/paging.ts';
 import { LOOK_FOR_ANSWERS_MS, TAKE_ANSWERS_EVERY_MS } from './activity-options.ts';
 

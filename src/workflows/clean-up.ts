@@ -1,6 +1,7 @@
 /** Removes what has been kept long enough, step by step; where it is, its report says. Started by a schedule or by the API. */
 import { continueAsNew, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import { TASK_QUEUES, type CleanUpInput, type MaintenanceActivities } from '../contracts/messages.ts';
+import { TASK_QUEUES } from '../contracts/messages.ts';
+import type { CleanUpInput, MaintenanceActivities } from '../contracts/maintenance-messages.ts';
 import { REMOVE } from './activity-options.ts';
 import { historyIsFull } from './history.ts';
 

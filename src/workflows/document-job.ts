@@ -6,10 +6,8 @@
 import { continueAsNew, defineQuery, setHandler } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { EndedState } from '../contracts/job.ts';
-import {
-  STATUS_QUERY, TASK_QUEUES,
-  type DocumentActivities, type DocumentJobInput, type DocumentJobResult, type DocumentJobStatus,
-} from '../contracts/messages.ts';
+import { STATUS_QUERY, TASK_QUEUES } from '../contracts/messages.ts';
+import type { DocumentActivities, DocumentJobInput, DocumentJobResult, DocumentJobStatus } from '../contracts/document-messages.ts';
 import { CAPACITY_WAIT_MS, DOCUMENT } from './activity-options.ts';
 import { historyIsFull } from './history.ts';
 import { JobLife } from './job-life.ts';

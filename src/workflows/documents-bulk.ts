@@ -3,7 +3,9 @@
  * servers; what was done is not done twice, because the list goes on where it stopped.
  */
 import { continueAsNew, defineQuery, proxyActivities, setHandler } from '@temporalio/workflow';
-import { STATUS_QUERY, TASK_QUEUES, type BulkInput, type BulkReport, type MaintenanceActivities } from '../contracts/messages.ts';
+import { STATUS_QUERY, TASK_QUEUES } from '../contracts/messages.ts';
+import type { MaintenanceActivities } from '../contracts/maintenance-messages.ts';
+import type { BulkInput, BulkReport } from '../contracts/document-messages.ts';
 import { REMOVE } from './activity-options.ts';
 import { historyIsFull } from './history.ts';
 

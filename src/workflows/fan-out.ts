@@ -8,7 +8,7 @@ import {
 } from '../contracts/items.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
 import { PRIORITY_KEYS } from '../contracts/job.ts';
-import type { ProcessPageAnswer } from '../contracts/messages.ts';
+import type { ProcessPageAnswer } from '../contracts/sheet-messages.ts';
 import { holdsPage, returnPage, withoutPage } from '../domain/paging.ts';
 import { LONG_WAIT_MS } from './activity-options.ts';
 import { itemNewsSignal, steerItemUpdate } from './item-messages.ts';

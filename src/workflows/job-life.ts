@@ -1,54 +1,34 @@
 /**
- * What the workflow of every kind of job does alike: its states and their record, what it is told (`job-messages.ts` wires
- * it), admission, steps that can be interrupted, waits for a store that is away, the end. A kind of job adds its steps.
+ * What the workflow of every kind of job does alike: what it is told (`job-messages.ts` wires it), admission, steps that can
+ * be interrupted, waits for a store that is away, the end. A kind of job adds its steps.
  */
-import {
-  ActivityFailure, allHandlersFinished, ApplicationFailure, CancellationScope, condition, isCancellation, proxyActivities, TimeoutFailure,
-  upsertSearchAttributes, workflowInfo,
-} from '@temporalio/workflow';
-import type { ActivityOptions } from '@temporalio/common';
+import { allHandlersFinished, ApplicationFailure, CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { Cause, Counts, EndedState, JobState, Priority } from '../contracts/job.ts';
+import type { Counts, EndedState, Priority } from '../contracts/job.ts';
 import { isEnded, PRIORITY_KEYS } from '../contracts/job.ts';
-import {
-  TASK_QUEUES,
-  type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan, type RowActivities,
-} from '../contracts/messages.ts';
+import { TASK_QUEUES, type Control, type ControlAnswer, type JobActivities, type JobInput, type JobLifeState, type JobPlan } from '../contracts/messages.ts';
 import type { PlanActivities } from '../contracts/plans.ts';
 import type { Unpaid } from '../contracts/row.ts';
-import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
+import type { RowActivities } from '../contracts/sheet-messages.ts';
 import { MET, planWait } from '../domain/dependencies.ts';
 import { CAPACITY_WAIT_MS, FINISH, LONG_WAIT_MS, LONGEST_TIMER_MS, RECORD, REFUSALS, STORES } from './activity-options.ts';
+import { failureOf } from './failures.ts';
 import { historyIsFull } from './history.ts';
+import { RecordedJob, type Why } from './job-record.ts';
 import { LimitPause } from './limit-pause.ts';
 
 const CONTROL_MEANS = { pause: 'paused', resume: 'running', cancel: 'cancelled' } as const;
 /** How long a control Update waits for rows in flight before it answers `pausing` or `cancelling`. */
 const ANSWER_WAIT_MS = 1_000;
 
-/** What a state's record says beside the state. */
-interface Why {
-  cause?: Cause | null;
-  until?: string | null;
-  reason?: string | null;
-  freesPlace?: true;
-}
-
-export abstract class JobLife {
-  protected state: JobState = 'queued';
-  protected cause: Cause | null = null;
-  protected until: string | null = null;
-  protected reason: string | null = null;
+export abstract class JobLife extends RecordedJob {
   protected wanted: JobLifeState['wanted'] = 'running';
-  protected sequence: number;
   /** The lane's since admission; 0 before the first. */
   protected generation = 0;
   /** It has a place among the running jobs. */
   protected placed = false;
   /** Milliseconds since 1970: from when on it is in line; null: since it was created. */
   protected inLineSince: number | null;
-  protected priority: Priority;
-  protected concurrency: number | null;
   /** Why nothing further starts: the breaker tripped, or a part failed for good. */
   protected error: ErrorBody | null = null;
   /** Why it is cancelled, where that was nobody's wish. */
@@ -60,38 +40,25 @@ export abstract class JobLife {
   protected capacityWaitMs: number = CAPACITY_WAIT_MS.first;
   /** Interrupts the activities of the step that is under way. */
   #step: CancellationScope | null = null;
-  /** Records being written. */
-  #recording = 0;
   /** Since the last pause it has been put into the queue. */
   #queued = false;
   /** The queue has news, or something that it goes by has changed. */
   #askQueue = false;
-  #agesAt: number | null = null;
   /** What has to come before it asks to be admitted; null once that has come. */
   #plan: JobPlan | null;
   /** How often somebody said to go on. */
   #resumed = 0;
   /** Something that the plan waits for may have come about. */
   #askPlan = false;
-  readonly #input: JobInput;
 
   constructor(input: JobInput, carried: JobLifeState | undefined) {
-    this.#input = input;
-    this.priority = input.priority;
-    this.concurrency = input.concurrency;
-    this.sequence = input.sequence;
+    super(input, carried);
     this.inLineSince = input.attempt === 1 ? null : workflowInfo().startTime.getTime();
     this.#plan = input.plan ?? null;
     if (!carried) return;
-    this.state = carried.state;
-    this.cause = carried.cause;
-    this.until = carried.until;
-    this.reason = carried.reason;
     this.wanted = carried.wanted;
-    this.sequence = carried.sequence;
     this.generation = carried.generation;
     this.placed = carried.placed;
-    this.#agesAt = carried.agesAt;
     this.inLineSince = carried.inLineSince;
     this.#plan = carried.plan;
   }
@@ -100,7 +67,7 @@ export abstract class JobLife {
   protected carried(): JobLifeState {
     return {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason, wanted: this.wanted, sequence: this.sequence,
-      generation: this.generation, placed: this.placed, agesAt: this.#agesAt, inLineSince: this.inLineSince, plan: this.#plan,
+      generation: this.generation, placed: this.placed, agesAt: this.agesAt, inLineSince: this.inLineSince, plan: this.#plan,
     };
   }
 
@@ -122,7 +89,7 @@ export abstract class JobLife {
     const answer = await this.activities<JobActivities>({ ...RECORD, summary: 'admission' }, TASK_QUEUES.jobs).admit({
       ...this.ref(), sequence: ++this.sequence, priority: this.priority, since: this.inLineSince,
     });
-    this.#agesAt = answer.agesAt;
+    this.agesAt = answer.agesAt;
     this.placed = answer.granted;
     if (answer.granted) {
       this.generation = answer.generation;
@@ -215,7 +182,7 @@ export abstract class JobLife {
       ...this.ref(), sequence: ++this.sequence, state, error, reason: error?.message ?? null,
     });
     this.state = state;
-    this.#showState();
+    this.showState();
     await condition(allHandlersFinished);
     if (error && state === 'failed') throw ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: true, details: [error] });
     return counts;
@@ -254,27 +221,12 @@ export abstract class JobLife {
     return !interrupted && this.wanted === 'running' && !this.error && !this.refused && !this.limit.reached && !historyIsFull();
   }
 
-  /** Sorts a failed activity: an interruption is none, an absent store is waited for, all else ends the job. */
+  /** A step has failed: an absent store is waited for, an interruption is no failure, all else ends the job. */
   protected fail(error: unknown): void {
-    if (isCancellation(error)) return;
-    // Its worker was lost, or it failed in a way that is worth another try, while it was asked to stop.
-    if (error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED') return;
-    const cause = error instanceof ActivityFailure ? error.cause : error;
-    // Nobody took it while it was of low priority: the next step asks again, as normal.
-    if (cause instanceof TimeoutFailure && cause.timeoutType === 'SCHEDULE_TO_START') return;
-    if (cause instanceof TimeoutFailure) {
-      this.error ??= {
-        code: 'worker_lost', message: 'Workers were lost, again and again, while they handled the same part of the job.',
-        remedy: "Look at the worker's log for what ends it, then `sheaf job retry ID`: it goes on with the rows that remain.",
-      };
-    } else if (cause instanceof ApplicationFailure) {
-      const body = (cause.details?.[0] as ErrorBody | undefined) ?? { code: cause.type ?? 'internal', message: cause.message };
-      if (body.code === 'worker_stopped') return; // each of its tries met a worker that was being stopped
-      if (REFUSALS.includes(body.code)) this.refused ??= body;
-      else this.error ??= body;
-    } else {
-      throw error;
-    }
+    const failure = failureOf(error);
+    if (!failure) return;
+    if (REFUSALS.includes(failure.code)) this.refused ??= failure;
+    else this.error ??= failure;
   }
 
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,7 +254,7 @@ export abstract class JobLife {
 
   /** Whether the wish has become a state, and the record says so. */
   #answers(control: Control): boolean {
-    if (this.#recording > 0) return false;
+    if (this.isRecording) return false;
     if (isEnded(this.state)) return true;
     if (control === 'resume') return this.state === 'running' || (this.state === 'waiting' && this.cause !== 'budget') || this.state === 'queued';
     return this.state === CONTROL_MEANS[control];
@@ -327,48 +279,6 @@ export abstract class JobLife {
   setConcurrency(concurrency: number): ControlAnswer {
     if (validConcurrency(concurrency)) this.concurrency = concurrency;
     return { state: this.state };
-  }
-
-  // ── the record ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  protected async enter(state: JobState, why: Why = {}, again = false): Promise<void> {
-    const cause = why.cause ?? null;
-    const reason = why.reason ?? null;
-    const until = why.until ?? null;
-    if (!again && state === this.state && cause === this.cause && reason === this.reason && until === this.until) return;
-    const stateChanged = state !== this.state;
-    this.state = state;
-    this.cause = cause;
-    this.until = until;
-    this.reason = reason;
-    if (stateChanged) this.#showState();
-    const record = this.activities<JobActivities>({ ...RECORD, summary: state }, TASK_QUEUES.jobs);
-    this.#recording++;
-    try {
-      await record.recordState({ ...this.ref(), sequence: ++this.sequence, state, cause, until, reason, ...(why.freesPlace && { freesPlace: true }) });
-    } finally {
-      this.#recording--;
-    }
-  }
-
-  #showState(): void {
-    upsertSearchAttributes([{ key: SEARCH_ATTRIBUTES.state, value: this.state }]);
-  }
-
-  protected ref(): { tenant: string; jobId: string; attempt: number } {
-    return { tenant: this.#input.tenant, jobId: this.#input.jobId, attempt: this.#input.attempt };
-  }
-
-  protected activities<A extends object>(options: ActivityOptions, taskQueue: string) {
-    const aged = this.priority === 'low' && this.#agesAt !== null && Date.now() >= this.#agesAt;
-    const priority = { priorityKey: PRIORITY_KEYS[aged ? 'normal' : this.priority], fairnessKey: this.#input.tenant };
-    return proxyActivities<A>({ ...options, taskQueue, priority });
-  }
-
-  /** The work itself. At low priority it stands in Temporal's queue only until that counts as normal. */
-  protected work(options: ActivityOptions) {
-    const left = this.priority === 'low' && this.#agesAt !== null ? this.#agesAt - Date.now() : 0;
-    return this.activities<RowActivities>({ ...options, ...(left > 0 && { scheduleToStartTimeout: left }) }, TASK_QUEUES.rows);
   }
 }
 

@@ -6,11 +6,11 @@ import { ApplicationFailure, CancellationScope, condition, continueAsNew, define
 import type { ErrorBody } from '../contracts/errors.ts';
 import type { Counts, EndedState } from '../contracts/job.ts';
 import type { FanOutActivities, ItemsRest } from '../contracts/items.ts';
-import {
-  ANSWERS_SIGNAL, STATUS_QUERY, TASK_QUEUES,
-  type ControlAnswer, type JobStatus, type PageSpan, type SheetJobInput, type SheetJobResult, type SheetJobState, type VersionProgress, type WriteBackProgress,
-} from '../contracts/messages.ts';
-import { VERDICTS, type OpenVersionAnswer, type SourceActivities, type Verdict } from '../contracts/source.ts';
+import { ANSWERS_SIGNAL, STATUS_QUERY, TASK_QUEUES, type ControlAnswer } from '../contracts/messages.ts';
+import type {
+  JobStatus, PageSpan, SheetJobInput, SheetJobResult, SheetJobState, WriteBackProgress,
+} from '../contracts/sheet-messages.ts';
+import { VERDICTS, type SourceActivities, type Verdict } from '../contracts/source.ts';
 import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { Answers } from './answers.ts';
@@ -18,6 +18,7 @@ import { FanOut, type FanOutJob } from './fan-out.ts';
 import { historyIsFull } from './history.ts';
 import { JobLife } from './job-life.ts';
 import { live, verdictSignals, verdictUpdates } from './job-messages.ts';
+import { Version } from './version.ts';
 
 export const answersSignal = defineSignal(ANSWERS_SIGNAL);
 export const statusQuery = defineQuery<JobStatus>(STATUS_QUERY);
@@ -36,14 +37,10 @@ export async function sheetJob(input: SheetJobInput): Promise<SheetJobResult> {
 /** No page: among what is in flight, the look for answers. */
 const TAKES_ANSWERS = 0;
 
-/** Nothing is handled before a version is open. */
-const BEFORE_PAGES: ReadonlySet<VersionProgress['stage']> = new Set(['read', 'approved', 'rejected']);
-
 class SheetJob extends JobLife {
   #dispatches = 0;
   #sheet: SheetJobState['sheet'] = null;
-  /** Null where the job brings no source up to date. */
-  #version: VersionProgress | null = null;
+  readonly #version: Version;
   #writeBack: WriteBackProgress | null = null;
   #pending: PageSpan[] = [];
   /** Pages that only wait for answers of services. */
@@ -60,12 +57,12 @@ class SheetJob extends JobLife {
   constructor(input: SheetJobInput) {
     super(input, input.carried);
     this.#input = input;
+    this.#version = new Version(input.carried?.version);
     this.#items = input.fanOut === undefined ? null : new FanOut(this.#fanOut(), input.carried?.items);
     const { carried } = input;
     if (!carried) return;
     this.#dispatches = carried.dispatches;
     this.#sheet = carried.sheet;
-    this.#version = carried.version ?? null;
     this.#writeBack = carried.writeBack ?? null;
     this.#pending = carried.pending;
     this.#answers.parked = carried.parked ?? [];
@@ -82,8 +79,8 @@ class SheetJob extends JobLife {
         return this.#end('failed', this.error);
       } else if (this.refused) {
         await this.waitForCapacity(this.refused);
-      } else if (this.#version?.stage === 'asked') {
-        await this.#awaitVerdict(this.#version);
+      } else if (this.#version.isAsked) {
+        await this.restWithoutPlace({ cause: 'approval', reason: this.#version.asks }, null, () => !this.#version.isAsked);
       } else if (this.#items && this.#rest) {
         await this.#restWithItems(this.#items, this.#rest);
       } else if (this.#waitsForAnswers) {
@@ -95,20 +92,20 @@ class SheetJob extends JobLife {
       } else if (!this.#sheet) {
         await this.enter('running');
         if (this.wanted === 'running') await this.#openSheet();
-      } else if (this.#pending.length === 0 && this.#answers.parked.length === 0 && (this.#items?.empty ?? true) && (this.#version === null || this.#version.stage === 'closed') && (this.#writeBack?.done ?? true)) {
+      } else if (this.#pending.length === 0 && this.#answers.parked.length === 0 && (this.#items?.empty ?? true) && this.#version.isSettled && (this.#writeBack?.done ?? true)) {
         return this.#end('completed', null);
       } else if (this.limit.reached) {
         await this.waitForLimit();
       } else {
         // Those whose items have all ended write as others do.
-        const version = this.#version && BEFORE_PAGES.has(this.#version.stage) ? this.#version : null;
-        const items = !version && (this.#pending.length > 0 || !this.#items?.empty) ? this.#items : null;
+        const opening = this.#version.isOpening;
+        const items = !opening && (this.#pending.length > 0 || !this.#items?.empty) ? this.#items : null;
         if (!items) await this.enter('running');
         if (historyIsFull()) await this.continueAsNew();
-        else if (version) await this.#openVersion(version);
+        else if (opening) await this.#bringVersion();
         else if (items) await this.#runItems(items);
         else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
-        else if (this.#version?.stage === 'open') await this.#closeVersion(this.#version);
+        else if (this.#version.isOpen) await this.#bringVersion();
         else await this.#writeSome();
       }
     }
@@ -123,44 +120,22 @@ class SheetJob extends JobLife {
       this.#sheet = { total: answer.total, window: answer.window };
       this.#pending = answer.pending;
       this.#counts = answer.counts;
-      if (answer.versioned) this.#version = { stage: 'read', asks: null };
+      if (answer.versioned) this.#version.begin();
       if (answer.writeBack) this.#writeBack = { cursor: null, done: false };
     });
   }
 
-  /** Before the first page: what has been read becomes a version, or it is settled that it never will. */
-  async #openVersion(version: VersionProgress): Promise<void> {
-    await this.interruptible(async () => {
-      const work = this.#versionWork(version.stage === 'rejected' ? 'reject the version' : 'compare with the current version');
-      const input = { ...this.ref(), sequence: ++this.sequence, generation: this.generation, approved: version.stage === 'approved' };
-      if (version.stage === 'rejected') return void (await work.rejectVersion(input));
-      const { asks }: OpenVersionAnswer = await work.openVersion(input);
-      this.#version = asks === null ? { stage: 'open', asks: null } : { stage: 'asked', asks };
-    });
-  }
-
-  async #closeVersion(version: VersionProgress): Promise<void> {
-    await this.interruptible(async () => {
-      await this.#versionWork('make the version the current one').closeVersion({ ...this.ref(), sequence: ++this.sequence, generation: this.generation, approved: true });
-      this.#version = { ...version, stage: 'closed' };
-    });
-  }
-
-  #versionWork(summary: string): SourceActivities {
-    return this.activities<SourceActivities>({ ...SNAPSHOT, summary }, TASK_QUEUES.rows);
-  }
-
-  /** For days, if need be: it keeps the source to itself, and no place among the running jobs. */
-  async #awaitVerdict({ asks }: VersionProgress): Promise<void> {
-    await this.restWithoutPlace({ cause: 'approval', reason: asks }, null, () => this.#version?.stage !== 'asked');
+  #bringVersion(): Promise<void> {
+    const work = (summary: string): SourceActivities => this.activities<SourceActivities>({ ...SNAPSHOT, summary }, TASK_QUEUES.rows);
+    return this.interruptible(() => this.#version.goOn(work, { ...this.ref(), sequence: ++this.sequence, generation: this.generation }));
   }
 
   mayDecide(): void {
-    if (this.#version?.stage !== 'asked') throw ApplicationFailure.nonRetryable('The job does not wait for approval.', 'wrong_state');
+    if (!this.#version.isAsked) throw ApplicationFailure.nonRetryable('The job does not wait for approval.', 'wrong_state');
   }
 
   decide(verdict: Verdict): ControlAnswer {
-    if (this.#version?.stage === 'asked') this.#version = { ...this.#version, stage: verdict === 'approve' ? 'approved' : 'rejected' };
+    this.#version.decide(verdict);
     return { state: this.state };
   }
 
@@ -293,7 +268,7 @@ class SheetJob extends JobLife {
     return continueAsNew<typeof sheetJob>({
       ...this.#input, priority: this.priority, concurrency: this.concurrency,
       carried: {
-        ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#version && { version: this.#version }), ...(this.#writeBack && { writeBack: this.#writeBack }),
+        ...this.carried(), dispatches: this.#dispatches, sheet: this.#sheet, ...(this.#version.progress && { version: this.#version.progress }), ...(this.#writeBack && { writeBack: this.#writeBack }),
         pending: this.#pending, ...(this.#answers.parked.length > 0 && { parked: this.#answers.parked }), counts: this.#counts, ...(this.#items && { items: this.#items.carried() }),
       },
     });

@@ -9,7 +9,7 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import type { z } from 'zod';
 import { createApp } from '../../src/api/app.ts';
-import type { ApiDeps } from '../../src/api/app.ts';
+import type { ApiDeps } from '../../src/api/context.ts';
 import { endpoints } from '../../src/api/endpoints.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { blobKeys } from '../../src/blobs/keys.ts';

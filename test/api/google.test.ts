@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobAnswer, PreviewAnswer } from '../../src/contracts/job-api.ts';
+import type { JobAnswer } from '../../src/contracts/job-api.ts';
+import type { PreviewAnswer } from '../../src/contracts/sheet-api.ts';
 import { localLimits } from '../../src/limits/local.ts';
 import { createGoogleSheets } from '../../src/sources/google-sheets.ts';
 import { date } from '../servers/google/grid.ts';

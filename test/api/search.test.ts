@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SearchHitAnswer } from '../../src/contracts/search-api.ts';
 import type { RowInput } from '../../src/contracts/row.ts';
 import { searchText } from '../../src/domain/search-text.ts';
-import type { ItemWrite } from '../../src/store/store.ts';
+import type { ItemWrite } from '../../src/store/ports/rows.ts';
 import { startApi } from './api.ts';
 import type { Api } from './api.ts';
 

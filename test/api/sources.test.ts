@@ -1,7 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PreviewAnswer } from '../../src/contracts/job-api.ts';
+import type { PreviewAnswer } from '../../src/contracts/sheet-api.ts';
 import { startApi, upload } from './api.ts';
 import type { Api } from './api.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SheafError } from '../../src/contracts/errors.ts';
-import type { HandlerAnswer } from '../../src/contracts/job-api.ts';
+import type { HandlerAnswer } from '../../src/contracts/sheet-api.ts';
 import type { SystemAnswer } from '../../src/contracts/system-api.ts';
 import type { WorkerRecord } from '../../src/contracts/system.ts';
 import { temporalClient } from '../../src/temporal/connection.ts';

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobKeys } from '../../src/blobs/keys.ts';
 import { openS3Blobs } from '../../src/blobs/s3.ts';
-import type { UploadAnswer } from '../../src/contracts/job-api.ts';
+import type { UploadAnswer } from '../../src/contracts/sheet-api.ts';
 import { orMissing } from '../servers/missing.ts';
 import { startS3 } from '../servers/s3.ts';
 import { startApi, type Api } from './api.ts';

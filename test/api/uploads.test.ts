@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobKeys } from '../../src/blobs/keys.ts';
-import type { UploadAnswer } from '../../src/contracts/job-api.ts';
+import type { UploadAnswer } from '../../src/contracts/sheet-api.ts';
 import { startApi } from './api.ts';
 import type { Api } from './api.ts';
 

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import type { JobRecord, SheetJobRecord } from '../../src/contracts/job.ts';
 import type { CleanupReport, Sweep, Tally } from '../../src/contracts/system.ts';
-import type { Store, SweepAsked } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { SweepAsked } from '../../src/store/ports/cleanup.ts';
 import { aSummary } from './store-figures.ts';
 import { aBatch, aBulk, aSchedule } from './store-plans.ts';
 import { aJob, aLane, anItem, walk } from './store-samples.ts';

@@ -4,7 +4,8 @@ import type { DocumentRecord, Passage } from '../../src/contracts/document.ts';
 import { DEFAULT_DOCUMENT_OPTIONS, NO_DOCUMENT_COUNTS, NO_METADATA } from '../../src/contracts/document.ts';
 import { passageText } from '../../src/domain/search-text.ts';
 import type { SearchFilter } from '../../src/contracts/search.ts';
-import type { PassageSet, Store } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { PassageSet } from '../../src/store/ports/documents.ts';
 import { hitsOf } from './store-hits.ts';
 import { aLane, anItem, walk } from './store-samples.ts';
 

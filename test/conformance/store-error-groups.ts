@@ -1,7 +1,8 @@
 /** What every store does with failed rows that have a cause in common. */
 import { describe, expect, it } from 'vitest';
 import { fingerprintOf } from '../../src/domain/fingerprint.ts';
-import type { FailedRow, Store } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { FailedRow } from '../../src/store/ports/rows.ts';
 import { aLane } from './store-samples.ts';
 
 const failed = (row: number, message: string): FailedRow => ({ row, key: `k${row}`, input: { id: row }, error: { code: 'bad', message, retryable: false } });

@@ -2,7 +2,9 @@
 import { vi } from 'vitest';
 import type { SearchFilter } from '../../src/contracts/search.ts';
 import { searchTerms } from '../../src/domain/search-text.ts';
-import type { ListPage, SearchHit, Store } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { SearchHit } from '../../src/store/ports/search.ts';
+import type { ListPage } from '../../src/store/ports/lists.ts';
 import { aLane, anItem, walk } from './store-samples.ts';
 
 export interface Wanted {

@@ -1,7 +1,8 @@
 /** What every store does with items and failed rows. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Item, Store } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { Item } from '../../src/store/ports/rows.ts';
 import { aFailedRow, aLane, anItem, walk } from './store-samples.ts';
 
 export function rowsConformance(stores: () => { store: Store; other: Store }): void {

@@ -3,7 +3,9 @@ import { searchText } from '../../src/domain/search-text.ts';
 import type { PageRecord, SheetJobRecord } from '../../src/contracts/job.ts';
 import { DEFAULT_BREAKER, NO_COUNTS } from '../../src/contracts/job.ts';
 import type { Json, RowInput } from '../../src/contracts/row.ts';
-import type { FailedRow, ItemWrite, LaneRef, Listed, ListPage, PageCountsWrite } from '../../src/store/store.ts';
+import type { PageCountsWrite } from '../../src/store/ports/pages.ts';
+import type { FailedRow, ItemWrite, LaneRef } from '../../src/store/ports/rows.ts';
+import type { Listed, ListPage } from '../../src/store/ports/lists.ts';
 
 /** Rows that a writing process commits at once, and how often racing ones meet. */
 export const SUB_BATCH = 50;

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { searchTerms } from '../../src/domain/search-text.ts';
-import type { RowsCommit, Store } from '../../src/store/store.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { RowsCommit } from '../../src/store/ports/rows.ts';
 import { hitsOf, type Wanted } from './store-hits.ts';
 import { aLane, anItem, walk } from './store-samples.ts';
 

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EventAnswer, ItemAnswer, JobAnswer } from '../../src/contracts/job-api.ts';
+import type { EventAnswer, JobAnswer } from '../../src/contracts/job-api.ts';
+import type { ItemAnswer } from '../../src/contracts/items-api.ts';
 import { startTestStack, type TestStack } from '../servers/stack.ts';
 
 const MAIN = path.resolve('src/cli/main.ts');

@@ -9,7 +9,7 @@ import { readConfig } from '../../src/config.ts';
 import { openStore } from '../../src/container.ts';
 import type { JobAnswer } from '../../src/contracts/job-api.ts';
 import { isEnded, PRIORITIES } from '../../src/contracts/job.ts';
-import type { SheetJobResult } from '../../src/contracts/messages.ts';
+import type { SheetJobResult } from '../../src/contracts/sheet-messages.ts';
 import type { Store } from '../../src/store/store.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import type { RowCounter } from '../servers/counter.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { collectOption, fraction, jobRequest, sheetRequest } from '../../src/cli/job-create.ts';
-import { jobBody, previewBody } from '../../src/contracts/job-api.ts';
+import { jobBody } from '../../src/contracts/job-api.ts';
+import { previewBody } from '../../src/contracts/sheet-api.ts';
 
 const source = { upload: '01UPLOAD' };
 

@@ -1,7 +1,7 @@
 /** Sets of pages as spans, against plain sets; and what fills a page. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { PageSpan } from '../../src/contracts/messages.ts';
+import type { PageSpan } from '../../src/contracts/sheet-messages.ts';
 import { countPages, PAGE_SIZES, pageIsFull, returnPage, takePage, toSpans } from '../../src/domain/paging.ts';
 
 const pages = fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 30 }).map((list) => list.toSorted((a, b) => a - b));

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { searchTerms } from '../../src/domain/search-text.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { SqliteFile } from '../../src/store/sqlite/database.ts';
-import { LEDGER_MIGRATIONS } from '../../src/store/sqlite/schema.ts';
+import { LEDGER_MIGRATIONS } from '../../src/store/sqlite/ledger-schema.ts';
 import type { Store } from '../../src/store/store.ts';
 import { aJob, aLane, anItem } from '../conformance/store-samples.ts';
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { defaultPayloadConverter } from '@temporalio/common';
-import type { SheetJobInput } from '../../src/contracts/messages.ts';
+import type { SheetJobInput } from '../../src/contracts/sheet-messages.ts';
 import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { realEnv } from '../servers/temporal.ts';
 import { door, openStage, type FakeJob, type Stage } from './fakes.ts';

@@ -2,7 +2,8 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import type { JobRecord, JobRequest } from '../../src/contracts/job.ts';
-import type { Control, JobStatus } from '../../src/contracts/messages.ts';
+import type { Control } from '../../src/contracts/messages.ts';
+import type { JobStatus } from '../../src/contracts/sheet-messages.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { eventually, rowsOf, TENANT, usualRig, type Rig } from './rig.ts';
 

@@ -4,10 +4,9 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  TASK_QUEUES, WORKFLOWS,
-  type DocumentActivities, type DocumentJobInput, type DocumentJobResult, type JobActivities, type RecordStateInput, type RowActivities,
-} from '../../src/contracts/messages.ts';
+import { TASK_QUEUES, WORKFLOWS, type JobActivities, type RecordStateInput } from '../../src/contracts/messages.ts';
+import type { DocumentActivities, DocumentJobInput, DocumentJobResult } from '../../src/contracts/document-messages.ts';
+import type { RowActivities } from '../../src/contracts/sheet-messages.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 import { MAX_HISTORY_EVENTS } from '../../src/workflows/activity-options.ts';
 import { timeSkippingEnv } from '../servers/temporal.ts';

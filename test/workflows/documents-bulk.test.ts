@@ -4,7 +4,7 @@ import { blobKeys } from '../../src/blobs/keys.ts';
 import type { DocumentRecord } from '../../src/contracts/document.ts';
 import { SheafError } from '../../src/contracts/errors.ts';
 import { isEnded } from '../../src/contracts/job.ts';
-import type { BulkReport } from '../../src/contracts/messages.ts';
+import type { BulkReport } from '../../src/contracts/document-messages.ts';
 import type { Finding } from '../../src/integrity/finding.ts';
 import { verify } from '../../src/integrity/verify.ts';
 import { documentBulkWorkflowId } from '../../src/temporal/workflow-ids.ts';

@@ -5,10 +5,8 @@ import type { WorkflowHandle } from '@temporalio/client';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import type { JobState } from '../../src/contracts/job.ts';
-import {
-  TASK_QUEUES, WORKFLOWS,
-  type JobActivities, type ProcessPageInput, type RecordStateInput, type RowActivities, type SheetJobInput, type SheetJobResult,
-} from '../../src/contracts/messages.ts';
+import { TASK_QUEUES, WORKFLOWS, type JobActivities, type RecordStateInput } from '../../src/contracts/messages.ts';
+import type { ProcessPageInput, RowActivities, SheetJobInput, SheetJobResult } from '../../src/contracts/sheet-messages.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 
 export interface FakeJob {

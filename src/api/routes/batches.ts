@@ -11,7 +11,7 @@ import { batchProgress, batchState } from '../../domain/batch-progress.ts';
 import { digest } from '../../domain/hashing.ts';
 import type { Store } from '../../store/store.ts';
 import { batchOf } from '../../temporal/batches.ts';
-import type { ApiContext } from '../app.ts';
+import type { ApiContext } from '../context.ts';
 import { batchFiles, filesOf } from '../batch-files.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { membersOf } from '../new-batch.ts';

@@ -4,7 +4,7 @@ import { acceptedAnswer, simpleFields, simpleForm, uploadedAnswer } from '../../
 import type { UploadRequest } from '../../contracts/upload.ts';
 import { canonicalJson, digest } from '../../domain/hashing.ts';
 import type { Arrived, Received } from '../../uploads/uploads.ts';
-import type { ApiContext } from '../app.ts';
+import type { ApiContext } from '../context.ts';
 import { optionsAsked, typeAsked } from '../document-answer.ts';
 import { endpoint, reply, type Call } from '../endpoint.ts';
 import { dispositionName, readForm, type FormFile } from '../form.ts';

@@ -1,7 +1,7 @@
 /** Many documents at once, durably: old ones deleted, or all that a filter finds done again. */
 import { API_PREFIX, idParams } from '../../contracts/api.ts';
-import { bulkAnswer, bulkStartedAnswer, cleanupBody, reprocessAllBody } from '../../contracts/document-api.ts';
-import type { BulkReport } from '../../contracts/messages.ts';
+import { bulkAnswer, bulkStartedAnswer, cleanupBody, reprocessAllBody } from '../../contracts/documents-bulk-api.ts';
+import type { BulkReport } from '../../contracts/document-messages.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { optionsAsked } from '../document-answer.ts';
 import { endpoint, reply } from '../endpoint.ts';

@@ -1,7 +1,8 @@
 /** Documents: listed, shown, read, done again, deleted. */
 import { z } from 'zod';
 import { API_PREFIX, idParams, listOf, listQuery } from '../../contracts/api.ts';
-import { documentAnswer, documentQuery, documentStatusAnswer, passageAnswer, processingMetricsAnswer, reprocessBody } from '../../contracts/document-api.ts';
+import { documentAnswer, documentQuery, documentStatusAnswer, passageAnswer, reprocessBody } from '../../contracts/document-api.ts';
+import { processingMetricsAnswer } from '../../contracts/documents-bulk-api.ts';
 import type { DocumentStatusAnswer, PassageAnswer } from '../../contracts/document-api.ts';
 import type { DocumentFilter, DocumentRecord } from '../../contracts/document.ts';
 import { SheafError } from '../../contracts/errors.ts';

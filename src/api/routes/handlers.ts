@@ -1,7 +1,7 @@
 /** Handlers: what can be done to rows. */
 import { z } from 'zod';
 import { API_PREFIX } from '../../contracts/api.ts';
-import { handlerAnswer } from '../../contracts/job-api.ts';
+import { handlerAnswer } from '../../contracts/sheet-api.ts';
 import { handlers } from '../../handlers/index.ts';
 import { endpoint, reply } from '../endpoint.ts';
 

@@ -8,7 +8,7 @@ import { isEnded, type SheetJobRecord } from '../../contracts/job.ts';
 import type { OutcomeOrRemaining } from '../../contracts/row.ts';
 import { wasAskedFor } from '../../domain/page-plan.ts';
 import type { ItemAsked } from '../../temporal/items.ts';
-import type { ApiContext } from '../app.ts';
+import type { ApiContext } from '../context.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { findRow, type FoundRow } from '../job-rows.ts';
 import { sheetJobOf } from './jobs.ts';

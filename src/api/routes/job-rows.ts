@@ -1,7 +1,8 @@
 /** What a job has to show for itself: its rows, as a list and as files, and its events. */
 import { z } from 'zod';
 import { API_PREFIX, idParams, listOf, listQuery } from '../../contracts/api.ts';
-import { errorGroupsAnswer, eventAnswer, fingerprint, itemAnswer } from '../../contracts/job-api.ts';
+import { eventAnswer, fingerprint } from '../../contracts/job-api.ts';
+import { errorGroupsAnswer, itemAnswer } from '../../contracts/items-api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { listItems } from '../job-rows.ts';
 import { RESULT_FORMATS, resultChunks, resultFileName } from '../results.ts';

@@ -2,7 +2,8 @@
 import { ulid } from 'ulid';
 import { z } from 'zod';
 import { API_PREFIX, idempotencyHeaders, idParams, listOf, listQuery } from '../../contracts/api.ts';
-import { forecastAnswer, forecastBody, jobAnswer, jobBody, jobChangeBody, retryBody } from '../../contracts/job-api.ts';
+import { jobAnswer, jobBody, jobChangeBody, retryBody } from '../../contracts/job-api.ts';
+import { forecastAnswer, forecastBody } from '../../contracts/forecast-api.ts';
 import { jobGraphAnswer } from '../../contracts/plans-api.ts';
 import { SheafError } from '../../contracts/errors.ts';
 import { JOB_STATES } from '../../contracts/job.ts';
@@ -12,7 +13,7 @@ import type { Control } from '../../contracts/messages.ts';
 import { VERDICTS, type Verdict } from '../../contracts/source.ts';
 import type { Store } from '../../store/store.ts';
 import type { Controlled } from '../../temporal/jobs.ts';
-import type { ApiContext } from '../app.ts';
+import type { ApiContext } from '../context.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { jobAddress, jobAnswerOf, wholeJobAnswer } from '../job-answer.ts';
 import { jobGraph } from '../job-graph.ts';

@@ -5,7 +5,7 @@ import { type HitAnswer, hitAnswer, searchQuery } from '../../contracts/search-a
 import type { SearchTerms } from '../../contracts/search.ts';
 import { highlights } from '../../domain/highlight.ts';
 import { searchTerms } from '../../domain/search-text.ts';
-import type { SearchHit } from '../../store/store.ts';
+import type { SearchHit } from '../../store/ports/search.ts';
 import { endpoint, reply } from '../endpoint.ts';
 
 const search = endpoint({

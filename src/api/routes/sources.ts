@@ -1,6 +1,6 @@
 /** Sources: so far, a look at a sheet before a job is made of it. */
 import { API_PREFIX } from '../../contracts/api.ts';
-import { previewAnswer, previewBody } from '../../contracts/job-api.ts';
+import { previewAnswer, previewBody } from '../../contracts/sheet-api.ts';
 import { previewSheet } from '../../sources/preview.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { findSheet, underLimits } from '../new-job.ts';

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { API_PREFIX, idempotencyHeaders, idParams } from '../../contracts/api.ts';
-import { uploadAnswer } from '../../contracts/job-api.ts';
+import { uploadAnswer } from '../../contracts/sheet-api.ts';
 import { endpoint, reply } from '../endpoint.ts';
 import { dispositionName, readForm } from '../form.ts';
 import { fileNameOf, readUpload, removeUpload, saveUpload } from '../uploads.ts';

@@ -2,7 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import type { AnswerRecord } from '../../contracts/answer.ts';
 import type { Tally } from '../../contracts/system.ts';
-import type { AnswerStore } from '../store.ts';
+import type { AnswerStore } from '../ports/answers.ts';
 import { addTo } from '../tallies.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';

@@ -1,7 +1,7 @@
 /** Budgets: a document each, changed by compare-and-set. */
 import type { Budget } from '../../contracts/budget.ts';
 import { changedBudget } from '../../domain/budget.ts';
-import type { BudgetStore } from '../store.ts';
+import type { BudgetStore } from '../ports/budgets.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';
 

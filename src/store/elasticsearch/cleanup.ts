@@ -1,6 +1,6 @@
 /** Reports about cleanup: a document each, of no tenant. */
 import type { CleanupReport } from '../../contracts/system.ts';
-import type { Store } from '../store.ts';
+import type { CleanupStore } from '../ports/cleanup.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';
@@ -18,7 +18,7 @@ const KEPT_REPORTS = 100;
 const reportId = (id: string): string => documentId('cleanup', id);
 const reportOf = ({ body }: ReportSource): CleanupReport => JSON.parse(body) as CleanupReport;
 
-export function cleanupMethods(cluster: Cluster): Pick<Store, 'writeCleanup' | 'getCleanup' | 'listCleanups'> {
+export function cleanupMethods(cluster: Cluster): Pick<CleanupStore, 'writeCleanup' | 'getCleanup' | 'listCleanups'> {
   const reports = new Documents<ReportSource>(cluster, 'cleanups');
 
   const newest = async (from: number): Promise<{ id: string; report: CleanupReport }[]> => {

@@ -2,7 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import type { DeliveryRecord } from '../../contracts/webhooks.ts';
 import { deliveryCursor, listed, readCursor } from '../cursor.ts';
-import type { DeliveryStore } from '../store.ts';
+import type { DeliveryStore } from '../ports/deliveries.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';
 

@@ -4,13 +4,12 @@ import type { JobState } from '../../contracts/job.ts';
 import type { JobSummary } from '../../contracts/summary.ts';
 import type { WorkerRecord } from '../../contracts/system.ts';
 import { totalTime } from '../../domain/analytics.ts';
-import type { JobCount, Store } from '../store.ts';
+import type { WorkerStore } from '../ports/workers.ts';
+import type { FigureStore, JobCount } from '../ports/figures.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { documentId } from './documents.ts';
 import { type JobSource, recordOf } from './jobs.ts';
-
-type FigureMethods = Pick<Store, 'countJobs' | 'jobsIn' | 'writeSummary' | 'writeWorker' | 'listWorkers' | 'removeWorker'>;
 
 /** The tenant of what belongs to none. */
 export const NOBODY = '-';
@@ -28,7 +27,7 @@ function summarySource(summary: JobSummary): string {
   });
 }
 
-export function figureMethods(cluster: Cluster): FigureMethods {
+export function figureMethods(cluster: Cluster): Omit<FigureStore, 'analyse'> & WorkerStore {
   const workerId = (id: string): string => documentId('worker', id);
 
   return {

@@ -3,7 +3,7 @@ import type { estypes } from '@elastic/elasticsearch';
 import type { IntentRecord } from '../../contracts/intent.ts';
 import { listed, numberPairCursor, readCursor } from '../cursor.ts';
 import { intentId } from '../intents.ts';
-import type { IntentStore } from '../store.ts';
+import type { IntentStore } from '../ports/intents.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';
 

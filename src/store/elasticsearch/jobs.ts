@@ -4,12 +4,10 @@ import { isEnded, type JobRecord } from '../../contracts/job.ts';
 import { changedJob, requeuedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
-import type { LaneRef, Store } from '../store.ts';
+import type { JobStore } from '../ports/jobs.ts';
+import type { LaneRef } from '../ports/rows.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
-
-type JobMethods = Pick<Store,
-  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane'>;
 
 /** `record` is the whole JobRecord as JSON; the other fields are drawn from it, so that lists can filter. */
 export interface JobSource {
@@ -53,7 +51,7 @@ export interface LaneSource {
   attempt: number;
 }
 
-type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
+type LaneAnswer = Awaited<ReturnType<JobStore['acquireLane']>>;
 
 export const jobId = (tenant: string, id: string): string => documentId(tenant, id);
 export const laneId = ({ tenant, source, lane }: LaneRef): string => documentId(tenant, source, lane);
@@ -73,7 +71,7 @@ const sourceOf = (job: JobRecord, idempotency: string | null): JobSource => ({
 /** More would not fit into one answer in every case; a list that is cut goes on with its cursor. */
 const MAX_LISTED = 1_000;
 
-export function jobMethods(cluster: Cluster): JobMethods {
+export function jobMethods(cluster: Cluster): Omit<JobStore, 'removeJob'> {
   const jobs = new Documents<JobSource>(cluster, 'jobs');
   const keys = new Documents<KeySource>(cluster, 'idempotency-keys');
   const lanes = new Documents<LaneSource>(cluster, 'lanes');

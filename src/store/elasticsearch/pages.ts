@@ -5,11 +5,9 @@
 import type { JobEvent, JobTotals, PageRecord } from '../../contracts/job.ts';
 import { NOTHING_SPENT, plus } from '../../domain/spent.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
-import type { Store } from '../store.ts';
+import type { PageStore } from '../ports/pages.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';
-
-type PageMethods = Pick<Store, 'writePage' | 'listPages' | 'getPage' | 'jobTotals' | 'jobSpent' | 'appendEvent' | 'listEvents'>;
 
 /** Page numbers in one block. */
 const BLOCK = 64;
@@ -50,7 +48,7 @@ export async function countBlocks(blocks: Documents<BlockSource>, tenant: string
   return first === null ? 0 : bodyOf(first).last + 1;
 }
 
-export function pageMethods(cluster: Cluster): PageMethods {
+export function pageMethods(cluster: Cluster): PageStore {
   const blocks = new Documents<BlockSource>(cluster, 'pages');
   const logs = new Documents<EventsSource>(cluster, 'events');
 

@@ -4,14 +4,12 @@ import type { JobRecord } from '../../contracts/job.ts';
 import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
 import { jobCursor, listed, readCursor, tripleCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
-import type { ListPage, Store } from '../store.ts';
+import type { PlanStore } from '../ports/plans.ts';
+import type { ListPage } from '../ports/lists.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
 import { type JobSource, recordOf } from './jobs.ts';
 import { blockId, type BlockSource, bodyOf } from './pages.ts';
-
-type PlanMethods = Pick<Store,
-  'createPlan' | 'getPlan' | 'listPlans' | 'changePlan' | 'removePlan' | 'openPlans' | 'closedPlans' | 'listDependents' | 'batchTotals'>;
 
 /** `record` is the whole PlanRecord as JSON; the other fields are drawn from it, so that lists can filter. */
 interface PlanSource {
@@ -32,7 +30,7 @@ const MAX_LISTED = 1_000;
 /** Members whose records and pages are read at once. */
 const MEMBERS_AT_ONCE = 500;
 
-export function planMethods(cluster: Cluster): PlanMethods {
+export function planMethods(cluster: Cluster): PlanStore {
   const plans = new Documents<PlanSource>(cluster, 'plans');
   const blocks = new Documents<BlockSource>(cluster, 'pages');
 

@@ -8,12 +8,11 @@ import { isEnded, type JobRecord } from '../../contracts/job.ts';
 import type { JobRef } from '../../contracts/messages.ts';
 import type { QueueEntry, QueueLimits, QueueState } from '../../contracts/queue.ts';
 import { compareTurns, effectivePriority, turns } from '../../domain/queue-order.ts';
-import type { LaneRef, Store } from '../store.ts';
+import type { QueueStore } from '../ports/queue.ts';
+import type { LaneRef } from '../ports/rows.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
 import { acquired, jobId, type JobSource, laneId, type LaneSource, released } from './jobs.ts';
-
-type QueueMethods = Pick<Store, 'enqueue' | 'admitNext' | 'pauseTurn' | 'leaveQueue' | 'queueEntry' | 'queueStanding' | 'placesTaken'>;
 
 /** Only what is searched by; the entry itself is in `body`. */
 export interface TurnSource {
@@ -57,7 +56,7 @@ const sourceOf = (entry: QueueEntry): TurnSource => ({
   body: JSON.stringify(entry),
 });
 
-export function queueMethods(cluster: Cluster): QueueMethods {
+export function queueMethods(cluster: Cluster): QueueStore {
   const entries = new Documents<TurnSource>(cluster, 'queue');
   const places = new Documents<PlacesSource>(cluster, 'places');
   const lanes = new Documents<LaneSource>(cluster, 'lanes');

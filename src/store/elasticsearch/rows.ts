@@ -4,14 +4,12 @@ import { SheafError } from '../../contracts/errors.ts';
 import type { RowFailure } from '../../contracts/row.ts';
 import { fingerprintOf } from '../../domain/fingerprint.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
-import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, Store } from '../store.ts';
+import type { FailedRow, Item, ItemWrite, LaneRef, RowsCommit, RowStore } from '../ports/rows.ts';
 import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, readOf } from './documents.ts';
 import { gathering } from './gathering.ts';
 import type { Kind } from './schema.ts';
-
-type RowMethods = Pick<Store, 'readItems' | 'commitRows' | 'listFailedRows' | 'countFailedRows' | 'groupFailedRows'>;
 
 export interface ItemSource {
   tenant: string;
@@ -81,7 +79,7 @@ function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key
   };
 }
 
-export function rowMethods(cluster: Cluster): RowMethods {
+export function rowMethods(cluster: Cluster): RowStore {
   const { client, names } = cluster;
   const gather = gathering(cluster);
 

@@ -1,7 +1,8 @@
 /** Sources and their versions: small documents by id. And which items are found: documents of the ledger, written again under their fence. */
 import type { SourceRecord, VersionRecord } from '../../contracts/source.ts';
 import { listed, numberCursor, readCursor, singleCursor } from '../cursor.ts';
-import type { LaneRef, SourceStore } from '../store.ts';
+import type { SourceStore } from '../ports/sources.ts';
+import type { LaneRef } from '../ports/rows.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 import { documentId, Documents } from './documents.ts';

@@ -6,7 +6,8 @@ import type { Json, RowInput } from '../../contracts/row.ts';
 import type { Tally } from '../../contracts/system.ts';
 import { searchText } from '../../domain/search-text.ts';
 import { encodeCursor, jobCursor, listed, readCursor } from '../cursor.ts';
-import type { Listed, ListPage, Store } from '../store.ts';
+import type { CleanupStore } from '../ports/cleanup.ts';
+import type { Listed, ListPage } from '../ports/lists.ts';
 import { addTo } from '../tallies.ts';
 import { bulk } from './bulk.ts';
 import type { Cluster } from './connection.ts';
@@ -15,7 +16,7 @@ import { jobId, type JobSource, recordOf } from './jobs.ts';
 import { type EventsSource, eventsId } from './pages.ts';
 import type { ItemSource } from './rows.ts';
 
-type SweepMethods = Pick<Store, 'endedJobs' | 'sweepEvents' | 'sweepOutputs' | 'sweepSummaries'>;
+type SweepMethods = Pick<CleanupStore, 'endedJobs' | 'sweepEvents' | 'sweepOutputs' | 'sweepSummaries'>;
 
 const JOBS_A_STEP = 100;
 const ITEMS_A_STEP = 500;

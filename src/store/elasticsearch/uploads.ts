@@ -2,7 +2,7 @@
 import type { estypes } from '@elastic/elasticsearch';
 import type { UploadPart, UploadRecord } from '../../contracts/upload.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
-import type { UploadStore } from '../store.ts';
+import type { UploadStore } from '../ports/uploads.ts';
 import type { Cluster } from './connection.ts';
 import { type Decision, documentId, Documents } from './documents.ts';
 

@@ -5,7 +5,7 @@ import { Analysis } from '../../domain/analytics.ts';
 import type { AnalysisAsked } from './analyst.ts';
 import { SqliteFile } from './database.ts';
 import { answerQuestions } from './reading-thread.ts';
-import { CONTROL_MIGRATIONS } from './schema.ts';
+import { CONTROL_MIGRATIONS } from './control-schema.ts';
 
 const CACHE_KIB = 4 * 1024;
 

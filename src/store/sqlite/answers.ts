@@ -1,7 +1,7 @@
 /** Answers that were paid for, in a file of their own: what is lost of it with the power is asked once more. */
 import type { AnswerRecord } from '../../contracts/answer.ts';
 import type { Tally } from '../../contracts/system.ts';
-import type { AnswerStore } from '../store.ts';
+import type { AnswerStore } from '../ports/answers.ts';
 import { addTo } from '../tallies.ts';
 import type { SqliteFile } from './database.ts';
 

@@ -1,7 +1,7 @@
 /** Budgets, in the control file. */
 import type { Budget } from '../../contracts/budget.ts';
 import { changedBudget } from '../../domain/budget.ts';
-import type { BudgetStore } from '../store.ts';
+import type { BudgetStore } from '../ports/budgets.ts';
 import type { SqliteFile } from './database.ts';
 
 export function budgetMethods(file: SqliteFile): BudgetStore {

@@ -4,11 +4,9 @@ import type { RowInput } from '../../contracts/row.ts';
 import type { CleanupReport, Sweep, Tally } from '../../contracts/system.ts';
 import { searchText } from '../../domain/search-text.ts';
 import { encodeCursor, endedCursor, listed, numberCursor, readCursor } from '../cursor.ts';
-import type { Store } from '../store.ts';
+import type { CleanupStore } from '../ports/cleanup.ts';
 import { addTo } from '../tallies.ts';
 import type { SqliteFile } from './database.ts';
-
-type CleanupMethods = Pick<Store, 'endedJobs' | 'sweepEvents' | 'sweepOutputs' | 'sweepSummaries' | 'writeCleanup' | 'getCleanup' | 'listCleanups'>;
 
 /** Jobs looked at, and summaries removed, in one step; it ends early where their events are many. */
 const JOBS_A_STEP = 500;
@@ -26,7 +24,7 @@ interface OldOutput {
 
 const placeOf = ({ completedAt, tenant, id }: JobRecord): [string, string, string] => [completedAt ?? '', tenant, id];
 
-export function cleanupMethods(control: SqliteFile, ledger: SqliteFile): CleanupMethods {
+export function cleanupMethods(control: SqliteFile, ledger: SqliteFile): CleanupStore {
   const ended = control.db.prepare<[string, string, string, string, number], string>(`
     SELECT record FROM jobs WHERE open = 0 AND completed_at < ? AND (completed_at, tenant, id) > (?, ?, ?)
     ORDER BY completed_at, tenant, id LIMIT ?`).pluck();

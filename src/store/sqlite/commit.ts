@@ -1,6 +1,6 @@
 /** The bulk write of the ledger: sub-batches of rows, as many as wait, in one transaction. Runs in the thread of `ledger-writer.ts`. */
 import { fingerprintOf } from '../../domain/fingerprint.ts';
-import type { ItemWrite, RowsCommit } from '../store.ts';
+import type { ItemWrite, RowsCommit } from '../ports/rows.ts';
 import type { SqliteFile } from './database.ts';
 
 /** A value a row, or the one that all rows have: most of what a sub-batch says of its rows is the same for each. */

@@ -1,7 +1,7 @@
 /** Deliveries of webhooks, in the control file. */
 import type { DeliveryRecord } from '../../contracts/webhooks.ts';
 import { deliveryCursor, listed, readCursor } from '../cursor.ts';
-import type { DeliveryStore } from '../store.ts';
+import type { DeliveryStore } from '../ports/deliveries.ts';
 import type { SqliteFile } from './database.ts';
 
 export function deliveryMethods(control: SqliteFile): DeliveryStore {

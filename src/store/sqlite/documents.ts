@@ -4,7 +4,8 @@ import { SheafError } from '../../contracts/errors.ts';
 import { advanced } from '../../domain/document-record.ts';
 import { jobCursor, listed, numberCursor, readCursor } from '../cursor.ts';
 import { PASSAGE_SOURCES, passageLane, passageLanes, passageOf, passagesCommit, passageSource, setOfLane } from '../passages.ts';
-import type { DocumentStore, DocumentUsage, PassageSet, Store } from '../store.ts';
+import type { Store } from '../store.ts';
+import type { DocumentStore, DocumentUsage, PassageSet } from '../ports/documents.ts';
 import type { SqliteFile } from './database.ts';
 import { ITEM_COLUMNS, type ItemRow, toItem } from './rows.ts';
 

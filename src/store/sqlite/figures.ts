@@ -1,11 +1,9 @@
 /** Figures over all jobs, in the control file. `analyst.ts` adds the summaries up. */
 import type { JobRecord } from '../../contracts/job.ts';
-import type { JobCount, Store } from '../store.ts';
+import type { FigureStore, JobCount } from '../ports/figures.ts';
 import type { SqliteFile } from './database.ts';
 
-type FigureMethods = Pick<Store, 'countJobs' | 'jobsIn' | 'writeSummary'>;
-
-export function figureMethods(file: SqliteFile): FigureMethods {
+export function figureMethods(file: SqliteFile): Omit<FigureStore, 'analyse'> {
   const { db } = file;
   const count = db.prepare<[], JobCount>('SELECT tenant, state, count(*) AS jobs FROM jobs GROUP BY state, tenant');
   const inStates = db.prepare<[string, number], string>(

@@ -2,7 +2,7 @@
 import type { IntentRecord, IntentState } from '../../contracts/intent.ts';
 import { listed, numberPairCursor, readCursor } from '../cursor.ts';
 import { intentId } from '../intents.ts';
-import type { IntentStore } from '../store.ts';
+import type { IntentStore } from '../ports/intents.ts';
 import type { SqliteFile } from './database.ts';
 
 export function intentMethods(file: SqliteFile): IntentStore {

@@ -3,14 +3,11 @@ import type { JobRecord } from '../../contracts/job.ts';
 import { changedJob, requeuedJob } from '../job-records.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
-import type { Store } from '../store.ts';
+import type { JobStore } from '../ports/jobs.ts';
 import type { SqliteFile } from './database.ts';
 import { lanesOf } from './lanes.ts';
 
-type JobMethods = Pick<Store,
-  'createJob' | 'getJob' | 'listJobs' | 'changeJob' | 'requeueJob' | 'advanceJob' | 'openJobs' | 'acquireLane'>;
-
-export function jobMethods(file: SqliteFile): JobMethods {
+export function jobMethods(file: SqliteFile): Omit<JobStore, 'removeJob'> {
   const { db } = file;
   const insert = db.prepare<[string, string, string]>('INSERT INTO jobs (tenant, id, record) VALUES (?, ?, ?)');
   const update = db.prepare<[string, string, string]>('UPDATE jobs SET record = ? WHERE tenant = ? AND id = ?');

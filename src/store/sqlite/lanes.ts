@@ -1,5 +1,6 @@
 /** Lanes, inside a transaction of the caller's: one job at a time works on a source's lane. */
-import type { LaneRef, Store } from '../store.ts';
+import type { JobStore } from '../ports/jobs.ts';
+import type { LaneRef } from '../ports/rows.ts';
 import type { SqliteFile } from './database.ts';
 
 interface LaneRow {
@@ -8,7 +9,7 @@ interface LaneRow {
   attempt: number;
 }
 
-type LaneAnswer = Awaited<ReturnType<Store['acquireLane']>>;
+type LaneAnswer = Awaited<ReturnType<JobStore['acquireLane']>>;
 
 export function lanesOf({ db }: SqliteFile) {
   const select = db.prepare<[string, string, string], LaneRow>('SELECT generation, holder, attempt FROM lanes WHERE tenant = ? AND source = ? AND lane = ?');

@@ -6,7 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { SheafError, type ErrorCode, type ErrorPlace } from '../../contracts/errors.ts';
 import { commitMethod, type FlatCommit } from './commit.ts';
 import { SqliteFile } from './database.ts';
-import { LEDGER_MIGRATIONS } from './schema.ts';
+import { LEDGER_MIGRATIONS } from './ledger-schema.ts';
 
 export interface LedgerThreadData {
   file: string;

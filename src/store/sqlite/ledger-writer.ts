@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { SheafError } from '../../contracts/errors.ts';
 import type { RowFailure } from '../../contracts/row.ts';
-import type { RowsCommit } from '../store.ts';
+import type { RowsCommit } from '../ports/rows.ts';
 import { flatten } from './commit.ts';
 import type { LedgerAnswer, LedgerRequest, LedgerThreadData } from './ledger-thread.ts';
 

@@ -3,10 +3,8 @@ import type { JobEvent, JobTotals, PageRecord } from '../../contracts/job.ts';
 import type { Json, Spent } from '../../contracts/row.ts';
 import { ifKnown } from '../../domain/spent.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
-import type { Store } from '../store.ts';
+import type { PageStore } from '../ports/pages.ts';
 import type { SqliteFile } from './database.ts';
-
-type PageMethods = Pick<Store, 'writePage' | 'listPages' | 'getPage' | 'jobTotals' | 'jobSpent' | 'appendEvent' | 'listEvents'>;
 
 /** Events kept of a job. */
 const NEWEST_EVENTS = 1_000;
@@ -44,7 +42,7 @@ interface EventRow extends Omit<JobEvent, 'data'> {
 const jobEvent = ({ data, ...rest }: EventRow): JobEvent =>
   data === null ? rest : { ...rest, data: JSON.parse(data) as { [key: string]: Json } };
 
-export function pageMethods(file: SqliteFile): PageMethods {
+export function pageMethods(file: SqliteFile): PageStore {
   const { db } = file;
   const columns = 'page, attempt, done, unchanged, failed, skipped, tried, faults, complete, result, tokens, cost, cached, submitted';
   const upsertPage = db.prepare(`

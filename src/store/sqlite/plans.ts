@@ -3,13 +3,10 @@ import type { JobRecord, JobState } from '../../contracts/job.ts';
 import type { BatchRecord, BatchTotals, BulkRecord, PlanKind, PlanRecord, PlanRecords } from '../../contracts/plans.ts';
 import { jobCursor, listed, readCursor, tripleCursor } from '../cursor.ts';
 import { idempotencyConflict } from '../idempotency.ts';
-import type { Store } from '../store.ts';
+import type { PlanStore } from '../ports/plans.ts';
 import type { SqliteFile } from './database.ts';
 
-type PlanMethods = Pick<Store,
-  'createPlan' | 'getPlan' | 'listPlans' | 'changePlan' | 'removePlan' | 'openPlans' | 'closedPlans' | 'listDependents' | 'batchTotals'>;
-
-export function planMethods(file: SqliteFile): PlanMethods {
+export function planMethods(file: SqliteFile): PlanStore {
   const { db } = file;
   const insert = db.prepare<[string, string, string, string]>('INSERT INTO plans (tenant, kind, id, record) VALUES (?, ?, ?, ?)');
   const update = db.prepare<[string, string, string, string]>('UPDATE plans SET record = ? WHERE tenant = ? AND kind = ? AND id = ?');

@@ -2,18 +2,16 @@
 import { isEnded, type JobRecord } from '../../contracts/job.ts';
 import type { QueueEntry, QueueState } from '../../contracts/queue.ts';
 import { compareTurns, effectivePriority, turns } from '../../domain/queue-order.ts';
-import type { Store } from '../store.ts';
+import type { QueueStore } from '../ports/queue.ts';
 import type { SqliteFile } from './database.ts';
 import { lanesOf } from './lanes.ts';
-
-type QueueMethods = Pick<Store, 'enqueue' | 'admitNext' | 'pauseTurn' | 'leaveQueue' | 'queueEntry' | 'queueStanding' | 'placesTaken'>;
 
 const COLUMNS = 'tenant, job AS jobId, attempt, sequence, source, lane, priority, since, state, generation, changed_at AS changedAt';
 /** Beyond every time. Bound as a float: the driver takes no infinity, and a column of integers compares with floats. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 const bounded = (time: number): number => Math.max(-NEVER, Math.min(NEVER, time));
 
-export function queueMethods(file: SqliteFile): QueueMethods {
+export function queueMethods(file: SqliteFile): QueueStore {
   const { db } = file;
   const select = db.prepare<[string, string], QueueEntry>(`SELECT ${COLUMNS} FROM queue WHERE tenant = ? AND job = ?`);
   const save = db.prepare<[QueueEntry]>(`

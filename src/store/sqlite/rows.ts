@@ -1,10 +1,8 @@
 /** Reading the ledger: items, and the failed rows of jobs. `commit.ts` writes them, `search.ts` searches them. */
 import type { Json, RowFailure, RowInput } from '../../contracts/row.ts';
 import { listed, numberCursor, readCursor } from '../cursor.ts';
-import type { FailedRow, Item, Store } from '../store.ts';
+import type { FailedRow, Item, RowStore } from '../ports/rows.ts';
 import type { SqliteFile } from './database.ts';
-
-type RowMethods = Pick<Store, 'readItems' | 'listFailedRows' | 'countFailedRows' | 'groupFailedRows'>;
 
 export interface ItemRow extends Omit<Item, 'output' | 'error'> {
   output: string | null;
@@ -25,7 +23,7 @@ export const toItem = (row: ItemRow): Item => ({
 export const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
   items.output, items.error, items.job, items.attempt, items.tokens, items.cost`;
 
-export function rowMethods(file: SqliteFile): RowMethods {
+export function rowMethods(file: SqliteFile): Omit<RowStore, 'commitRows'> {
   const { db } = file;
   const selectLane = db.prepare<[string, string, string], number>(
     'SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();

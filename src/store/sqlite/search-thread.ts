@@ -5,11 +5,12 @@ import type { RowInput } from '../../contracts/row.ts';
 import type { SearchFilter, SearchTerms } from '../../contracts/search.ts';
 import { listed, readCursor } from '../cursor.ts';
 import { hitOf, PASSAGE_SOURCES } from '../passages.ts';
-import type { Listed, ListPage, SearchHit } from '../store.ts';
+import type { SearchHit } from '../ports/search.ts';
+import type { Listed, ListPage } from '../ports/lists.ts';
 import { SqliteFile } from './database.ts';
 import { answerQuestions } from './reading-thread.ts';
 import { ITEM_COLUMNS, type ItemRow, toItem } from './rows.ts';
-import { LEDGER_MIGRATIONS } from './schema.ts';
+import { LEDGER_MIGRATIONS } from './ledger-schema.ts';
 
 export interface SearchRequest {
   tenant: string;

@@ -1,5 +1,7 @@
 /** Search of the ledger file, in a thread: a word that a million rows have takes a second to rank. */
-import type { Listed, SearchHit, Store } from '../store.ts';
+import type { Store } from '../store.ts';
+import type { SearchHit } from '../ports/search.ts';
+import type { Listed } from '../ports/lists.ts';
 import { ReadingThread } from './reading-thread.ts';
 import type { SearchRequest } from './search-thread.ts';
 

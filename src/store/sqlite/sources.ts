@@ -1,7 +1,7 @@
 /** Sources and their versions in the control file, and which items of the ledger are found. */
 import type { SourceRecord, VersionRecord } from '../../contracts/source.ts';
 import { listed, numberCursor, readCursor, singleCursor } from '../cursor.ts';
-import type { SourceStore } from '../store.ts';
+import type { SourceStore } from '../ports/sources.ts';
 import type { SqliteFile } from './database.ts';
 import { itemRemoval } from './removal.ts';
 

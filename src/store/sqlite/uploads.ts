@@ -1,7 +1,7 @@
 /** Uploads in parts, in the control file. */
 import type { UploadPart, UploadRecord } from '../../contracts/upload.ts';
 import { jobCursor, listed, readCursor } from '../cursor.ts';
-import type { UploadStore } from '../store.ts';
+import type { UploadStore } from '../ports/uploads.ts';
 import type { SqliteFile } from './database.ts';
 
 export function uploadMethods(file: SqliteFile): UploadStore {

@@ -1,9 +1,9 @@
 /** What workers say of themselves, in the control file. */
 import type { WorkerRecord } from '../../contracts/system.ts';
-import type { Store } from '../store.ts';
+import type { WorkerStore } from '../ports/workers.ts';
 import type { SqliteFile } from './database.ts';
 
-export function workerMethods(file: SqliteFile): Pick<Store, 'writeWorker' | 'listWorkers' | 'removeWorker'> {
+export function workerMethods(file: SqliteFile): WorkerStore {
   const { db } = file;
   const upsert = db.prepare<[string, string]>('INSERT INTO workers (id, record) VALUES (?, ?) ON CONFLICT DO UPDATE SET record = excluded.record');
   const select = db.prepare<[], string>('SELECT record FROM workers ORDER BY id').pluck();

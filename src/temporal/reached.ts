@@ -1,0 +1,27 @@
+/** Whether a call got to Temporal. One that did not is the reconciler's to make again. */
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+
+/** What Temporal may take to accept a start or a signal. */
+export const CALL_MS = 2_000;
+
+/** Whether a start or a signal got to Temporal; a workflow that is there already is as good. */
+export async function reached(call: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await call();
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return true;
+    if (isUnavailable(error)) return false;
+    throw error;
+  }
+}
+
+const UNAVAILABLE = new Set([1, 4, 8, 14]); // gRPC: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
+
+/** Whether an error of the client means that Temporal did not answer, as opposed to saying no. */
+export function isUnavailable(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'number' && UNAVAILABLE.has(cause.code)) return true;
+  }
+  return false;
+}
