@@ -82,7 +82,10 @@ interface Mistake {
 /** Rejects with wrong usage: the file is not there, is no YAML, or says what nobody understands. */
 export async function readSyncFile(file: string, environmentName: string | undefined): Promise<SyncFile> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw wrongUsage(error.code === 'ENOENT' ? `There is no file ${file}.` : `The file ${file} cannot be read (${error.code ?? 'error'}).`);
+    throw wrongUsage(
+      error.code === 'ENOENT' ? `There is no file ${file}.` : `The file ${file} cannot be read (${error.code ?? 'error'}).`,
+      'Name the file that describes the sources, not a source.',
+    );
   });
   return parseSyncFile(text, file, environmentName);
 }

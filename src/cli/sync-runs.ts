@@ -55,10 +55,12 @@ const nothingYet = (source: string, error: string | null = null): Task => ({
   source_id: source, task_id: null, status: error === null ? 'pending' : 'failed', state: null, created_at: null, started_at: null, completed_at: null, processing_time: null, error, result: null,
 });
 
-async function endOf({ client, signal }: Context, id: string): Promise<Task> {
-  for (;;) {
+/** Until it has ended, or waits for what only a person gives. Why it waits is said as it changes. */
+async function endOf({ client, terminal, signal }: Context, id: string): Promise<Task> {
+  for (let said: string | undefined; ;) {
     const job = await client.call<JobAnswer>('GET', jobPath(id), { signal });
-    if (isEnded(job.state)) return taskOf(job);
+    if (job.reason !== undefined && job.reason !== said && !isEnded(job.state)) terminal.note(`${job.source}: ${said = job.reason}`);
+    if (isEnded(job.state) || job.cause === 'approval') return taskOf(job);
     await sleep(POLL_MS, undefined, { signal });
   }
 }
@@ -91,7 +93,7 @@ function addProcess(sync: Command): void {
     .option('--environment <name>', 'of the environments that the file names')
     .option('--max-workers <n>', 'so many sources at once', atLeastOne, 3)
     .option('--force', 'handle rows again that are done')
-    .option('--wait', 'wait for all of them; without it for those with fetch_strategy: sync')
+    .option('--wait', 'wait for all of them, but for an approval; without it for those with fetch_strategy: sync')
     .option('--verbose', 'say what happens')
     .action(async (file: string, options: ProcessOptions, command: Command) => {
       const { context, sources } = await syncContext(command, file, options);
@@ -102,7 +104,10 @@ function addProcess(sync: Command): void {
       if (terminal.json) terminal.printJson({ tasks });
       else printTasks(context, tasks);
       if (tasks.some(({ status }) => status === 'failed')) process.exitCode = EXIT.failed;
-      else if (tasks.some(({ status }) => status !== 'completed')) terminal.note(`Follow them: npx sheaf sync status ${file}`);
+      else if (tasks.some(({ status }) => status !== 'completed')) {
+        terminal.note(`Follow them: npx sheaf sync status ${file}`);
+        if (options.wait) process.exitCode = EXIT.failed;
+      }
     });
 }
 

@@ -60,6 +60,12 @@ test('a Hebrew configuration and sheet go all the way, and one source that fails
   expect((await sheaf('diff-versions', 'oral-knowledge-spreadsheet')).out).toContain('"מי יושב ראש?" → "מי יושב ראש הכנסת?"');
   expect((await stack.call<{ items: { key: string }[] }>('GET', `/search?q=${encodeURIComponent('כנסת')}`)).items).toMatchObject([{ key: '2' }]);
   expect((await sheaf('process', file, '--source-ids', 'oral-knowlege-spreadsheet')).code).toBe(2);
+
+  // Half of the rows would go, which only a person can want: nobody waits for that for ever.
+  await writeFile(sheet, 'מזהה,שאלה\n1,מהו קוורום?\n');
+  const asking = await sheaf('process', file, '--source-ids', 'oral-knowledge-spreadsheet', '--wait', '--json');
+  expect(asking.code).toBe(1);
+  expect(JSON.parse(asking.out)).toMatchObject({ tasks: [{ status: 'processing', state: 'waiting', error: expect.stringContaining('sheaf job approve') as string }] });
 });
 
 test('a sync that is killed again and again ends with the version that the sheet has, and asks where it asked', TIMEOUT, async () => {

@@ -252,6 +252,13 @@ describe('PDF', () => {
     expect(text.replaceAll('\n', ' ')).toContain('is carbon-free, and that is an important part of what');
   });
 
+  test('a paragraph goes on in the next column, though its lines end raggedly', async () => {
+    const column = (x: number, lines: string[]) => lines.map((text, at) => ({ text, x, y: 700 - 14 * at }));
+    const words = (from: number) => Array.from({ length: 8 }, (_, at) => `line ${from + at} of a paragraph that has a few`);
+    const { of } = await read(pdf([[...column(50, [...words(1), 'and ends']), ...column(320, ['in the column beside it.', ...words(20)])]]), 'columns.pdf');
+    expect(of('paragraph')[0]).toContain('and ends in the column beside it.');
+  });
+
   test('what was filled in to a form stands where it is seen; what is hidden, a password, or not ticked does not', async () => {
     const { text } = await read(pdf([[{ text: 'Name:', x: 50, y: 700 }, { text: 'Remarks', x: 50, y: 600 }], [{ text: 'I agree', x: 80, y: 700 }]], {
       fields: [

@@ -85,8 +85,8 @@ export class Paragraphs {
     const last = open.last.line;
     if (BULLET.test(line.text) || LEADER.test(last.text) || Math.abs(line.size - last.size) > 0.1 * Math.max(line.size, last.size)) return false;
     const step = line.baseline - last.baseline;
-    // Upwards: the next column.
-    if (step <= 0) return open.kind !== 'heading' && last.right > open.last.columnRight - 0.1 * width(open.last) && !SENTENCE_END.test(last.text);
+    // Upwards: the next column. Where lines end raggedly, a small letter says that it goes on.
+    if (step <= 0) return open.kind !== 'heading' && !SENTENCE_END.test(last.text) && (last.right > open.last.columnRight - 0.1 * width(open.last) || /^\p{Ll}/u.test(line.text));
     if (step > 2.1 * line.size || (open.step !== null && open.step > 0 && step > 1.3 * open.step)) return false;
     if (open.kind === 'heading') return open.text.length + line.text.length <= HEADING_CHARS;
     const indented = line.left - last.left > 0.8 * line.size && open.kind === 'paragraph' && isFlush(open.last);
