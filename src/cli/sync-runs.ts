@@ -59,8 +59,9 @@ const nothingYet = (source: string, error: string | null = null): Task => ({
 async function endOf({ client, terminal, signal }: Context, id: string): Promise<Task> {
   for (let said: string | undefined; ;) {
     const job = await client.call<JobAnswer>('GET', jobPath(id), { signal });
-    if (job.reason !== undefined && job.reason !== said && !isEnded(job.state)) terminal.note(`${job.source}: ${said = job.reason}`);
-    if (isEnded(job.state) || job.cause === 'approval') return taskOf(job);
+    if (isEnded(job.state)) return taskOf(job);
+    if (job.reason !== undefined && job.reason !== said) terminal.note(`${job.source}: ${said = job.reason}`);
+    if (job.cause === 'approval') return taskOf(job);
     await sleep(POLL_MS, undefined, { signal });
   }
 }

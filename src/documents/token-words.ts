@@ -30,16 +30,10 @@ export function wordStarts(text: string): Uint32Array {
     const starting = kind === KIND.mark ? before === KIND.letter
       : kind === KIND.blank && before !== KIND.blank && before !== KIND.space && at + 1 < text.length && kindOf(text.charCodeAt(at + 1)) === KIND.letter;
     if (starting) {
-      if (found === starts.length) starts = grown(starts);
+      if (found === starts.length) starts = new Uint32Array(starts.buffer.transfer(starts.byteLength * 2));
       starts[found++] = at;
     }
     before = kind;
   }
   return starts.subarray(0, found);
-}
-
-function grown(numbers: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  const more = new Uint32Array(numbers.length * 2);
-  more.set(numbers);
-  return more;
 }

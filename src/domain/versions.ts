@@ -57,11 +57,7 @@ export class KeySet {
   }
 }
 
-function doubled(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(array.length * 2);
-  larger.set(array);
-  return larger;
-}
+const doubled = ({ buffer, byteLength }: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => new Float64Array(buffer.transfer(byteLength * 2));
 
 /** For each row after, which row before it is; -1: none, it is new. */
 export type Alignment = Int32Array;

@@ -26,7 +26,9 @@ export async function filledIn(pdf: Pdf): Promise<ReadonlyMap<number, TextItem[]
   for (const field of Object.values(fields ?? {}).flat()) {
     if (typeof field.page !== 'number' || field.hidden === true || field.password === true || !isRectangle(field.rect)) continue;
     const items = typed(textOf(field), field.rect);
-    if (items.length > 0) found.set(field.page, [...(found.get(field.page) ?? []), ...items]);
+    const onPage = found.get(field.page);
+    if (onPage) onPage.push(...items);
+    else found.set(field.page, items);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 /** The ledger of items, and failed rows. */
-import type { Json, RowFailure, RowInput, Spent } from '../../contracts/row.ts';
+import type { RowFailure, RowInput } from '../../contracts/row.ts';
+import type { KnownItem } from '../../domain/page-plan.ts';
 import type { Listed, ListPage } from './lists.ts';
 
 /** The ledger that an item belongs to. */
@@ -10,16 +11,9 @@ export interface LaneRef {
 }
 
 /** What the ledger knows of a row: the latest truth. */
-export interface Item extends Spent {
+export interface Item extends KnownItem {
   key: string;
   row: number;
-  inputHash: string;
-  handlerHash: string;
-  state: 'done' | 'failed';
-  output: Json;
-  error: RowFailure | null;
-  job: string;
-  attempt: number;
 }
 
 export interface ItemWrite extends Item {
