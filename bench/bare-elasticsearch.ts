@@ -29,8 +29,8 @@ async function* items(path: string): AsyncGenerator<ItemWrite> {
     }
     const { input, output } = bareRow(columns, cells);
     yield {
-      key: cells[0]!, row, inputHash: 'i'.repeat(22), handlerHash: 'h'.repeat(22), state: 'done', output, error: null, job: 'j'.repeat(26), attempt: 1,
-      input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0,
+      key: cells[0]!, row, inputHash: 'i'.repeat(22), handlerHash: 'h'.repeat(22), state: 'done', output: JSON.stringify(output), error: null, job: 'j'.repeat(26), attempt: 1,
+      input: JSON.stringify(input), text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0,
     };
   }
 }

@@ -84,8 +84,8 @@ function item(row: number): ItemWrite {
   const input = { id: String(row), name: `Name ${row}`, email: `user${row}@example.com`, amount: String((row * 7919) % 100_000 / 100), city: `City ${row % 500}`, note: 'larch meadow nook' };
   const output = { ...input, id: row, amount: Number(input.amount) };
   return {
-    key: input.id, row, inputHash: 'i'.repeat(22), handlerHash: 'h'.repeat(22), state: 'done', output, error: null, job: 'bench', attempt: 1,
-    input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0,
+    key: input.id, row, inputHash: 'i'.repeat(22), handlerHash: 'h'.repeat(22), state: 'done', output: JSON.stringify(output), error: null, job: 'bench', attempt: 1,
+    input: JSON.stringify(input), text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0,
   };
 }
 

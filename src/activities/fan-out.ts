@@ -1,7 +1,7 @@
 /** What a job does about rows that are workflows of their own: plans their pages, counts them from the ledger, lets go of them. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { resultLine } from '../blobs/pages.ts';
+import { ResultLines } from '../blobs/result-lines.ts';
 import { RELEASE_SIGNAL, type FanOutActivities, type PageRef } from '../contracts/items.ts';
 import type { SheetJobRecord } from '../contracts/job.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
@@ -35,11 +35,11 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
       if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
         return { ...rest, counts: await countsOf(deps, job), complete: true, open: [] };
       }
-      const { rows, columns, plan, inputHashes, handlerHash: hash } = await readPlan(deps, job, manifest, at, prepared, handler);
+      const { rows, columns, plan, handlerHash: hash } = await readPlan(deps, job, manifest, at, prepared, handler);
       const commits = new PageCommits({
-        store: deps.store, plan, inputHashes, breaker: null,
+        store: deps.store, plan, breaker: null,
         page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: hash },
-        batchRows: 1, maxUncommitted: 1, countsEveryMs: null, heartbeat: () => heartbeat(), stop: () => {},
+        batchRows: 1, maxUncommitted: 1, countsEveryMs: null, stop: () => {},
       });
       await commits.begin(plan, (row) => rowInput(columns, row.cells));
       const complete = plan.settled.size > 0 && (await writeResult(deps, job, at, rows, commits));
@@ -53,7 +53,7 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
       const counts = countOutcomes(results);
       const tally = { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) };
       if (input.final) {
-        await writeResult(deps, job, at, rows, { lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts, handlerHash: hash, tally });
+        await writeResult(deps, job, at, rows, { lines: ResultLines.of(results), counts, handlerHash: hash, tally });
       } else {
         const { page, attempt, fence } = at;
         await deps.store.writePage(job.tenant, job.id, { page, attempt, fence, counts, ...tally, complete: false, result: null });

@@ -20,7 +20,7 @@ import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
-import { handledRows, HEARTBEAT_MS, laneOf } from './rows.ts';
+import { handledRows, HEARTBEAT_MS, type InputHash, inputHasher, laneOf } from './rows.ts';
 import { keyPositions, writtenColumns } from './snapshot.ts';
 
 export function forecastActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses): ForecastActivities {
@@ -51,7 +51,6 @@ class Forecasting {
   readonly #prepared: PreparedHandler;
   readonly #handlerHash: string;
   readonly #keys = new Set<number>();
-  #hashInput: ReturnType<typeof rowHasher> | null = null;
   readonly #stop = new AbortController();
   /** Rows that the sample still may have. */
   #room: number;
@@ -75,8 +74,9 @@ class Forecasting {
   async of(sheet: OpenSheet): Promise<Forecast> {
     for await (const batch of sheet.rows({ signal: Context.current().cancellationSignal })) {
       const columns = sheet.columns.map(({ name }) => name);
-      const open = await this.#open(batch, columns, keyPositions(sheet, this.#job.request.keyColumns));
-      const rows = open.map(handledRows(this.#job, this.#prepared, { columns, inputHashes: new Map(open.map((row) => [row.row, this.#inputHash(columns, row)])), handlerHash: this.#handlerHash }));
+      const inputHash = inputHasher(this.#prepared, columns);
+      const open = await this.#open(batch, columns, keyPositions(sheet, this.#job.request.keyColumns), inputHash);
+      const rows = open.map(handledRows(this.#job, this.#prepared, { columns, inputHash, handlerHash: this.#handlerHash }));
       this.#counts.toDo += rows.length;
       const sampled = await this.#handle(rows.slice(0, this.#room));
       await this.#foresee(rows.slice(sampled));
@@ -85,7 +85,7 @@ class Forecasting {
   }
 
   /** Rows of the batch that the handler would be asked for. */
-  async #open(batch: { row: number; cells: PageRow['cells'] }[], columns: string[], keyAt: number[]): Promise<PageRow[]> {
+  async #open(batch: { row: number; cells: PageRow['cells'] }[], columns: string[], keyAt: number[], inputHash: InputHash): Promise<PageRow[]> {
     const counts = this.#counts;
     const hashRow = rowHasher(columns);
     const rows: PageRow[] = [];
@@ -104,16 +104,10 @@ class Forecasting {
     if (rows.length === 0) return [];
     const plan: PagePlan = { settled: new Map(), newFailures: [], open: rows, asked: new Set(), tried: 0, faults: 0, spent: NOTHING_SPENT };
     planFromLedger(plan, await this.#deps.store.readItems(laneOf(this.#job), rows.map(({ key }) => key!)), {
-      jobId: this.#job.id, attempt: 1, force: this.#job.request.force, ending: false, handlerHash: this.#handlerHash,
-      inputHash: (row) => this.#inputHash(columns, row),
+      jobId: this.#job.id, attempt: 1, force: this.#job.request.force, ending: false, handlerHash: this.#handlerHash, inputHash,
     });
     for (const { state } of plan.settled.values()) counts[state === 'failed' ? 'failed' : 'unchanged']++;
     return plan.open;
-  }
-
-  #inputHash(columns: string[], row: PageRow): string {
-    const { reads } = this.#prepared;
-    return reads === null ? row.rowHash : (this.#hashInput ??= rowHasher(columns, reads))(row.cells);
   }
 
   /** The sample. Answers how many rows were handled, which are the first. */

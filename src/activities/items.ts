@@ -8,7 +8,7 @@ import type { ItemActivities, PageRef, ProcessItemAnswer } from '../contracts/it
 import { isEnded, type JobRecord, type SheetJobRecord } from '../contracts/job.ts';
 import type { PageRow, RowFailure } from '../contracts/row.ts';
 import { fence } from '../domain/fence.ts';
-import { handlerHash, rowHasher } from '../domain/hashing.ts';
+import { handlerHash } from '../domain/hashing.ts';
 import { planFromLedger, type PagePlan } from '../domain/page-plan.ts';
 import { NOTHING_SPENT } from '../domain/spent.ts';
 import type { Handler, PreparedHandler } from '../handlers/handler.ts';
@@ -18,7 +18,7 @@ import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
-import { columnNames, handledRows, HEARTBEAT_MS, laneOf, loadSheetJob, manifestOf } from './rows.ts';
+import { columnNames, handledRows, HEARTBEAT_MS, inputHasher, laneOf, loadSheetJob, manifestOf } from './rows.ts';
 
 /** How often somebody looks whether the job still wants the row: it may have been terminated. */
 const LOOK_MS = 10_000;
@@ -39,26 +39,26 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, p
     const columns = columnNames(manifestOf(job));
     const row = (await pages(blobKeys.page(job.tenant, job.id, ref.page))).get(ref.row);
     if (!row || row.key === null) throw new SheafError('conflict', `Page ${ref.page} of job ${job.id} has no row ${ref.row} that could be handled.`);
-    const inputHash = prepared.reads === null ? row.rowHash : rowHasher(columns, prepared.reads)(row.cells);
+    const inputHash = inputHasher(prepared, columns);
     const hash = handlerHash(handler, prepared.identity);
     const plan: PagePlan = { settled: new Map(), newFailures: [], open: [row], asked: new Set([row.row]), tried: 0, faults: 0, spent: NOTHING_SPENT };
     const ledger = await deps.store.readItems(laneOf(job), [row.key]);
     const failed = ledger.get(row.key)?.state === 'failed';
     // Of a row that is tried again, the failure is what it is tried again for.
     if (!ref.again || !failed) {
-      planFromLedger(plan, ledger, { jobId: job.id, attempt: ref.attempt, force: job.request.force, ending: false, handlerHash: hash, inputHash: () => inputHash });
+      planFromLedger(plan, ledger, { jobId: job.id, attempt: ref.attempt, force: job.request.force, ending: false, handlerHash: hash, inputHash });
     }
     const known = plan.settled.get(row.row);
     const commits = new PageCommits({
-      store: deps.store, plan, inputHashes: new Map([[row.row, inputHash]]), breaker: null,
+      store: deps.store, plan, breaker: null,
       page: {
         lane: laneOf(job), jobId: job.id, tags: job.tags, page: ref.page, attempt: ref.attempt, again: ref.again, handlerHash: hash,
         fence: fence({ ...ref, activityAttempt: Context.current().info.attempt }),
       },
-      batchRows: 1, maxUncommitted: 1, countsEveryMs: null, heartbeat: () => heartbeat(), stop,
+      batchRows: 1, maxUncommitted: 1, countsEveryMs: null, stop,
     });
     return {
-      commits, row: handledRows(job, prepared, { columns, inputHashes: new Map([[row.row, inputHash]]), handlerHash: hash })(row),
+      commits, row: handledRows(job, prepared, { columns, inputHash, handlerHash: hash })(row),
       known: known ? { outcome: known.state, error: known.error?.code ?? null, wait: null, unwanted: false } satisfies ProcessItemAnswer : null,
     };
   };

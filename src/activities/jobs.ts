@@ -6,7 +6,7 @@ import { isEnded, PRIORITY_KEYS, type Counts, type JobEvent, type JobPatch, type
 import type {
   AdmitAnswer, AdmitInput, FinishJobAnswer, FinishJobInput, RecordStateInput,
 } from '../contracts/messages.ts';
-import { resultLine } from '../blobs/pages.ts';
+import { ResultLines } from '../blobs/result-lines.ts';
 import { fence } from '../domain/fence.ts';
 import { countOutcomes } from '../domain/page-plan.ts';
 import { ifKnown } from '../domain/spent.ts';
@@ -145,7 +145,7 @@ async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: 
       const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, prepared, handler, { ending: true });
       const results = [...plan.settled.values()];
       await writeResult(deps, job, at, rows, {
-        lines: new Map(results.map((result) => [result.row, resultLine(result)])), counts: countOutcomes(results),
+        lines: ResultLines.of(results), counts: countOutcomes(results),
         handlerHash, tally: { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) },
       });
     });

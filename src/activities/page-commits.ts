@@ -1,14 +1,15 @@
 /**
- * Commits what has finished of a page, in sub-batches: items and failed rows first, then the page's counts, then a
- * heartbeat. A row counts only once it is committed.
+ * Commits what has finished of a page, in sub-batches: items and failed rows first, then the page's counts. A row counts
+ * only once it is committed.
  */
-import { resultLine } from '../blobs/pages.ts';
+import { lineOfOutcome } from '../blobs/pages.ts';
+import { ResultLines } from '../blobs/result-lines.ts';
 import type { BreakerOptions, Counts } from '../contracts/job.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
-import type { PageRow, RowFailure, RowResult, Spent } from '../contracts/row.ts';
+import type { PageRow, Spent } from '../contracts/row.ts';
 import { breakerError, breakerTripped } from '../domain/breaker.ts';
 import { countOutcomes, isFault, type PagePlan } from '../domain/page-plan.ts';
-import { ifKnown, plus, spentOn } from '../domain/spent.ts';
+import { ifKnown, NOTHING_SPENT, plus, spentOn } from '../domain/spent.ts';
 import { searchText } from '../domain/search-text.ts';
 import type { Store } from '../store/store.ts';
 import type { FailedRow, ItemWrite, LaneRef } from '../store/ports/rows.ts';
@@ -28,10 +29,12 @@ export interface PageIdentity {
 
 /** A costly row is committed at the latest so long after its answer. */
 const MAX_WAIT_MS = 250;
+/** Characters of a page's rows that may wait for their commit: they are held here and by who writes them. */
+const MAX_UNCOMMITTED_CHARS = 1_500_000;
 
 export class PageCommits {
-  /** The page's result so far: a line a row, by row. Text, so that thousands of outputs cost the collector nothing. */
-  readonly lines = new Map<number, string>();
+  /** The page's result so far; it has rows that wait for their commit too, of which `close` makes sure. */
+  readonly lines: ResultLines;
   /** Rows that wait for the answer of a service. */
   readonly submitted = new Set<number>();
   /** Set when the circuit breaker tripped. */
@@ -42,9 +45,10 @@ export class PageCommits {
   #counts: Counts;
   /** The whole attempt, all pages, as of the last commit and with the rows that have finished here since. */
   #attempt = { tried: 0, faults: 0 };
-  #waiting: FinishedRow[] = [];
+  #waiting = newBatch();
   /** Rows waiting, and those in commits that are under way; and those of them that a breaker counts. */
   #uncommitted = 0;
+  #uncommittedChars = 0;
   #uncommittedFaults = 0;
   #timer: NodeJS.Timeout | undefined;
   #submitting: NodeJS.Timeout | undefined;
@@ -55,31 +59,27 @@ export class PageCommits {
 
   readonly #store: Store;
   readonly #page: PageIdentity;
-  readonly #hashes: ReadonlyMap<number, string>;
   readonly #breaker: BreakerOptions | null;
   readonly #batchRows: number;
   readonly #maxUncommitted: number;
   /** Null: the page's counts are written by somebody else. */
   readonly #countsEveryMs: number | null;
   #countsWrittenAt = -Infinity;
-  readonly #heartbeat: () => void;
   readonly #stop: () => void;
 
   /** `stop` is called when no further row must start: the breaker tripped, or a commit failed. */
   constructor(given: {
-    store: Store; page: PageIdentity; plan: PagePlan; inputHashes: ReadonlyMap<number, string>;
-    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number | null; heartbeat: () => void; stop: () => void;
+    store: Store; page: PageIdentity; plan: PagePlan;
+    breaker: BreakerOptions | null; batchRows: number; maxUncommitted: number; countsEveryMs: number | null; stop: () => void;
   }) {
     this.#store = given.store;
     this.#page = given.page;
-    this.#hashes = given.inputHashes;
     this.#breaker = given.breaker;
     this.#batchRows = given.batchRows;
     this.#maxUncommitted = given.maxUncommitted;
     this.#countsEveryMs = given.countsEveryMs;
-    this.#heartbeat = given.heartbeat;
     this.#stop = given.stop;
-    for (const result of given.plan.settled.values()) this.lines.set(result.row, resultLine(result));
+    this.lines = ResultLines.of(given.plan.settled.values());
     this.#tried = given.plan.tried;
     this.#faults = given.plan.faults;
     this.#spent = given.plan.spent;
@@ -101,6 +101,12 @@ export class PageCommits {
 
   get counts(): Counts {
     return { ...this.#counts };
+  }
+
+  /** Rows with an outcome that is committed. */
+  get committed(): number {
+    const { done, unchanged, failed, skipped } = this.#counts;
+    return done + unchanged + failed + skipped;
   }
 
   /** What the plan settled without a handler: failures are listed, and the page's counts written. */
@@ -127,17 +133,16 @@ export class PageCommits {
 
   /** Pending while too many rows are not committed: a kill costs those and the rows in flight. Rejects when a commit failed. */
   async add(rows: FinishedRow[]): Promise<void> {
-    this.#waiting.push(...rows);
-    const faults = faultsOf(rows);
     this.#uncommitted += rows.length;
-    this.#uncommittedFaults += faults;
     this.#attempt.tried += rows.length;
-    this.#attempt.faults += faults;
-    // Checked with every row, so that the overshoot is what is in flight and no more.
+    for (const row of rows) {
+      this.#take(row);
+      if (this.#waiting.items.length >= this.#batchRows) this.#flush();
+    }
+    // Checked with every call, so that the overshoot is what is in flight and no more.
     this.#checkBreaker(this.#attempt);
-    if (this.#waiting.length >= this.#batchRows) this.#flush();
-    else this.#timer ??= setTimeout(() => this.#flush(), MAX_WAIT_MS);
-    while (this.#uncommitted >= this.#maxUncommitted && this.#failure === undefined && this.#underWay.size > 0) await Promise.race(this.#underWay);
+    if (this.#waiting.items.length > 0) this.#timer ??= setTimeout(() => this.#flush(), MAX_WAIT_MS);
+    while ((this.#uncommitted >= this.#maxUncommitted || this.#uncommittedChars >= MAX_UNCOMMITTED_CHARS) && this.#failure === undefined && this.#underWay.size > 0) await Promise.race(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -149,12 +154,43 @@ export class PageCommits {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** Puts the row into words at once: what waits for its commit is text, and the row itself dies young, before the collector copies it. */
+  #take({ row: { row, key, input, inputHash }, outcome, tries, latencyMs }: FinishedRow): void {
+    const batch = this.#waiting;
+    const { handlerHash, jobId: job, attempt } = this.#page;
+    const error = 'error' in outcome ? outcome.error : null;
+    const output = 'error' in outcome ? null : outcome.output;
+    const outputText = JSON.stringify(output);
+    const { tokens, cost } = spentOn(outcome);
+    const inputText = JSON.stringify(input);
+    const text = searchText(input, output);
+    const chars = inputText.length + outputText.length + text.length;
+    batch.chars += chars;
+    this.#uncommittedChars += chars;
+    batch.items.push({
+      key, row, input: inputText, output: outputText, inputHash, handlerHash, state: error ? 'failed' : 'done', error,
+      job, attempt, text, tries, tokens, cost, latencyMs,
+    });
+    if (tokens !== null || cost !== null) batch.spent = plus(batch.spent, spentOn(outcome));
+    if (error === null) {
+      if (this.#mayBeListed) batch.cleared.push(row);
+    } else {
+      batch.failed.push({ row, key, error, input });
+      if (isFault(error)) {
+        this.#uncommittedFaults++;
+        this.#attempt.faults++;
+      }
+    }
+    this.lines.set(row, lineOfOutcome(row, error ? 'failed' : 'done', outputText, error, outcome.cached));
+  }
+
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    while (this.#waiting.length > 0 && this.#failure === undefined) {
-      this.#track(this.#commit(this.#waiting.splice(0, this.#batchRows)));
-    }
+    const { items, failed, cleared, spent, chars } = this.#waiting;
+    if (items.length === 0 || this.#failure !== undefined) return;
+    this.#waiting = newBatch();
+    this.#track(this.#settle(items.map(({ row }) => row), { failed, spent, chars }, this.#writeRows(items, failed, cleared)));
   }
 
   #track(write: Promise<void>): void {
@@ -167,55 +203,22 @@ export class PageCommits {
     this.#underWay.add(tracked);
   }
 
-  /** What waits for the disk is text: rows, inputs and outputs die young, before the collector copies them. */
-  #commit(batch: FinishedRow[]): Promise<void> {
-    const items: ItemWrite[] = [];
-    const failed: FailedRow[] = [];
-    const cleared: number[] = [];
-    const results: FinishedLine[] = [];
-    for (const finished of batch) {
-      const { row, outcome } = finished;
-      const error = 'error' in outcome ? outcome.error : null;
-      items.push(this.#item(finished));
-      if (error) failed.push({ row: row.row, key: row.key, error, input: row.input });
-      else if (this.#mayBeListed) cleared.push(row.row);
-      results.push({
-        row: row.row, error, spent: spentOn(outcome),
-        line: resultLine('output' in outcome ? { row: row.row, state: 'done', output: outcome.output, ...(outcome.cached && { cached: true }) } : failedResult(row.row, outcome.error)),
-      });
-    }
-    return this.#settle(results, faultsOf(batch), this.#writeRows(items, failed, cleared));
-  }
-
-  async #settle(results: FinishedLine[], faults: number, written: ReturnType<Store['commitRows']>): Promise<void> {
+  /** It is not given the items, which would live until the disk has them. */
+  async #settle(rows: number[], { failed, spent, chars }: Omit<Batch, 'items' | 'cleared'>, written: ReturnType<Store['commitRows']>): Promise<void> {
     const refused = await written;
-    this.#uncommitted -= results.length;
-    this.#uncommittedFaults -= faults;
-    for (const { row, line, error: own, spent } of results) {
-      const refusal = refused.get(row);
-      const error = refusal ?? own;
-      this.submitted.delete(row);
-      this.lines.set(row, refusal ? resultLine(failedResult(row, refusal)) : line);
-      this.#counts[error === null ? 'done' : 'failed']++;
-      this.#tried++;
-      if (spent.tokens !== null || spent.cost !== null) this.#spent = plus(this.#spent, spent);
-      if (error !== null && isFault(error)) this.#faults++;
-    }
+    for (const [row, error] of refused) this.lines.set(row, lineOfOutcome(row, 'failed', 'null', error));
+    const own = failed.filter(({ row }) => !refused.has(row)).map(({ error }) => error);
+    const errors = [...own, ...refused.values()];
+    if (this.submitted.size > 0) for (const row of rows) this.submitted.delete(row);
+    this.#uncommitted -= rows.length;
+    this.#uncommittedChars -= chars;
+    this.#uncommittedFaults -= failed.filter(({ error }) => isFault(error)).length;
+    this.#counts.done += rows.length - errors.length;
+    this.#counts.failed += errors.length;
+    this.#tried += rows.length;
+    this.#faults += errors.filter(isFault).length;
+    if (spent !== NOTHING_SPENT) this.#spent = plus(this.#spent, spent);
     if (this.#countsEveryMs !== null && performance.now() - this.#countsWrittenAt >= this.#countsEveryMs) await this.#writeCounts();
-    else this.#heartbeat();
-  }
-
-  #item({ row, outcome, tries, latencyMs }: FinishedRow): ItemWrite {
-    const output = 'error' in outcome ? null : outcome.output;
-    const { tokens, cost } = spentOn(outcome);
-    return {
-      key: row.key, row: row.row, input: row.input, output,
-      inputHash: this.#hashes.get(row.row)!, handlerHash: this.#page.handlerHash,
-      state: 'error' in outcome ? 'failed' : 'done',
-      error: 'error' in outcome ? outcome.error : null,
-      job: this.#page.jobId, attempt: this.#page.attempt, text: searchText(row.input, output),
-      tries, tokens, cost, latencyMs,
-    };
   }
 
   #writeRows(items: ItemWrite[], failed: FailedRow[], cleared: number[]): ReturnType<Store['commitRows']> {
@@ -232,7 +235,6 @@ export class PageCommits {
         page, attempt, fence, counts: this.counts, ...written, complete: false, result: null, ...(this.submitted.size > 0 && { submitted: this.submitted.size }),
       });
       if (!mine) throw new Error(`Page ${page} is in other hands: a newer try has taken it over.`);
-      this.#heartbeat();
       if (!this.#breaker) return;
       const totals = await this.#store.jobTotals(lane.tenant, jobId, attempt);
       this.#attempt = {
@@ -250,15 +252,14 @@ export class PageCommits {
   }
 }
 
-const faultsOf = (rows: readonly FinishedRow[]): number =>
-  rows.reduce((faults, { outcome }) => faults + ('error' in outcome && isFault(outcome.error) ? 1 : 0), 0);
-
-/** A row on its way to the store, as its line in the page's result. */
-interface FinishedLine {
-  row: number;
-  line: string;
-  error: RowFailure | null;
+/** Rows that wait for their commit. */
+interface Batch {
+  items: ItemWrite[];
+  failed: FailedRow[];
+  cleared: number[];
   spent: Spent;
+  /** Of the items' content. */
+  chars: number;
 }
 
-const failedResult = (row: number, error: RowFailure): RowResult => ({ row, state: 'failed', output: null, error });
+const newBatch = (): Batch => ({ items: [], failed: [], cleared: [], spent: NOTHING_SPENT, chars: 0 });

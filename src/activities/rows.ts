@@ -2,6 +2,7 @@
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
+import type { ResultLines } from '../blobs/result-lines.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
@@ -23,7 +24,7 @@ import { runRows } from './row-runner.ts';
 import { openSubmissions } from './submissions.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
-const COMMIT_ROWS = { cheap: 1_000, costly: 25 } as const;
+const COMMIT_ROWS = { cheap: 250, costly: 25 } as const;
 /** Rows of a page that may wait for their commit. Of costly ones, 50 over the two pages in flight: what a kill may make pay again. */
 const MAX_UNCOMMITTED = { cheap: 5_000, costly: 25 } as const;
 /** How often a page's counts follow its commits: with each of costly rows; cheap ones finish faster than anybody looks. */
@@ -82,19 +83,17 @@ async function runPage(
 
   const stop = new AbortController();
   cancelled().catch(() => stop.abort());
-  let committed = page.plan.settled.size;
-  const beat = () => heartbeat({ page: at.page, committed });
-  const pulse = setInterval(beat, HEARTBEAT_MS);
+  const commits = new PageCommits({
+    store, plan: page.plan, breaker: job.request.breaker,
+    page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
+    batchRows: COMMIT_ROWS[work], maxUncommitted: MAX_UNCOMMITTED[work], countsEveryMs: COUNTS_EVERY_MS[work], stop: () => stop.abort(),
+  });
+  // By the clock alone: most pages are over before the first, and Temporal writes each of them down.
+  const pulse = setInterval(() => heartbeat({ page: at.page, committed: commits.committed }), HEARTBEAT_MS);
   try {
-    const commits = new PageCommits({
-      store, plan: page.plan, inputHashes: page.inputHashes, breaker: job.request.breaker,
-      page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
-      batchRows: COMMIT_ROWS[work], maxUncommitted: MAX_UNCOMMITTED[work], countsEveryMs: COUNTS_EVERY_MS[work],
-      heartbeat: () => { committed = commits.lines.size; beat(); }, stop: () => stop.abort(),
-    });
     let halted: ErrorBody | null = null;
     const rowOf = handledRows(job, prepared, page);
-    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page));
+    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page.handlerHash));
     for (const row of sent?.waiting ?? []) commits.submit(row);
     await commits.begin(page.plan, input);
     for (const row of sent?.answered ?? []) {
@@ -118,14 +117,26 @@ async function runPage(
 
 /** A page's rows as its handler takes them. */
 export function handledRows(
-  job: SheetJobRecord, prepared: PreparedHandler, { columns, inputHashes, handlerHash }: { columns: string[]; inputHashes: ReadonlyMap<number, string>; handlerHash: string },
+  job: SheetJobRecord, prepared: PreparedHandler, { columns, inputHash, handlerHash }: { columns: string[]; inputHash: InputHash; handlerHash: string },
 ): (row: PageRow) => HandledRow {
   const { tenant, source, lane, id, request: { force } } = job;
-  return ({ row, key, cells }) => ({
-    row, key: key!, input: rowInput(columns, cells),
+  return (stored) => {
+    const { row, cells } = stored;
+    const key = stored.key!;
+    const hash = inputHash(stored);
+    const handled = { row, key, input: rowInput(columns, cells), inputHash: hash };
     // The same row with the same handler is the same call, whatever job it is in, unless somebody wants it anew.
-    ...(prepared.namesCalls && { callKey: digest(canonicalJson([tenant, source, lane, key, inputHashes.get(row)!, handlerHash, force ? id : null])) }),
-  });
+    return prepared.namesCalls ? { ...handled, callKey: digest(canonicalJson([tenant, source, lane, key, hash, handlerHash, force ? id : null])) } : handled;
+  };
+}
+
+/** Of what a handler reads of a row. */
+export type InputHash = (row: PageRow) => string;
+
+export function inputHasher(prepared: PreparedHandler, columns: string[]): InputHash {
+  if (prepared.reads === null) return ({ rowHash }) => rowHash;
+  const hash = rowHasher(columns, prepared.reads);
+  return ({ cells }) => hash(cells);
 }
 
 export async function countsOf({ store }: ActivityDeps, job: JobRecord): Promise<Counts> {
@@ -162,7 +173,7 @@ function nullIfGone(error: unknown): null {
 export async function readPlan(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
   { ending = false, again = [] }: { ending?: boolean; again?: readonly number[] } = {},
-): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHashes: Map<number, string>; handlerHash: string }> {
+): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHash: InputHash; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
   const [rows, record, duplicates] = await Promise.all([
@@ -178,16 +189,14 @@ export async function readPlan(
   const hashOfHandler = handlerHash(handler, prepared.identity);
   const base = record === null ? await baseOf(deps, job, manifest, at, hashOfHandler) : null;
   if (base) planFromBase(plan, base.rows, failureOf, unchangedLine);
-  const hashRow = prepared.reads === null ? (row: PageRow) => row.rowHash : hashOf(rowHasher(columns, prepared.reads));
-  const inputHashes = new Map(plan.open.map((row) => [row.row, hashRow(row)]));
+  const inputHash = inputHasher(prepared, columns);
   // Before a lane's first job has begun a page, the ledger cannot know its rows.
   const unknown = at.generation === 1 && record === null;
   const ledger = unknown || plan.open.length === 0 ? new Map() : await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
   planFromLedger(plan, ledger, {
-    jobId: job.id, attempt: at.attempt, force: job.request.force, ending, handlerHash: hashOfHandler,
-    inputHash: (row) => inputHashes.get(row.row)!,
+    jobId: job.id, attempt: at.attempt, force: job.request.force, ending, handlerHash: hashOfHandler, inputHash,
   });
-  return { rows, columns, plan, inputHashes, handlerHash: hashOfHandler };
+  return { rows, columns, plan, inputHash, handlerHash: hashOfHandler };
 }
 
 /** Of a job whose rows fail one by one; in other jobs they were looked at as the sheet was read. */
@@ -206,11 +215,9 @@ async function baseOf(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifes
   return base?.head.handlerHash === handlerHash ? base : null;
 }
 
-const hashOf = (hash: ReturnType<typeof rowHasher>) => (row: PageRow): string => hash(row.cells);
-
-/** What is known of a page: result lines by row, and their counts. */
+/** What is known of a page: its result's lines, and their counts. */
 export interface PageOutcome {
-  lines: ReadonlyMap<number, string>;
+  lines: ResultLines;
   counts: Counts;
   handlerHash: string;
   tally: { tried: number; faults: number; spent?: Spent };
@@ -224,7 +231,8 @@ export async function writeResult(
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
-  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, handlerHash }, rows.flatMap(({ row }) => lines.get(row) ?? []));
+  await writeResultFile(deps.blobs, key, { attempt: at.attempt, ...tally, handlerHash }, lines.inOrder());
+  lines.letGo();
   await deps.store.writePage(job.tenant, job.id, {
     page: at.page, attempt: at.attempt, fence: at.fence, counts, ...tally, complete, result: key, ...(submitted && submitted.size > 0 && { submitted: submitted.size }),
   });

@@ -2,13 +2,14 @@
 import { createHash } from 'node:crypto';
 import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
+import { pageLineOf, readPageFile, writePageFile } from '../blobs/pages.ts';
+import { TextBytes } from '../blobs/text-bytes.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/sheet-messages.ts';
 import type { Cell, SheetWarning } from '../contracts/row.ts';
 import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
-import { digest, itemKey, rowHasher } from '../domain/hashing.ts';
+import { cellJson, digest, itemKey, jsonHasher } from '../domain/hashing.ts';
 import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
 import { Lenient, rowCheck } from '../domain/validation.ts';
 import type { Work } from '../handlers/handler.ts';
@@ -149,28 +150,21 @@ async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenShee
   const keys = new KeyHashes();
   const keyed = job.request.keyColumns.length > 0;
   let keyIndexes = keyPositions(sheet, job.request.keyColumns);
-  let hashRow = rowHasher(sheet.columns.map(({ name }) => name));
+  let hashRow = jsonHasher(sheet.columns.map(({ name }) => name));
   let width = sheet.columns.length;
   let rows = 0;
   let bytes = 0;
   let page = { number: 1, rows: 0, bytes: 0 };
-  // Text of the page goes out of the heap a batch at a time: what lives for a page is copied by the collector again and again.
-  let packed: Buffer[] = [];
-  let lines = '';
+  let lines = new TextBytes();
   let rowHashes = '';
-  const pack = (): void => {
-    packed.push(Buffer.from(lines));
-    contentHash.update(rowHashes);
-    lines = rowHashes = '';
-  };
 
   // Pages are written while the next are read: packing them and the disk take as long as reading does.
   const writes = new Set<Promise<void>>();
   const writePage = async (): Promise<void> => {
     if (writes.size >= WRITES_AT_ONCE) await Promise.race(writes);
-    pack();
-    const write = writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), Buffer.concat(packed));
-    packed = [];
+    const written = lines;
+    lines = new TextBytes();
+    const write = writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), written.bytes).finally(() => written.letGo());
     writes.add(write);
     write.then(() => writes.delete(write), () => {}); // a failed one stays, and rejects what waits for it
     if (keyed) keys.endPage();
@@ -184,24 +178,26 @@ async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenShee
   for await (const batch of sheet.rows({ signal })) {
     if (sheet.columns.length !== width) {
       width = sheet.columns.length;
-      hashRow = rowHasher(sheet.columns.map(({ name }) => name));
+      hashRow = jsonHasher(sheet.columns.map(({ name }) => name));
       keyIndexes = keyPositions(sheet, job.request.keyColumns);
     }
     for (const { row, cells } of batch) {
       const blank = cells.every((cell) => cell === null);
       if (!blank) checks?.(row, cells);
       const key = blank ? null : keyed ? itemKey(keyIndexes.map((index) => cells[index])) : String(row);
-      const rowHash = hashRow(cells);
+      const json = cells.map(cellJson);
+      const rowHash = hashRow(json);
       if (keyed) keys.add(key);
       rowHashes += rowHash;
-      const line = pageLine({ row, key, rowHash, cells });
-      lines += line;
+      const line = pageLineOf(row, key, rowHash, json);
+      lines.append(line);
       page.bytes += line.length;
       page.rows++;
       rows++;
       if (pageIsFull(size, page.rows, page.bytes)) await writePage();
     }
-    pack();
+    contentHash.update(rowHashes);
+    rowHashes = '';
     heartbeat({ pages: page.number - 1, rows });
   }
   if (page.rows > 0) await writePage();

@@ -23,7 +23,7 @@ export interface Submissions {
   rest: HandledRow[];
   handler: PreparedHandler;
   /** Intents of rows that have an outcome are over. */
-  settle(lines: ReadonlyMap<number, unknown>): Promise<void>;
+  settle(lines: { has(row: number): boolean }): Promise<void>;
 }
 
 const SETTLED_AT_ONCE = 20;
@@ -32,14 +32,14 @@ type Standing = { submitted: true } | { outcome: FinishedOutcome; since: string 
 
 export async function openSubmissions(
   { store, publicUrl }: Pick<ActivityDeps, 'store' | 'publicUrl'>, job: SheetJobRecord, page: number, prepared: PreparedHandler, later: LaterAnswers,
-  rows: HandledRow[], { inputHashes, handlerHash }: { inputHashes: ReadonlyMap<number, string>; handlerHash: string },
+  rows: HandledRow[], handlerHash: string,
 ): Promise<Submissions> {
   const lane = { tenant: job.tenant, source: job.source, lane: job.lane };
   const { force } = job.request;
   const known = await store.readIntents(lane, rows.map(({ key }) => key));
 
   /** The row as it is, whatever job it is in: a job that is forced has call keys of its own. */
-  const workOf = ({ row }: HandledRow): string => digest(JSON.stringify([inputHashes.get(row), handlerHash]));
+  const workOf = ({ inputHash }: HandledRow): string => digest(JSON.stringify([inputHash, handlerHash]));
   const isMine = (intent: IntentRecord): boolean => intent.job === job.id;
 
   /** What an intent says of its row; null: it is to be sent, again or for the first time. */

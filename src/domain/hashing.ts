@@ -19,6 +19,15 @@ export function canonicalJson(value: Json): string {
  * reordered columns nor a new empty one change a row's hash. `only` restricts it to what a handler reads.
  */
 export function rowHasher(columns: readonly string[], only: readonly string[] | null = null): (cells: readonly Cell[]) => string {
+  const hash = jsonHasher(columns, only);
+  return (cells) => hash(cells.map(cellJson));
+}
+
+/** For who has put the cells into JSON already. */
+export const cellJson = (cell: Cell): string => (typeof cell === 'string' ? JSON.stringify(cell) : String(cell));
+
+/** `rowHasher` over the JSON of each cell. */
+export function jsonHasher(columns: readonly string[], only: readonly string[] | null = null): (cells: readonly string[]) => string {
   const hashed = columns
     .map((name, index) => ({ name, index, label: `${JSON.stringify(name)}:` }))
     .filter(({ name }) => only === null || only.includes(name))
@@ -27,8 +36,7 @@ export function rowHasher(columns: readonly string[], only: readonly string[] | 
     let text = '';
     for (const { index, label } of hashed) {
       const cell = cells[index];
-      if (cell === null || cell === undefined) continue;
-      text += label + (typeof cell === 'string' ? JSON.stringify(cell) : cell) + ',';
+      if (cell !== undefined && cell !== 'null') text += `${label}${cell},`;
     }
     return digest(text);
   };

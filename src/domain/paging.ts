@@ -13,8 +13,11 @@ export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
   costly: { rows: 1_000, bytes: 1_000_000 },
 };
 
-/** Pages in flight at once. Costly pages share the job's concurrency, so two suffice to hide a page's tail. */
-export const PAGE_WINDOWS: Record<'cheap' | 'costly', number> = { cheap: 2, costly: 2 };
+/**
+ * Pages in flight at once. Of cheap rows, so many that the ledger always has some to write while a page ends and the next begins. Costly
+ * pages share the job's concurrency, so two suffice to hide a page's tail.
+ */
+export const PAGE_WINDOWS: Record<'cheap' | 'costly', number> = { cheap: 3, costly: 2 };
 
 /** Pages of a sheet that has not changed: most are settled without a handler, so what they wait for is Temporal. */
 export const COPIED_PAGE_WINDOW = 4;

@@ -36,6 +36,8 @@ export interface HandledRow {
   row: number;
   key: string;
   input: RowInput;
+  /** Of what the handler reads of it. */
+  inputHash: string;
   /** Names the call for a server, the same however often it is repeated; only where the handler asks for it. */
   callKey?: string;
   /** Address at which the service is to say what became of it; null: nothing that it says there would be believed. Only where it may answer later. */
@@ -94,7 +96,7 @@ export interface Handler<Options = unknown> {
   summary: string;
   /** Strict; its descriptions become documentation. */
   options: z.ZodType<Options>;
-  /** `cheap`: pages of up to 5,000 rows, committed by the 1,000. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
+  /** `cheap`: pages of up to 5,000 rows, committed by the 250. `costly` (slow or paid): pages of 1,000, committed by 25 rows or 250 ms. */
   work: Work | ((options: { [name: string]: Json }) => Work);
   /** Whether rows may be answered later (`submitted`); left out: none are. */
   parks?(options: Options): boolean;

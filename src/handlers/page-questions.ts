@@ -78,7 +78,7 @@ export async function questionsOf({ extract, categorize, modelChars }: AskedOfPa
     const decide = await rules({ ...categorize, columns: null, rowsPerRequest: undefined }, { ...context, columns: ['title', 'description', 'text'] });
     questions.push({
       identity: decide.identity, limits: [], priced: true,
-      about: async ({ title, description, text }, signal) => (await decide.handle([{ row: 0, key: '', input: { title, description, text } }], signal))[0]!,
+      about: async ({ title, description, text }, signal) => (await decide.handle([{ row: 0, key: '', inputHash: '', input: { title, description, text } }], signal))[0]!,
       foresee: async () => FREE,
     });
   }

@@ -33,7 +33,7 @@ export function passagesCommit({ set, job, tags, fileName, title, passages }: Pa
     job, tags, failed: [], cleared: [], fence: fence({ generation: set.generation, attempt: 1, dispatch: 1, activityAttempt: 1 }),
     items: passages.map(({ number, text, words, ...passage }) => ({
       key: String(number), row: number, inputHash: digest(text), handlerHash: 'passage', state: 'done', error: null, job, attempt: 1,
-      input: { text }, output: { ...passage, fileName, title } satisfies About, text: words, tries: 1, tokens: passage.tokens, cost: null, latencyMs: 0,
+      input: JSON.stringify({ text }), output: JSON.stringify({ ...passage, fileName, title } satisfies About), text: words, tries: 1, tokens: passage.tokens, cost: null, latencyMs: 0,
     })),
   };
 }

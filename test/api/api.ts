@@ -171,7 +171,7 @@ export async function writePages(api: Api, job: JobAnswer, columns: string[], pa
     if (!outcomes) continue;
     const at = fence({ generation: 1, attempt: 1, dispatch: page, activityAttempt: 1 });
     const result = blobKeys.result(tenant, id, page, at);
-    await writeResultFile(api.blobs, result, { attempt: 1, tried: outcomes.length, faults: 0, handlerHash: 'h' }, outcomes.map(resultLine));
+    await writeResultFile(api.blobs, result, { attempt: 1, tried: outcomes.length, faults: 0, handlerHash: 'h' }, Buffer.from(outcomes.map(resultLine).join('')));
     const counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
     for (const { state } of outcomes) counts[state] += 1;
     await api.store.writePage(tenant, id, { page, attempt: 1, fence: at, counts, tried: outcomes.length, faults: 0, complete: outcomes.length === rows.length, result });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SearchHitAnswer } from '../../src/contracts/search-api.ts';
-import type { RowInput } from '../../src/contracts/row.ts';
+import type { Json, RowInput } from '../../src/contracts/row.ts';
 import { searchText } from '../../src/domain/search-text.ts';
 import type { ItemWrite } from '../../src/store/ports/rows.ts';
 import { startApi } from './api.ts';
@@ -15,18 +15,16 @@ interface Written {
   tenant?: string;
   tags?: string[];
   rows: { [key: string]: RowInput };
-  over?: Partial<ItemWrite>;
+  output?: Json;
+  over?: Partial<Omit<ItemWrite, 'input' | 'output'>>;
 }
 
-const write = ({ source, tenant = 'default', tags = [], rows, over = {} }: Written) => api.store.commitRows({
+const write = ({ source, tenant = 'default', tags = [], rows, output = null, over = {} }: Written) => api.store.commitRows({
   lane: { tenant, source, lane: 'store' }, job: over.job ?? '01JOB', tags, fence: 1n, failed: [], cleared: [],
-  items: Object.entries(rows).map(([key, input], index) => {
-    const output = over.output ?? null;
-    return {
-      key, row: index + 2, inputHash: 'i', handlerHash: 'h', state: 'done', output, error: null, job: '01JOB', attempt: 1,
-      input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 1, ...over,
-    };
-  }),
+  items: Object.entries(rows).map(([key, input], index) => ({
+    key, row: index + 2, inputHash: 'i', handlerHash: 'h', state: 'done', output: JSON.stringify(output), error: null, job: '01JOB', attempt: 1,
+    input: JSON.stringify(input), text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 1, ...over,
+  })),
 });
 
 interface Hits {
@@ -41,7 +39,7 @@ describe('GET /search', () => {
   it('answers rows with what is known of them and where the words stand', async () => {
     await write({
       source: 'tickets', tags: ['q4'], rows: { 'T-1': { subject: 'Charged twice', message: 'Please refund one of them.', n: null } },
-      over: { output: { category: 'Billing refund' } },
+      output: { category: 'Billing refund' },
     });
     await write({
       source: 'tickets', rows: { 'T-2': { subject: 'Charged in full' } },

@@ -1,8 +1,9 @@
 /** What every store does with items and failed rows. */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { searchTerms } from '../../src/domain/search-text.ts';
 import type { Store } from '../../src/store/store.ts';
-import type { Item } from '../../src/store/ports/rows.ts';
+import type { Item, ItemWrite } from '../../src/store/ports/rows.ts';
 import { aFailedRow, aLane, anItem, walk } from './store-samples.ts';
 
 export function rowsConformance(stores: () => { store: Store; other: Store }): void {
@@ -15,8 +16,8 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       const done = anItem('k1', { name: 'Zoë', amount: 1.5, active: true, none: null }, { output: { nested: [1, { שם: 'ערך' }], none: null }, tokens: 12, cost: 0.25 });
       const failed = anItem('k2', { name: '' }, { state: 'failed', output: null, error: { code: 'bad', message: 'm', retryable: true, column: 'name' } });
       await commit(store, [done, failed]);
-      const expected = ({ key, row, inputHash, handlerHash, state, output, error, job, attempt, tokens, cost }: Item): Item =>
-        ({ key, row, inputHash, handlerHash, state, output, error, job, attempt, tokens, cost });
+      const expected = ({ key, row, inputHash, handlerHash, state, output, error, job, attempt, tokens, cost }: ItemWrite): Item =>
+        ({ key, row, inputHash, handlerHash, state, output: JSON.parse(output), error, job, attempt, tokens, cost });
       expect(await other.readItems(aLane(), ['k2', 'absent', 'k1'])).toEqual(new Map([['k1', expected(done)], ['k2', expected(failed)]]));
       expect(await other.readItems(aLane(), [])).toEqual(new Map());
     });
@@ -40,6 +41,20 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       const keys = Array.from({ length: 5_000 }, (_, n) => `k${n}`);
       await commit(store, keys.map((key) => anItem(key, { key })));
       expect([...(await store.readItems(aLane(), keys)).keys()].sort()).toEqual([...keys].sort());
+    });
+
+    it('are each the newest when many are committed at once, new ones among known ones, and one twice', async () => {
+      const { store } = stores();
+      const keys = Array.from({ length: 130 }, (_, n) => `k${n}`);
+      const known = keys.filter((_, n) => n % 7 === 0 || n > 100);
+      await commit(store, known.map((key) => anItem(key, { word: 'older' }, { output: 1 })));
+      await commit(store, [...keys, 'k4'].map((key, n) => anItem(key, { word: n < keys.length ? 'newer' : 'newest' }, { output: n })), { fence: 2n });
+      const found = await store.readItems(aLane(), keys);
+      expect(keys.map((key) => found.get(key)?.output)).toEqual(keys.map((_, n) => (n === 4 ? 130 : n)));
+      const have = async (word: string) => (await walk((page) => store.search('acme', { terms: searchTerms(word), filter: {} }, page), 50)).map(({ key }) => key).toSorted();
+      await vi.waitFor(async () => expect(await have('newer')).toEqual(keys.filter((key) => key !== 'k4').toSorted()), { timeout: 10_000 });
+      expect(await have('newest')).toEqual(['k4']);
+      expect(await have('older')).toEqual([]);
     });
 
     it('are never overwritten by a lower fence, in any order of writers', async () => {
@@ -106,9 +121,9 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
     it('are left alone by a late writer: it neither clears, nor changes, nor brings back', async () => {
       const { store, other } = stores();
       const succeeded = anItem('key 2', { id: 2 }, { row: 2 });
-      await commit(store, [{ ...succeeded, state: 'failed', output: null }], { fence: 1n, failed: [aFailedRow(2, 'bad'), aFailedRow(3, 'bad')] });
+      await commit(store, [{ ...succeeded, state: 'failed', output: 'null' }], { fence: 1n, failed: [aFailedRow(2, 'bad'), aFailedRow(3, 'bad')] });
       await commit(store, [succeeded], { fence: 7n, failed: [aFailedRow(3, 'worse')], cleared: [2] });
-      await commit(other, [{ ...succeeded, state: 'failed', output: null }], { fence: 3n, failed: [aFailedRow(2, 'late')], cleared: [3] });
+      await commit(other, [{ ...succeeded, state: 'failed', output: 'null' }], { fence: 3n, failed: [aFailedRow(2, 'late')], cleared: [3] });
       expect((await store.readItems(aLane(), ['key 2'])).get('key 2')?.state).toBe('done');
       expect(await store.countFailedRows('acme', 'job')).toEqual([{ code: 'worse', rows: 1 }]);
     });

@@ -25,11 +25,10 @@ export const aJob = (id: string, over: Partial<SheetJobRecord> = {}): SheetJobRe
 
 export const aLane = (over: Partial<LaneRef> = {}): LaneRef => ({ tenant: 'acme', source: 'customers', lane: 'store', ...over });
 
-export function anItem(key: string, input: RowInput, over: Partial<ItemWrite> = {}): ItemWrite {
-  const output: Json = over.output === undefined ? { seen: key } : over.output;
+export function anItem(key: string, input: RowInput, { output = { seen: key }, ...over }: Partial<Omit<ItemWrite, 'input' | 'output'>> & { output?: Json } = {}): ItemWrite {
   return {
-    key, row: 2, inputHash: `input of ${key}`, handlerHash: 'handler', state: 'done', output, error: null, job: 'job', attempt: 1,
-    input, text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0.5, ...over,
+    key, row: 2, inputHash: `input of ${key}`, handlerHash: 'handler', state: 'done', output: JSON.stringify(output), error: null, job: 'job', attempt: 1,
+    input: JSON.stringify(input), text: searchText(input, output), tries: 1, tokens: null, cost: null, latencyMs: 0.5, ...over,
   };
 }
 

@@ -11,7 +11,7 @@ const prepare = async (options: object, columns = ['subject', 'message']): Promi
 
 async function decide(options: object, input: RowInput): Promise<unknown> {
   const prepared = await prepare(options, Object.keys(input));
-  const [outcome] = await prepared.handle([{ row: 2, key: 'k', input }], new AbortController().signal);
+  const [outcome] = await prepared.handle([{ row: 2, key: 'k', inputHash: 'h', input }], new AbortController().signal);
   return outcome !== undefined && 'output' in outcome ? outcome.output : outcome;
 }
 
@@ -60,14 +60,14 @@ describe('deciding', () => {
   test('columns that are not named are not read', async () => {
     const prepared = await prepare({ categories, columns: 'message' });
     expect(prepared.reads).toEqual(['message']);
-    const [outcome] = await prepared.handle([{ row: 2, key: 'k', input: { subject: 'invoice', message: 'hi' } }], new AbortController().signal);
+    const [outcome] = await prepared.handle([{ row: 2, key: 'k', inputHash: 'h', input: { subject: 'invoice', message: 'hi' } }], new AbortController().signal);
     expect(outcome).toMatchObject({ output: { category: null } });
     expect((await prepare({ categories })).reads).toBeNull();
   });
 
   test('a call over very long cells lets go when it is aborted', async () => {
     const prepared = await prepare({ categories: ['x'] });
-    const rows = Array.from({ length: 100 }, (_, index) => ({ row: index + 2, key: String(index), input: { subject: 'lorem ipsum '.repeat(100_000), message: null } }));
+    const rows = Array.from({ length: 100 }, (_, index) => ({ row: index + 2, key: String(index), inputHash: 'h', input: { subject: 'lorem ipsum '.repeat(100_000), message: null } }));
     const stop = new AbortController();
     const call = prepared.handle(rows, stop.signal).then(() => 'finished', (error: unknown) => error);
     const reason = new Error('cancelled');
@@ -81,7 +81,7 @@ describe('deciding', () => {
 
   test('every row of a call gets its own outcome, in order', async () => {
     const prepared = await prepare({ categories });
-    const rows = ['late', 'nothing', 'invoice'].map((subject, index) => ({ row: index + 2, key: String(index), input: { subject, message: null } }));
+    const rows = ['late', 'nothing', 'invoice'].map((subject, index) => ({ row: index + 2, key: String(index), inputHash: 'h', input: { subject, message: null } }));
     const outcomes = await prepared.handle(rows, new AbortController().signal);
     expect(outcomes.map((outcome) => 'output' in outcome && (outcome.output as { category: string | null }).category)).toEqual(['shipping', null, 'billing']);
   });

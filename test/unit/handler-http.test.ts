@@ -19,7 +19,7 @@ beforeEach(() => {
 afterAll(() => service.close());
 
 const columns = ['id', 'Title', 'n'];
-const row = (key: string, input: Record<string, string | number | null> = {}): HandledRow => ({ row: 2, key, input: { id: key, Title: `Idea ${key}`, n: 3, ...input }, callKey: `call-${key}` });
+const row = (key: string, input: Record<string, string | number | null> = {}): HandledRow => ({ row: 2, key, inputHash: 'h', input: { id: key, Title: `Idea ${key}`, n: 3, ...input }, callKey: `call-${key}` });
 const secrets = () => openSecrets(readNamedSecrets(JSON.stringify({ video: { env: 'VIDEO_KEY', hosts: [service.host], tenants: ['acme'] }, elsewhere: { env: 'VIDEO_KEY', hosts: ['video.example.com'] } })), { VIDEO_KEY: SECRET });
 
 async function prepare(options: { [name: string]: Json }, tenant = 'acme') {

@@ -38,7 +38,7 @@ async function withModule(source: string, options: object = {}, name = 'mine.ts'
 }
 
 const problem = async (work: Promise<unknown>): Promise<unknown> => work.then(() => 'nothing was thrown', (error: unknown) => error);
-const row = (n: number): HandledRow => ({ row: n + 1, key: `k${n}`, input: { name: `Name ${n}`, n } });
+const row = (n: number): HandledRow => ({ row: n + 1, key: `k${n}`, inputHash: 'h', input: { name: `Name ${n}`, n } });
 const signal = new AbortController().signal;
 const one = async (handler: PreparedHandler, n: number): Promise<HandledOutcome> => (await handler.handle([row(n)], signal))[0]!;
 const until = async (seen: () => boolean): Promise<void> => {

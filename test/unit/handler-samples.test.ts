@@ -13,6 +13,7 @@ const columns = Object.keys(records[0]!);
 const rows = records.map((record, index): HandledRow => ({
   row: index + 2,
   key: record['ticket']!,
+  inputHash: 'h',
   input: Object.fromEntries(Object.entries(record).map(([name, cell]) => [name, cell === '' ? null : cell])) as RowInput,
 }));
 

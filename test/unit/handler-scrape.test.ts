@@ -65,7 +65,7 @@ interface Asked {
 
 async function scrapeAll(cells: (string | null)[], { options = {}, whose = {}, signal = new AbortController().signal, models }: Asked = {}): Promise<HandledOutcome[]> {
   const prepared = await scrape.prepare(parseOptions(scrape, { url: 'link', hostPerSecond: 100, ...options }), handlerContext({ columns: ['link'], pages: pages.of({ tenant: 'acme', owner: 'ann', force: false, ...whose }), ...(models && { models }) }));
-  return Promise.all(cells.map(async (link, index) => (await prepared.handle([{ row: index + 2, key: String(index), input: { link } }], signal))[0]!));
+  return Promise.all(cells.map(async (link, index) => (await prepared.handle([{ row: index + 2, key: String(index), inputHash: 'h', input: { link } }], signal))[0]!));
 }
 const read = async (at: string, asked?: Asked): Promise<HandledOutcome> => (await scrapeAll([at.startsWith('/') ? `${site.url}${at}` : at], asked))[0]!;
 const codeOf = (outcome: HandledOutcome): string => ('error' in outcome ? `${outcome.error.code}${outcome.error.retryable ? ', later' : ''}` : 'read');
@@ -74,7 +74,7 @@ const pathsAsked = (): string[] => site.asked.map((request) => request.path);
 describe('what it would take is told without asking a server', () => {
   const foresee = async (links: (string | null)[], { options = {}, whose = {}, models }: Asked = {}) => {
     const prepared = await scrape.prepare(parseOptions(scrape, { url: 'link', hostPerSecond: 3, ...options }), handlerContext({ columns: ['link'], pages: pages.of({ tenant: 'acme', owner: 'ann', force: false, ...whose }), ...(models && { models }) }));
-    return prepared.foresee!(links.map((link, index) => ({ row: index + 2, key: String(index), input: { link } })));
+    return prepared.foresee!(links.map((link, index) => ({ row: index + 2, key: String(index), inputHash: 'h', input: { link } })));
   };
   const FREE = { known: false, tokens: 0, cost: 0 };
   const host = (): string => new URL(site.url).host;

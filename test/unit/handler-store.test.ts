@@ -10,8 +10,8 @@ describe('store', () => {
     const prepared = await store.prepare({}, handlerContext({ columns: ['name', 'age', 'member', 'zip', 'note'] }));
     const outcomes = await prepared.handle(
       [
-        { row: 2, key: 'a', input: { name: 'Ada', age: '36', member: 'TRUE', zip: '01234', note: null } },
-        { row: 3, key: 'b', input: { name: 'דנה', age: 41.5, member: false, zip: '', note: ' 7 ' } },
+        { row: 2, key: 'a', inputHash: 'h', input: { name: 'Ada', age: '36', member: 'TRUE', zip: '01234', note: null } },
+        { row: 3, key: 'b', inputHash: 'h', input: { name: 'דנה', age: 41.5, member: false, zip: '', note: ' 7 ' } },
       ],
       new AbortController().signal,
     );
@@ -25,7 +25,7 @@ describe('store', () => {
   test('does not change the row that it was given', async () => {
     const input = { n: '1' };
     const prepared = await store.prepare({}, handlerContext({ columns: ['n'] }));
-    await prepared.handle([{ row: 2, key: 'a', input }], new AbortController().signal);
+    await prepared.handle([{ row: 2, key: 'a', inputHash: 'h', input }], new AbortController().signal);
     expect(input).toEqual({ n: '1' });
   });
 });

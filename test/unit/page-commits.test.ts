@@ -29,13 +29,13 @@ describe('a row that the store refuses', () => {
       return new Map(commit.items.some(({ row }) => row === 3) ? [[3, refusal]] : []);
     } };
     const commits = new PageCommits({
-      store: refusing, breaker: null, batchRows: 2, maxUncommitted: 6, countsEveryMs: 0, heartbeat: () => {}, stop: () => {}, inputHashes: new Map([[2, 'a'], [3, 'b'], [4, 'c']]),
+      store: refusing, breaker: null, batchRows: 2, maxUncommitted: 6, countsEveryMs: 0, stop: () => {},
       page: { lane: aLane(), jobId: 'j1', tags: [], page: 1, attempt: 1, fence: 1n, handlerHash: 'h' },
       plan: { settled: new Map(), newFailures: [], open: [], asked: new Set(), tried: 0, faults: 0, spent: { tokens: null, cost: 0.5 } },
     });
-    await commits.add([2, 3, 4].map((row) => ({ row: { row, key: `k${row}`, input: { row } }, outcome: { output: row, tokens: 10, cost: 0.25 }, tries: 1, latencyMs: 1 })));
+    await commits.add([2, 3, 4].map((row) => ({ row: { row, key: `k${row}`, inputHash: 'h', input: { row } }, outcome: { output: row, tokens: 10, cost: 0.25 }, tries: 1, latencyMs: 1 })));
     await commits.close();
-    expect([...commits.lines.values()].map((line) => JSON.parse(line))).toMatchObject([[2, 'done', 2], [3, 'failed', null, { code: 'row_too_large' }], [4, 'done', 4]]);
+    expect(String(commits.lines.inOrder()).trimEnd().split('\n').map((line) => JSON.parse(line))).toMatchObject([[2, 'done', 2], [3, 'failed', null, { code: 'row_too_large' }], [4, 'done', 4]]);
     expect([commits.counts, commits.tally]).toEqual([{ done: 2, unchanged: 0, failed: 1, skipped: 0 }, { tried: 3, faults: 1, spent: { tokens: 30, cost: 1.25 } }]);
     expect(await store.jobTotals('acme', 'j1', 1)).toMatchObject({ done: 2, failed: 1, tried: 3, faults: 1 });
     expect(await store.jobSpent('acme', 'j1')).toEqual({ tokens: 30, cost: 1.25 });

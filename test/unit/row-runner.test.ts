@@ -9,7 +9,7 @@ import { localLimits } from '../../src/limits/local.ts';
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
-const rows = (count: number): HandledRow[] => Array.from({ length: count }, (_, index) => ({ row: index + 2, key: `k${index + 1}`, input: {} }));
+const rows = (count: number): HandledRow[] => Array.from({ length: count }, (_, index) => ({ row: index + 2, key: `k${index + 1}`, inputHash: 'h', input: {} }));
 const settle = async (): Promise<void> => {
   for (let turns = 0; turns < 20; turns++) await turn();
 };

@@ -171,7 +171,7 @@ describe('failures', () => {
     const later = fence({ generation: 1, attempt: 2, dispatch: 1, activityAttempt: 1 });
     await rig.store.commitRows({
       lane, job: first.id, tags: [], fence: later, failed: [], cleared: [],
-      items: [{ ...a3, error: { code: 'refused', message: 'Down.', retryable: true }, input: { name: 'a3' }, text: '', tries: 6, tokens: null, cost: null, latencyMs: 1 }],
+      items: [{ ...a3, output: 'null', error: { code: 'refused', message: 'Down.', retryable: true }, input: '{"name":"a3"}', text: '', tries: 6, tokens: null, cost: null, latencyMs: 1 }],
     });
 
     rig.gate.forget();

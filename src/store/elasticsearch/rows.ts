@@ -54,9 +54,9 @@ export const itemId = ({ tenant, source, lane }: LaneRef, key: string): string =
 /** What the items of a commit have in common. */
 const sharedSource = ({ lane, tags, fence }: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, updatedAt: number) => ({ ...lane, tags, fence: String(fence), updatedAt });
 
-function ownSource({ key, row, state, inputHash, handlerHash, output, error, job, attempt, tries, tokens, cost, latencyMs, text, input }: ItemWrite) {
-  const body: ItemBody = { key, inputHash, handlerHash, output, error };
-  return { row, state, job, attempt, tries, tokens, cost, latencyMs, text, body: JSON.stringify(body), input: JSON.stringify(input) };
+function ownSource({ key, inputHash, handlerHash, output, error, row, state, job, attempt, tries, tokens, cost, latencyMs, text, input }: ItemWrite) {
+  const head: Omit<ItemBody, 'output'> = { key, inputHash, handlerHash, error };
+  return { row, state, job, attempt, tries, tokens, cost, latencyMs, text, body: `${JSON.stringify(head).slice(0, -1)},"output":${output}}`, input };
 }
 
 /** The text of an item's document, of a commit whose items have `shared` in common: that is put into words once a commit. */
@@ -116,7 +116,7 @@ export function rowMethods(cluster: Cluster): RowStore {
     const emptied = commit.items.flatMap((item): ItemWrite[] => {
       const error = items.get(item.row);
       return error === undefined ? [] : [{
-        ...item, state: 'failed', output: null, error, input: {}, text: '',
+        ...item, state: 'failed', output: 'null', error, input: '{}', text: '',
         // What was paid stays known, unless it may be what the mapping does not take.
         ...(error.code === 'row_refused' && { tokens: null, cost: null }),
       }];

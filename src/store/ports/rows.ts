@@ -16,8 +16,12 @@ export interface Item extends KnownItem {
   row: number;
 }
 
-export interface ItemWrite extends Item {
-  input: RowInput;
+/** Content is JSON already: it is made once, while the row is at hand, and rows that wait for their commit are text. */
+export interface ItemWrite extends Omit<Item, 'output'> {
+  /** JSON of a `RowInput`. */
+  input: string;
+  /** JSON; `null` of a failed row. */
+  output: string;
   /** Normalised by `domain/search-text.ts`; indexed for full text. */
   text: string;
   /** How often the handler was called for the row in this job's attempt. */

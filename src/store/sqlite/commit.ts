@@ -3,12 +3,14 @@ import { fingerprintOf } from '../../domain/fingerprint.ts';
 import type { ItemWrite, RowsCommit } from '../ports/rows.ts';
 import type { SqliteFile } from './database.ts';
 
+/** Rows in one statement: half of what a row costs is the way from JavaScript into SQLite and back. */
+const MANY = 50;
+
 /** A value a row, or the one that all rows have: most of what a sub-batch says of its rows is the same for each. */
 type Column<T> = { each: T[] } | { all: T };
 
 /**
- * A commit as it travels to the thread: columns instead of objects, and JSON as text already, so that it is neither
- * cloned deeply nor made twice.
+ * A commit as it travels to the thread: columns instead of objects, and what is long of all rows in one text, so that few things are copied.
  */
 export interface FlatCommit {
   tenant: string;
@@ -21,17 +23,13 @@ export interface FlatCommit {
   /** Rows of `items`. */
   count: number;
   items: { [Name in keyof FlatItem]: Column<FlatItem[Name]> };
+  /** Of `MANY` rows a text, a line a row: JSON and normalised words hold no line break. Longer texts would be left to the thread's slow collector. */
+  lines: { input: string[]; output: string[]; text: string[] };
   failed: { row: number; key: string | null; code: string; fingerprint: string; error: string; input: string }[];
   cleared: number[];
 }
 
-interface FlatItem extends Pick<ItemWrite, 'key' | 'row' | 'state' | 'inputHash' | 'handlerHash' | 'job' | 'attempt' | 'tries' | 'tokens' | 'cost' | 'latencyMs' | 'text'> {
-  output: string | null;
-  error: string | null;
-  input: string;
-}
-
-const textOf = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
+type FlatItem = Pick<ItemWrite, 'key' | 'row' | 'state' | 'inputHash' | 'handlerHash' | 'job' | 'attempt' | 'tries' | 'tokens' | 'cost' | 'latencyMs'> & { error: string | null };
 
 function column<T>(items: ItemWrite[], of: (item: ItemWrite) => T): Column<T> {
   const each = items.map(of);
@@ -40,6 +38,12 @@ function column<T>(items: ItemWrite[], of: (item: ItemWrite) => T): Column<T> {
 }
 
 const at = <T>(column: Column<T>, index: number): T => ('all' in column ? column.all : column.each[index]!);
+
+function linesOf(items: ItemWrite[], of: (item: ItemWrite) => string): string[] {
+  const texts: string[] = [];
+  for (let from = 0; from < items.length; from += MANY) texts.push(items.slice(from, from + MANY).map(of).join('\n'));
+  return texts;
+}
 
 export function flatten({ lane, job, tags, fence, items, failed, cleared }: RowsCommit): FlatCommit {
   return {
@@ -51,29 +55,35 @@ export function flatten({ lane, job, tags, fence, items, failed, cleared }: Rows
       inputHash: column(items, ({ inputHash }) => inputHash), handlerHash: column(items, ({ handlerHash }) => handlerHash),
       job: column(items, (item) => item.job), attempt: column(items, ({ attempt }) => attempt), tries: column(items, ({ tries }) => tries),
       tokens: column(items, ({ tokens }) => tokens), cost: column(items, ({ cost }) => cost), latencyMs: column(items, ({ latencyMs }) => latencyMs),
-      output: column(items, ({ output }) => textOf(output)), error: column(items, ({ error }) => textOf(error)),
-      input: column(items, ({ input }) => JSON.stringify(input)), text: column(items, ({ text }) => text),
+      error: column(items, ({ error }) => (error === null ? null : JSON.stringify(error))),
+    },
+    lines: {
+      input: linesOf(items, ({ input }) => input), output: linesOf(items, ({ output }) => output), text: linesOf(items, ({ text }) => text),
     },
     failed: failed.map(({ row, key, error, input }) => ({ row, key, code: error.code, fingerprint: fingerprintOf(error), error: JSON.stringify(error), input: JSON.stringify(input) })),
   };
 }
+
+/** Rows come one after the other: what they have in common first, then what is of each. A row that is there already is left out. */
+const insertItems = (rows: number): string => `
+  WITH common (lane, handler_hash, job, attempt, fence, updated_at, tags, state, tries, tokens, cost, error) AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
+  INSERT INTO items (lane, handler_hash, job, attempt, fence, updated_at, tags, state, tries, tokens, cost, error, key, row, input_hash, latency_ms, output, input)
+  SELECT common.*, each.* FROM common, (VALUES ${Array<string>(rows).fill('(?, ?, ?, ?, ?, ?)').join()}) AS each WHERE true ON CONFLICT DO NOTHING`;
+const insertTexts = (rows: number): string => `INSERT INTO item_text (rowid, text) VALUES ${Array<string>(rows).fill('(?, ?)').join()}`;
 
 /** Commits all that it is given, or nothing. */
 export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[]) => Promise<void> {
   const { db } = file;
   const selectLane = db.prepare<[string, string, string], number>('SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
   const insertLane = db.prepare<[string, string, string]>('INSERT INTO lanes (tenant, source, lane) VALUES (?, ?, ?)');
-  const insertItem = db.prepare(`
-    INSERT INTO items (lane, key, row, state, input_hash, handler_hash, job, attempt, tries, tokens, cost, latency_ms, output, error, input,
-      fence, updated_at, tags)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
+  const one = { item: db.prepare(insertItems(1)), text: db.prepare(insertTexts(1)) };
+  const many = { item: db.prepare(insertItems(MANY)), text: db.prepare(insertTexts(MANY)) };
   const selectOld = db.prepare<[number, string], { id: number; input: string; output: string | null }>(
     'SELECT id, input, output FROM items WHERE lane = ? AND key = ?');
   const updateItem = db.prepare(`
-    UPDATE items SET row = ?, state = ?, input_hash = ?, handler_hash = ?, job = ?, attempt = ?, tries = ?, tokens = ?,
-      cost = ?, latency_ms = ?, output = ?, error = ?, input = ?, fence = ?, updated_at = ?, tags = ?, present = 1
+    UPDATE items SET handler_hash = ?, job = ?, attempt = ?, fence = ?, updated_at = ?, tags = ?, state = ?, tries = ?, tokens = ?, cost = ?, error = ?,
+      row = ?, input_hash = ?, latency_ms = ?, output = ?, input = ?, present = 1
     WHERE id = ? AND fence <= ?`);
-  const insertText = db.prepare<[number | bigint, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
   const replaceText = db.prepare<[number, string]>('INSERT OR REPLACE INTO item_text (rowid, text) VALUES (?, ?)');
   // A failed row whose item a later writer has already written is a late writer's and is left out. A duplicate's item is
   // another row's and says nothing about it.
@@ -87,27 +97,45 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
   const clearFailed = db.prepare<[string, string, number, bigint]>(
     'DELETE FROM failed_rows WHERE tenant = ? AND job = ? AND row = ? AND fence <= ?');
 
-  const write = ({ tenant, source, lane, job, tags, fence, count, items, failed, cleared }: FlatCommit, now: number): void => {
+  const write = ({ tenant, source, lane, job, tags, fence, count, items, lines, failed, cleared }: FlatCommit, now: number): void => {
     // Looked up each time, because another process may remove a lane.
     const id = selectLane.get(tenant, source, lane) ?? Number(insertLane.run(tenant, source, lane).lastInsertRowid);
-    for (let index = 0; index < count; index++) {
-      const key = at(items.key, index);
-      const output = at(items.output, index);
-      const input = at(items.input, index);
-      const said = [
-        at(items.row, index), at(items.state, index), at(items.inputHash, index), at(items.handlerHash, index), at(items.job, index), at(items.attempt, index),
-        at(items.tries, index), at(items.tokens, index), at(items.cost, index), at(items.latencyMs, index), output, at(items.error, index), input, fence, now, tags,
-      ];
-      const inserted = insertItem.run(id, key, ...said);
-      if (inserted.changes > 0) {
-        insertText.run(inserted.lastInsertRowid, at(items.text, index));
-        continue;
+    const { key, row, inputHash, latencyMs, handlerHash, job: of, attempt, ...told } = items;
+    const alike = Object.values(told).every((column) => 'all' in column);
+    const commonOf = (index: number): unknown[] => [
+      id, at(handlerHash, index), at(of, index), at(attempt, index), fence, now, tags,
+      at(told.state, index), at(told.tries, index), at(told.tokens, index), at(told.cost, index), at(told.error, index),
+    ];
+
+    for (let from = 0; from < count; from += MANY) {
+      const [inputs, outputs, texts] = [lines.input, lines.output, lines.text].map((of) => of[from / MANY]!.split('\n')) as [string[], string[], string[]];
+      const outputOf = (index: number): string | null => (outputs[index - from] === 'null' ? null : outputs[index - from]!);
+      const ownOf = (index: number): unknown[] => [at(key, index), at(row, index), at(inputHash, index), at(latencyMs, index), outputOf(index), inputs[index - from]];
+      const indexes = inputs.map((_, offset) => from + offset);
+      if (texts.length !== inputs.length) throw new Error('A text of a row has a line break.');
+
+      for (const some of alike && indexes.length === MANY ? [indexes] : indexes.map((index) => [index])) {
+        const insert = some.length === 1 ? one : many;
+        const { changes, lastInsertRowid } = insert.item.run(...commonOf(some[0]!), ...some.flatMap(ownOf));
+        // Ids grow by one: those of the new rows are the last, in their order.
+        let next = Number(lastInsertRowid) - changes + 1;
+        if (changes === some.length) {
+          insert.text.run(...some.flatMap((index) => [next++, texts[index - from]]));
+          continue;
+        }
+        const end = next + changes;
+        for (const index of some) {
+          const old = selectOld.get(id, at(key, index));
+          if (old === undefined) continue;
+          if (old.id === next && next < end) {
+            one.text.run(next++, texts[index - from]);
+            continue;
+          }
+          const updated = updateItem.run(...commonOf(index).slice(1), ...ownOf(index).slice(1), old.id, fence);
+          // The text is made of input and output: where they are the same, it is too.
+          if (updated.changes > 0 && (old.input !== inputs[index - from] || old.output !== outputOf(index))) replaceText.run(old.id, texts[index - from]!);
+        }
       }
-      const old = selectOld.get(id, key);
-      if (old === undefined) continue;
-      const updated = updateItem.run(...said, old.id, fence);
-      // The text is made of input and output: where they are the same, it is too.
-      if (updated.changes > 0 && (old.input !== input || old.output !== output)) replaceText.run(old.id, at(items.text, index));
     }
     for (const row of failed) upsertFailed.run({ ...row, lane: id, tenant, job, fence });
     for (const row of cleared) clearFailed.run(tenant, job, row, fence);
