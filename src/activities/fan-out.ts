@@ -42,6 +42,7 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
         batchRows: 1, maxUncommitted: 1, countsEveryMs: null, stop: () => {},
       });
       await commits.begin(plan, (row) => rowInput(columns, row.cells));
+      heartbeat();
       const complete = plan.settled.size > 0 && (await writeResult(deps, job, at, rows, commits));
       return { ...rest, counts: await countsOf(deps, job), complete, open: toSpans(plan.open.map(({ row }) => row)) };
     }),

@@ -161,7 +161,8 @@ export class PageCommits {
     const error = 'error' in outcome ? outcome.error : null;
     const output = 'error' in outcome ? null : outcome.output;
     const outputText = JSON.stringify(output);
-    const { tokens, cost } = spentOn(outcome);
+    const spent = spentOn(outcome);
+    const { tokens, cost } = spent;
     const inputText = JSON.stringify(input);
     const text = searchText(input, output);
     const chars = inputText.length + outputText.length + text.length;
@@ -171,7 +172,7 @@ export class PageCommits {
       key, row, input: inputText, output: outputText, inputHash, handlerHash, state: error ? 'failed' : 'done', error,
       job, attempt, text, tries, tokens, cost, latencyMs,
     });
-    if (tokens !== null || cost !== null) batch.spent = plus(batch.spent, spentOn(outcome));
+    if (tokens !== null || cost !== null) batch.spent = plus(batch.spent, spent);
     if (error === null) {
       if (this.#mayBeListed) batch.cleared.push(row);
     } else {

@@ -1,7 +1,7 @@
 /** The files of a version: its pages and results, copied from the job that made it and back, and rows that are gone. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import { lineOf, readPageFile, writePageFile } from '../blobs/pages.ts';
+import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { PageRow } from '../contracts/row.ts';
@@ -87,7 +87,7 @@ export async function writeRowFiles(deps: ActivityDeps, rows: AsyncIterable<Page
   };
   for await (const some of rows) {
     for (const row of some) {
-      waiting.push(lineOf(row));
+      waiting.push(pageLine(row));
       if (waiting.length === ROWS_A_FILE) await write();
     }
   }

@@ -50,9 +50,6 @@ export const pageLineOf = (row: number, key: string | null, rowHash: string, cel
 /** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
 export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeText(blobs, key, lines);
 
-/** A row as its line, whether it was parsed or not. */
-export const lineOf = (row: PageRow): string => pageLine({ row: row.row, key: row.key, rowHash: row.rowHash, cells: row.cells });
-
 /**
  * A row that stays text until somebody asks: of a page that is unchanged nobody does, and what lives as long as its page is
  * copied by the collector. All but the number is read with every call.

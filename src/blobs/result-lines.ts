@@ -8,8 +8,8 @@ const LINE_END = 10;
 export class ResultLines {
   readonly #text = new TextBytes();
   /** Rows that have a line, ascending, and where it begins. Most come in this order. */
-  #rows = new Uint32Array(1 << 10);
-  #starts = new Uint32Array(1 << 10);
+  #rows = new Uint32Array(16);
+  #starts = new Uint32Array(16);
   #size = 0;
 
   static of(results: Iterable<RowResult>): ResultLines {
@@ -73,14 +73,12 @@ export class ResultLines {
   }
 
   #makeRoom(at: number): void {
-    const grown = (places: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> => {
-      if (this.#size < places.length) return places;
-      const larger = new Uint32Array(places.length * 2);
-      larger.set(places);
-      return larger;
-    };
-    this.#rows = grown(this.#rows).copyWithin(at + 1, at, this.#size);
-    this.#starts = grown(this.#starts).copyWithin(at + 1, at, this.#size);
+    if (this.#size === this.#rows.length) {
+      this.#rows = new Uint32Array(this.#rows.buffer.transfer(this.#rows.byteLength * 2));
+      this.#starts = new Uint32Array(this.#starts.buffer.transfer(this.#starts.byteLength * 2));
+    }
+    this.#rows.copyWithin(at + 1, at, this.#size);
+    this.#starts.copyWithin(at + 1, at, this.#size);
     this.#size++;
   }
 }

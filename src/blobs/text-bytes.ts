@@ -3,18 +3,14 @@
  * let go, not when the collector finds it: megabytes a page would call the collector again and again.
  */
 export class TextBytes {
-  #bytes = Buffer.allocUnsafeSlow(1 << 18);
+  #bytes = Buffer.from(new ArrayBuffer(0));
   #length = 0;
 
   /** Answers the byte at which the text begins. */
   append(text: string): number {
     const start = this.#length;
     // A UTF-16 unit has at most three bytes.
-    if (start + text.length * 3 > this.#bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, start + text.length * 3));
-      this.#bytes.copy(larger, 0, 0, start);
-      this.#replace(larger, start);
-    }
+    if (start + text.length * 3 > this.#bytes.length) this.#resize(Math.max(this.#bytes.length * 2, start + text.length * 3));
     this.#length += this.#bytes.write(text, start);
     return start;
   }
@@ -25,12 +21,11 @@ export class TextBytes {
   }
 
   letGo(): void {
-    this.#replace(Buffer.alloc(0), 0);
+    this.#resize(0);
+    this.#length = 0;
   }
 
-  #replace(bytes: Buffer<ArrayBuffer>, length: number): void {
-    this.#bytes.buffer.transfer(0);
-    this.#bytes = bytes;
-    this.#length = length;
+  #resize(bytes: number): void {
+    this.#bytes = Buffer.from(this.#bytes.buffer.transfer(bytes));
   }
 }

@@ -28,11 +28,7 @@ export class KeyHashes {
 
   /** Rows in the order of the sheet; a null key is nobody's double. */
   add(key: string | null): void {
-    if (this.#length === this.#hashes.length) {
-      const larger = new Float64Array(this.#length * 2);
-      larger.set(this.#hashes);
-      this.#hashes = larger;
-    }
+    if (this.#length === this.#hashes.length) this.#hashes = new Float64Array(this.#hashes.buffer.transfer(this.#hashes.byteLength * 2));
     this.#hashes[this.#length++] = key === null ? BLANK : hash53(key);
   }
 

@@ -48,9 +48,9 @@ export function rowsConformance(stores: () => { store: Store; other: Store }): v
       const keys = Array.from({ length: 130 }, (_, n) => `k${n}`);
       const known = keys.filter((_, n) => n % 7 === 0 || n > 100);
       await commit(store, known.map((key) => anItem(key, { word: 'older' }, { output: 1 })));
-      await commit(store, [...keys, 'k4'].map((key, n) => anItem(key, { word: n < keys.length ? 'newer' : 'newest' }, { output: n })), { fence: 2n });
+      await commit(store, [...keys, 'k4'].map((key, n) => anItem(key, { word: n < keys.length ? 'newer' : 'newest' }, { output: n, job: `job ${n}`, attempt: n + 1, handlerHash: `handler ${n}` })), { fence: 2n });
       const found = await store.readItems(aLane(), keys);
-      expect(keys.map((key) => found.get(key)?.output)).toEqual(keys.map((_, n) => (n === 4 ? 130 : n)));
+      expect(keys.map((key) => found.get(key))).toMatchObject(keys.map((_, at) => (at === 4 ? 130 : at)).map((n) => ({ output: n, job: `job ${n}`, attempt: n + 1, handlerHash: `handler ${n}` })));
       const have = async (word: string) => (await walk((page) => store.search('acme', { terms: searchTerms(word), filter: {} }, page), 50)).map(({ key }) => key).toSorted();
       await vi.waitFor(async () => expect(await have('newer')).toEqual(keys.filter((key) => key !== 'k4').toSorted()), { timeout: 10_000 });
       expect(await have('newest')).toEqual(['k4']);

@@ -100,40 +100,41 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
   const write = ({ tenant, source, lane, job, tags, fence, count, items, lines, failed, cleared }: FlatCommit, now: number): void => {
     // Looked up each time, because another process may remove a lane.
     const id = selectLane.get(tenant, source, lane) ?? Number(insertLane.run(tenant, source, lane).lastInsertRowid);
-    const { key, row, inputHash, latencyMs, handlerHash, job: of, attempt, ...told } = items;
-    const alike = Object.values(told).every((column) => 'all' in column);
+    const { key, row, inputHash, latencyMs, ...common } = items;
+    const alike = Object.values(common).every((column) => 'all' in column);
     const commonOf = (index: number): unknown[] => [
-      id, at(handlerHash, index), at(of, index), at(attempt, index), fence, now, tags,
-      at(told.state, index), at(told.tries, index), at(told.tokens, index), at(told.cost, index), at(told.error, index),
+      id, at(common.handlerHash, index), at(common.job, index), at(common.attempt, index), fence, now, tags,
+      at(common.state, index), at(common.tries, index), at(common.tokens, index), at(common.cost, index), at(common.error, index),
     ];
 
     for (let from = 0; from < count; from += MANY) {
-      const [inputs, outputs, texts] = [lines.input, lines.output, lines.text].map((of) => of[from / MANY]!.split('\n')) as [string[], string[], string[]];
-      const outputOf = (index: number): string | null => (outputs[index - from] === 'null' ? null : outputs[index - from]!);
-      const ownOf = (index: number): unknown[] => [at(key, index), at(row, index), at(inputHash, index), at(latencyMs, index), outputOf(index), inputs[index - from]];
-      const indexes = inputs.map((_, offset) => from + offset);
+      const [inputs, outputs, texts] = [lines.input, lines.output, lines.text].map((chunks) => chunks[from / MANY]!.split('\n')) as [string[], string[], string[]];
       if (texts.length !== inputs.length) throw new Error('A text of a row has a line break.');
+      const rows = inputs.map((input, offset) => ({ index: from + offset, input, output: outputs[offset] === 'null' ? null : outputs[offset]!, text: texts[offset]! }));
+      type Row = (typeof rows)[number];
+      const ownOf = ({ index, input, output }: Row): unknown[] => [at(key, index), at(row, index), at(inputHash, index), at(latencyMs, index), output, input];
 
-      for (const some of alike && indexes.length === MANY ? [indexes] : indexes.map((index) => [index])) {
+      /** A row that was there before. */
+      const update = (changed: Row, old: { id: number; input: string; output: string | null }): void => {
+        const updated = updateItem.run(...commonOf(changed.index).slice(1), ...ownOf(changed).slice(1), old.id, fence);
+        // The text is made of input and output: where they are the same, it is too.
+        if (updated.changes > 0 && (old.input !== changed.input || old.output !== changed.output)) replaceText.run(old.id, changed.text);
+      };
+
+      for (const some of alike && rows.length === MANY ? [rows] : rows.map((each) => [each])) {
         const insert = some.length === 1 ? one : many;
-        const { changes, lastInsertRowid } = insert.item.run(...commonOf(some[0]!), ...some.flatMap(ownOf));
+        const { changes, lastInsertRowid } = insert.item.run(...commonOf(some[0]!.index), ...some.flatMap(ownOf));
         // Ids grow by one: those of the new rows are the last, in their order.
-        let next = Number(lastInsertRowid) - changes + 1;
+        const end = Number(lastInsertRowid) + 1;
+        let next = end - changes;
         if (changes === some.length) {
-          insert.text.run(...some.flatMap((index) => [next++, texts[index - from]]));
+          insert.text.run(...some.flatMap(({ text }) => [next++, text]));
           continue;
         }
-        const end = next + changes;
-        for (const index of some) {
-          const old = selectOld.get(id, at(key, index));
-          if (old === undefined) continue;
-          if (old.id === next && next < end) {
-            one.text.run(next++, texts[index - from]);
-            continue;
-          }
-          const updated = updateItem.run(...commonOf(index).slice(1), ...ownOf(index).slice(1), old.id, fence);
-          // The text is made of input and output: where they are the same, it is too.
-          if (updated.changes > 0 && (old.input !== inputs[index - from] || old.output !== outputOf(index))) replaceText.run(old.id, texts[index - from]!);
+        for (const each of some) {
+          const found = selectOld.get(id, at(key, each.index));
+          if (found && found.id === next && next < end) one.text.run(next++, each.text);
+          else if (found) update(each, found);
         }
       }
     }
