@@ -16,7 +16,9 @@ export async function reached(call: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
-const UNAVAILABLE = new Set([1, 4, 8, 14]); // gRPC: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
+/** gRPC: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, and FAILED_PRECONDITION: the workflow's tasks fail,
+ *  as they do for a moment where Signals come again and again while a run ends. */
+const UNAVAILABLE = new Set([1, 4, 8, 9, 14]);
 
 /** Whether an error of the client means that Temporal did not answer, as opposed to saying no. */
 export function isUnavailable(error: unknown): boolean {

@@ -1,6 +1,9 @@
 /** Workers, Temporal and the store, each away for a while: what was asked is kept, said and done in the end. */
+import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { TASK_QUEUES } from '../../src/contracts/messages.ts';
 import { createJobs, type Jobs } from '../../src/temporal/jobs.ts';
 import { freePort } from '../../src/embedded/free-port.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
@@ -56,6 +59,26 @@ describe('while no worker runs', () => {
     expect(rig.gate.started).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6']);
     expect(await rig.totals(job.id)).toMatchObject({ done: 6, unchanged: 0 });
   });
+});
+
+test('while the tasks of its workflow fail, a pause is taken, answered as not applied, and applied when they succeed again', async () => {
+  await rig.stopWorkers();
+  const worker = await Worker.create({
+    connection: rig.env.nativeConnection, namespace: rig.env.namespace ?? 'default', taskQueue: TASK_QUEUES.jobs,
+    workflowsPath: fileURLToPath(new URL('failing-workflows.ts', import.meta.url)),
+  });
+  const { applied, job } = await worker.runUntil(async () => {
+    const created = await rig.create('failing-tasks', rowsOf(4), { request: await rig.gated() });
+    const handle = rig.env.client.workflow.getHandle(jobWorkflowId(created.id, 1));
+    await eventually(async () => ((await handle.describe()).raw.pendingWorkflowTask?.attempt ?? 0) >= 3);
+    return rig.jobs.control(TENANT, created.id, 'pause');
+  });
+  expect([applied, job.state]).toEqual([false, 'queued']);
+
+  await rig.startWorkers();
+  await rig.when(job.id, ({ state }) => state === 'paused');
+  await rig.jobs.control(TENANT, job.id, 'resume');
+  expect(await rig.ended(job.id)).toMatchObject({ state: 'completed' });
 });
 
 describe('while Temporal is away', () => {
