@@ -4,7 +4,8 @@
  * hashes of rows, no results, no S3. Prints its seconds, from the first byte on. Usage: bare-elasticsearch.ts FILE URL PREFIX
  */
 import { createReadStream } from 'node:fs';
-import { Client } from '@elastic/elasticsearch';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, errors } from '@elastic/elasticsearch';
 import { parse } from 'csv-parse';
 import { searchText } from '../src/domain/search-text.ts';
 import { itemId, itemSource } from '../src/store/elasticsearch/rows.ts';
@@ -36,6 +37,18 @@ async function* items(path: string): AsyncGenerator<ItemWrite> {
 }
 
 const client = new Client({ node: url });
+// The helper sends documents again that the server had no room for, but not whole requests.
+const bulk = client.bulk.bind(client);
+client.bulk = (async (...asked: Parameters<typeof bulk>) => {
+  for (;;) {
+    try {
+      return await bulk(...asked);
+    } catch (error) {
+      if (!(error instanceof errors.ResponseError) || error.statusCode !== 429) throw error;
+      await sleep(100);
+    }
+  }
+}) as typeof client.bulk;
 const index = new Names(prefix).write('items');
 const startedAt = performance.now();
 const { failed } = await client.helpers.bulk({

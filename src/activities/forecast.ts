@@ -15,13 +15,14 @@ import { openSheet } from '../sources/index.ts';
 import type { OpenSheet } from '../sources/source.ts';
 import { withoutColumns } from '../sources/without-columns.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
+import { keyPositions } from './cut-pages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purses } from './purse.ts';
 import { runRows } from './row-runner.ts';
 import { handledRows, HEARTBEAT_MS, type InputHash, inputHasher, laneOf } from './rows.ts';
-import { keyPositions, writtenColumns } from './snapshot.ts';
+import { writtenColumns } from './snapshot.ts';
 
 export function forecastActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses): ForecastActivities {
   return {

@@ -1,22 +1,14 @@
-/** Reads a sheet once, cuts it into pages in the blob store, finds duplicate keys, and writes the manifest. */
-import { createHash } from 'node:crypto';
+/** What a job's sheet was when the job began: read once into pages of the blob store, or copied from the job before. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import { pageLineOf, readPageFile, writePageFile } from '../blobs/pages.ts';
-import { TextBytes } from '../blobs/text-bytes.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/sheet-messages.ts';
-import type { Cell, SheetWarning } from '../contracts/row.ts';
-import { findDuplicates, KeyHashes } from '../domain/duplicates.ts';
-import { cellJson, digest, itemKey, jsonHasher } from '../domain/hashing.ts';
-import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOWS, pageIsFull, toSpans } from '../domain/paging.ts';
-import { Lenient, rowCheck } from '../domain/validation.ts';
-import type { Work } from '../handlers/handler.ts';
-import { findHandler, workOf } from '../handlers/index.ts';
+import { digest } from '../domain/hashing.ts';
+import { COPIED_PAGE_WINDOW, PAGE_SIZES, pageWindow, toSpans } from '../domain/paging.ts';
 import { openSheet } from '../sources/index.ts';
-import type { OpenSheet } from '../sources/source.ts';
 import { withoutColumns } from '../sources/without-columns.ts';
+import { cutPages, workOfJob } from './cut-pages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { askingGoogle, findSheet } from './job-sheet.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
@@ -47,7 +39,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
       const { done, unchanged, failed, skipped } = await deps.store.jobTotals(job.tenant, job.id, input.attempt);
       return {
         total: job.manifest!.rows,
-        window: job.manifest!.base === null ? PAGE_WINDOWS[workOfJob(job.request)] : COPIED_PAGE_WINDOW,
+        window: job.manifest!.base === null ? pageWindow(workOfJob(job.request), job.manifest!) : COPIED_PAGE_WINDOW,
         pending: input.attempt === 1
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]
           : toSpans(await pagesToRetry(deps, job)),
@@ -79,7 +71,7 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
   }
   const sheet = withoutColumns(await openSheet(file, job.request, deps.sheetLimits), writtenColumns(job.request));
   try {
-    const manifest = { ...(await cutPages(deps, job, sheet)), fingerprint: file.fingerprint ?? '', ...('open' in file && sheet.sheet !== null && { sheet: sheet.sheet }), reading, generation, base: null };
+    const manifest = { ...(await cutPages(deps, job, sheet, 'size' in file ? file.size : null)), fingerprint: file.fingerprint ?? '', ...('open' in file && sheet.sheet !== null && { sheet: sheet.sheet }), reading, generation, base: null };
     if (file.fingerprint !== null && (await findSheet(deps, job)).fingerprint !== file.fingerprint) {
       throw new SheafError('source_changed', `${file.name} changed while it was read.`, { remedy: 'It is read again; keep it still for a moment.' });
     }
@@ -90,8 +82,6 @@ async function takeSnapshot(deps: ActivityDeps, handlers: PreparedHandlers, job:
     await sheet.close();
   }
 }
-
-const workOfJob = ({ handler, options }: SheetJobRecord['request']): Work => workOf(findHandler(handler), options);
 
 /** Raised when the same file would give other rows, keys, hashes or pages than before. */
 const SNAPSHOT_FORMAT = 1;
@@ -109,7 +99,6 @@ function readingOf({ request }: SheetJobRecord): string {
 export const writtenColumns = ({ writeBack }: SheetJobRecord['request']): string[] => (writeBack && writeBack.tab === undefined ? Object.values(writeBack.columns) : []);
 
 const COPIES_AT_ONCE = 4;
-const WRITES_AT_ONCE = 2;
 
 /**
  * The pages of the job that worked on the lane just before, when the file is still the one that it read: nothing is
@@ -140,121 +129,4 @@ async function copySnapshot(deps: ActivityDeps, job: SheetJobRecord, fingerprint
     throw error;
   }
   return { ...before.manifest!, generation, base: before.id };
-}
-
-async function cutPages(deps: ActivityDeps, job: SheetJobRecord, sheet: OpenSheet): Promise<Omit<Manifest, 'fingerprint' | 'reading' | 'generation' | 'base'>> {
-  const { tenant, id } = job;
-  const size = PAGE_SIZES[workOfJob(job.request)];
-  const signal = Context.current().cancellationSignal;
-  const contentHash = createHash('sha256');
-  const keys = new KeyHashes();
-  const keyed = job.request.keyColumns.length > 0;
-  let keyIndexes = keyPositions(sheet, job.request.keyColumns);
-  let hashRow = jsonHasher(sheet.columns.map(({ name }) => name));
-  let width = sheet.columns.length;
-  let rows = 0;
-  let bytes = 0;
-  let page = { number: 1, rows: 0, bytes: 0 };
-  let lines = new TextBytes();
-  let rowHashes = '';
-
-  // Pages are written while the next are read: packing them and the disk take as long as reading does.
-  const writes = new Set<Promise<void>>();
-  const writePage = async (): Promise<void> => {
-    if (writes.size >= WRITES_AT_ONCE) await Promise.race(writes);
-    const written = lines;
-    lines = new TextBytes();
-    const write = writePageFile(deps.blobs, blobKeys.page(tenant, id, page.number), written.bytes).finally(() => written.letGo());
-    writes.add(write);
-    write.then(() => writes.delete(write), () => {}); // a failed one stays, and rejects what waits for it
-    if (keyed) keys.endPage();
-    bytes += page.bytes;
-    page = { number: page.number + 1, rows: 0, bytes: 0 };
-    heartbeat({ pages: page.number - 1, rows });
-  };
-
-  // A column that is missing is told before the first row is read.
-  const checks = checksFor(job, sheet);
-  for await (const batch of sheet.rows({ signal })) {
-    if (sheet.columns.length !== width) {
-      width = sheet.columns.length;
-      hashRow = jsonHasher(sheet.columns.map(({ name }) => name));
-      keyIndexes = keyPositions(sheet, job.request.keyColumns);
-    }
-    for (const { row, cells } of batch) {
-      const blank = cells.every((cell) => cell === null);
-      if (!blank) checks?.(row, cells);
-      const key = blank ? null : keyed ? itemKey(keyIndexes.map((index) => cells[index])) : String(row);
-      const json = cells.map(cellJson);
-      const rowHash = hashRow(json);
-      if (keyed) keys.add(key);
-      rowHashes += rowHash;
-      const line = pageLineOf(row, key, rowHash, json);
-      lines.append(line);
-      page.bytes += line.length;
-      page.rows++;
-      rows++;
-      if (pageIsFull(size, page.rows, page.bytes)) await writePage();
-    }
-    contentHash.update(rowHashes);
-    rowHashes = '';
-    heartbeat({ pages: page.number - 1, rows });
-  }
-  if (page.rows > 0) await writePage();
-  await Promise.all(writes);
-  signal.throwIfAborted();
-
-  const pages = page.number - 1;
-  const duplicates = keyed ? await writeDuplicates(deps, job, keys) : 0;
-  return {
-    rows, pages, bytes,
-    columns: sheet.columns.map(({ name, header, letter }) => ({ name, header, letter })),
-    contentHash: contentHash.digest('base64url'),
-    keyColumns: job.request.keyColumns, duplicates, warnings: [...sheet.warnings, ...(checks?.warnings() ?? [])],
-  };
-}
-
-/** What is done to each row as it is read; undefined: nothing. Rows that fail one by one do so in their page. */
-function checksFor({ request: { validation } }: SheetJobRecord, sheet: OpenSheet): { (row: number, cells: Cell[]): void; warnings(): SheetWarning[] } | undefined {
-  if (!validation) return undefined;
-  const names = sheet.columns.map(({ name }) => name);
-  if (validation.level === 'lenient') {
-    const lenient = new Lenient(validation, names);
-    return Object.assign((row: number, cells: Cell[]) => lenient.mend(row, cells), { warnings: () => lenient.warnings });
-  }
-  const check = rowCheck(validation, names);
-  return Object.assign((row: number, cells: Cell[]) => {
-    const failure = validation.level === 'strict' ? check(cells) : null;
-    if (failure) {
-      throw new SheafError('invalid_row', `Row ${row}: ${failure.message}`, { remedy: 'Correct the row and create the job again, or ask for validation `moderate`.', place: { row, column: failure.column! } });
-    }
-  }, { warnings: (): SheetWarning[] => [] });
-}
-
-export function keyPositions(sheet: OpenSheet, keyColumns: string[]): number[] {
-  return keyColumns.map((name) => {
-    const index = sheet.columns.findIndex((column) => column.name === name);
-    if (index < 0) {
-      throw new SheafError('key_column_missing', `There is no column "${name}" in the sheet; its columns are ${sheet.columns.map((column) => column.name).join(', ').slice(0, 500)}.`, {
-        remedy: 'Name key columns as the preview shows them.', place: { column: name },
-      });
-    }
-    return index;
-  });
-}
-
-/** Confirms keys with equal hashes by reading their pages again. Answers how many rows lose. */
-async function writeDuplicates(deps: ActivityDeps, job: SheetJobRecord, keys: KeyHashes): Promise<number> {
-  const suspects = keys.suspects();
-  const losers = await findDuplicates(suspects, job.request.onDuplicateKey, async (page) => {
-    heartbeat();
-    return readPageFile(deps.blobs, blobKeys.page(job.tenant, job.id, page));
-  });
-  let count = 0;
-  for (const [page, rows] of losers) {
-    await deps.blobs.put(blobKeys.duplicates(job.tenant, job.id, page), Buffer.from(JSON.stringify([...rows])));
-    count += rows.size;
-    heartbeat();
-  }
-  return count;
 }

@@ -16,8 +16,10 @@ const FASTEST = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize:
 const UNPACKED = { chunkSize: 1 << 20 };
 
 /** Text under zstd. */
+export const packText = (text: string | Uint8Array): Promise<Uint8Array> => compress(text, FASTEST);
+
 export async function writeText(blobs: Blobs, key: string, text: string | Uint8Array): Promise<void> {
-  await blobs.put(key, await compress(text, FASTEST));
+  await blobs.put(key, await packText(text));
 }
 
 /** Rejects with `blob_not_found`. */
@@ -41,11 +43,10 @@ const parseLines = (lines: readonly string[]): unknown[] => JSON.parse(`[${lines
 /**
  * A row's line in its page: an array of what names it, a tab (which JSON never has raw), its cells. Its length is what pages are cut by.
  */
-export const pageLine = ({ row, key, rowHash, cells }: PageRow): string => pageLineOf(row, key, rowHash, cells.map(cellJson));
+export const pageLine = ({ row, key, rowHash, cells }: PageRow): string => pageLineOf(row, key, rowHash, `[${cells.map(cellJson).join(',')}]`);
 
 /** For who has put the cells into JSON already. */
-export const pageLineOf = (row: number, key: string | null, rowHash: string, cells: readonly string[]): string =>
-  `[${row},${JSON.stringify(key)},"${rowHash}"]\t[${cells.join(',')}]\n`;
+export const pageLineOf = (row: number, key: string | null, rowHash: string, cells: string): string => `[${row},${JSON.stringify(key)},"${rowHash}"]\t${cells}\n`;
 
 /** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
 export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeText(blobs, key, lines);
@@ -90,7 +91,7 @@ class StoredRow implements PageRow {
  * As `JSON.parse`, which looks every short text up in a table of all that the process knows, and keeps it there until the next
  * collection of everything: with the cells of a million rows that is a fifth of the work.
  */
-function parsedCell(json: string): Cell {
+export function parsedCell(json: string): Cell {
   if (json === 'null') return null;
   return json.startsWith('"') && !json.includes('\\') ? json.slice(1, -1) : (JSON.parse(json) as Cell);
 }

@@ -1,7 +1,7 @@
 /** What a page's result will say, a line a row, gathered in any order. */
 import type { RowResult } from '../contracts/row.ts';
 import { resultLine } from './pages.ts';
-import { TextBytes } from './text-bytes.ts';
+import { TextBytes } from '../domain/text-bytes.ts';
 
 const LINE_END = 10;
 

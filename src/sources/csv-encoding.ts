@@ -12,6 +12,8 @@ export interface TextForm {
   bom: number;
   /** Bytes that are not UTF-8 in a file that otherwise is; they read as U+FFFD. */
   damaged: number;
+  /** Whether it is known that the text has no carriage return: its lines end in line feeds. */
+  lineFeeds: boolean;
 }
 
 const BOMS: readonly { encoding: Encoding; bytes: number[] }[] = [
@@ -20,6 +22,7 @@ const BOMS: readonly { encoding: Encoding; bytes: number[] }[] = [
   { encoding: 'utf-16be', bytes: [0xfe, 0xff] },
 ];
 
+const CARRIAGE_RETURN = 13;
 /** Bytes of the beginning that the guess about UTF-16 without a mark looks at. */
 const GUESS_BYTES = 4096;
 /** A file with so many good UTF-8 characters for each bad byte is damaged UTF-8, not windows-1252. */
@@ -40,17 +43,18 @@ export async function detectEncoding(file: SheetFile, head: Buffer, named: Encod
         remedy: 'Name another encoding, or save the file as UTF-8', place: { field: 'encoding' },
       });
     }
-    return { encoding, bom, damaged: 0 };
+    return { encoding, bom, damaged: 0, lineFeeds: false };
   }
-  if (await isUtf8File(file)) return { encoding: 'utf-8', bom, damaged: 0 };
+  const utf8 = await readAsUtf8(file);
+  if (utf8) return { encoding: 'utf-8', bom, damaged: 0, ...utf8 };
   if (named === 'utf-8') {
     throw new SheafError('invalid_encoding', 'The file is not UTF-8', {
       remedy: 'Leave the encoding out to have it detected, or name another', place: { field: 'encoding' },
     });
   }
   const { good, bad } = await countCharacters(file);
-  if (mark || good >= bad * GOOD_FOR_EACH_BAD) return { encoding: 'utf-8', bom, damaged: bad };
-  return { encoding: 'windows-1252', bom: 0, damaged: 0 };
+  if (mark || good >= bad * GOOD_FOR_EACH_BAD) return { encoding: 'utf-8', bom, damaged: bad, lineFeeds: false };
+  return { encoding: 'windows-1252', bom: 0, damaged: 0, lineFeeds: false };
 }
 
 /**
@@ -82,15 +86,18 @@ function unfinished(chunk: Buffer): number {
   return 0;
 }
 
-async function isUtf8File(file: SheetFile): Promise<boolean> {
+/** Null: it is not. */
+async function readAsUtf8(file: SheetFile): Promise<Pick<TextForm, 'lineFeeds'> | null> {
+  let lineFeeds = true;
   let carried: Buffer = Buffer.alloc(0);
   for await (const chunk of (await file.stream()) as AsyncIterable<Buffer>) {
     const bytes = carried.length > 0 ? Buffer.concat([carried, chunk]) : chunk;
     const whole = bytes.length - unfinished(bytes);
-    if (!isUtf8(bytes.subarray(0, whole))) return false;
+    if (!isUtf8(bytes.subarray(0, whole))) return null;
+    lineFeeds &&= !chunk.includes(CARRIAGE_RETURN);
     carried = Buffer.from(bytes.subarray(whole));
   }
-  return carried.length === 0;
+  return carried.length === 0 ? { lineFeeds } : null;
 }
 
 /** Characters of several bytes that are right UTF-8, and bytes above 127 that belong to none. */

@@ -55,7 +55,7 @@ export interface OpenSheet {
   /** Grows while `rows()` reads; bounded: at most 100, further ones are counted in the last. */
   warnings: SheetWarning[];
   /**
-   * Data rows in order, in batches of some hundred, from row number `fromRow` (default: the first) on.
+   * Data rows in order, in batches of some hundred at most, from row number `fromRow` (default: the first) on.
    * Blank rows come as rows without cells. Rejects with a `SheafError` that names the place.
    */
   rows(options?: { fromRow?: number; signal?: AbortSignal }): AsyncIterable<SourceRow[]>;

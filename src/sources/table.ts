@@ -10,7 +10,7 @@ import { parseRange, type SheetRange } from '../domain/range.ts';
 import type { OpenSheet, SheetLimits, SourceRow } from './source.ts';
 import type { Warnings } from './warnings.ts';
 
-/** Rows in one batch, and rows looked at when a sheet is opened, to know its columns. */
+/** Rows in one batch at most, and rows looked at when a sheet is opened, to know its columns. */
 const BATCH = 500;
 
 /** A sheet as its format holds it, before range and header. */
@@ -217,9 +217,9 @@ async function* readRows(
   let next = Math.max(window.firstRow, fromRow);
   if (next > window.lastRow) return;
   const plain = window.range.firstColumn === 0 && window.range.lastColumn === null;
-  let batch: SourceRow[] = [];
   for await (const rows of raw.rows(signal)) {
     signal?.throwIfAborted();
+    let batch: SourceRow[] = [];
     for (const row of rows) {
       if (row.row > window.lastRow) {
         if (batch.length > 0) yield batch;
@@ -245,6 +245,7 @@ async function* readRows(
         batch = [];
       }
     }
+    // No more is held than the format gave at once: its rows may be long.
+    if (batch.length > 0) yield batch;
   }
-  if (batch.length > 0) yield batch;
 }

@@ -147,7 +147,7 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     });
   });
 
-  it('writes in requests of at most five thousand documents and five megabytes, unless one document alone is larger', async () => {
+  it('writes in requests of at most three thousand documents and five megabytes, unless one document alone is larger', async () => {
     const sent: { documents: number; bytes: number }[] = [];
     proxy.fault = ({ path, body }) => {
       if (path.startsWith('/_bulk')) sent.push({ documents: body.toString().trimEnd().split('\n').length / 2, bytes: body.length });
@@ -160,7 +160,7 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     ];
     expect((await commit({ items })).size).toBe(0);
     expect((await truth.readItems(aLane(), items.map(({ key }) => key))).size).toBe(items.length);
-    expect(Math.max(...sent.map(({ documents }) => documents))).toBe(5_000);
+    expect(Math.max(...sent.map(({ documents }) => documents))).toBe(3_000);
     expect(sent.filter(({ bytes }) => bytes > 5 * 2 ** 20)).toEqual([{ documents: 1, bytes: expect.any(Number) }]);
     expect(sent.reduce((sum, { documents }) => sum + documents, 0)).toBe(items.length);
   });

@@ -8,7 +8,7 @@ import type { Blobs } from '../../src/blobs/blobs.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
 import { pageLine, readPageFile, readResultFile, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
 import { ResultLines } from '../../src/blobs/result-lines.ts';
-import { TextBytes } from '../../src/blobs/text-bytes.ts';
+import { TextBytes } from '../../src/domain/text-bytes.ts';
 import type { Cell, PageRow, RowResult } from '../../src/contracts/row.ts';
 
 let folder: string;

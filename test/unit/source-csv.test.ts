@@ -155,6 +155,11 @@ test('a record of nothing but delimiters ends at the limit, not in memory', asyn
 describe('streaming', () => {
   const lines = Array.from({ length: 20_000 }, (_, at) => `${at + 1},value ${at + 1}`);
 
+  test.each(['\r', '\r\n'])('a line that ends in %j far down a file of line feeds ends there', async (end) => {
+    const { rows } = await readCsv(`id,value\n${lines.join('\n')}\nlast but one,1${end}last,2\n`);
+    expect(rows.slice(-3).map(([row, cell]) => [row, cell])).toEqual([[20_001, '20000'], [20_002, 'last but one'], [20_003, 'last']]);
+  });
+
   test('rows come in batches, from any row on, as often as asked', async () => {
     const sheet = await openSheet(memoryFile(`id,value\n${lines.join('\n')}`), {}, LIMITS);
     for (const fromRow of [2, 10_001, 20_001]) {

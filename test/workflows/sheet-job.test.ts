@@ -34,6 +34,19 @@ describe('a whole job', () => {
     expect(await handle.result()).toEqual({ state: 'completed', total: 12_000, counts: { done: 12_000, unchanged: 0, failed: 0, skipped: 0 }, remaining: 0 });
   });
 
+  test('a large sheet, cut beside its parser: every row, a double far away, a blank row and a wider one at the end', async () => {
+    const long = 'x'.repeat(400);
+    const rows = Array.from({ length: 24_000 }, (_, index) => (index === 12_000 ? ',,' : `k${index},${index},${long}`));
+    const job = await rig.create('large', `name,n,note\n${rows.join('\n')}\nk7,again,\nlast,1,short,wider\n`, { request: { keyColumns: ['name'] } });
+    const { manifest } = await rig.ended(job.id);
+    expect(manifest).toMatchObject({ rows: 24_002, duplicates: 1, columns: [{ name: 'name' }, { name: 'n' }, { name: 'note' }, { letter: 'D' }] });
+    expect(await rig.totals(job.id)).toMatchObject({ done: 24_000, failed: 1, skipped: 1 });
+    const outcomes = await rig.outcomes(job.id);
+    expect(outcomes.map(({ row }) => row)).toEqual(Array.from({ length: 24_002 }, (_, index) => index + 2));
+    expect(outcomes.filter(({ state }) => state !== 'done').map(({ row, state }) => [row, state])).toEqual([[12_002, 'skipped'], [24_002, 'failed']]);
+    expect(outcomes.at(-1)!.output).toEqual({ name: 'last', n: 1, note: 'short', [manifest!.columns[3]!.name]: 'wider' });
+  });
+
   test('an empty sheet with a header ends completed with no rows', async () => {
     const job = await rig.create('empty', 'name,n\n');
     expect(await rig.ended(job.id)).toMatchObject({ state: 'completed', manifest: { rows: 0, pages: 0 } });

@@ -1,11 +1,13 @@
 /** Many writes in few requests. Every answer is looked at: what was written, what lost to a newer writer, what was refused. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errors } from '@elastic/elasticsearch';
+import { TextBytes } from '../../domain/text-bytes.ts';
 import { type Cluster, refusal } from './connection.ts';
 import type { Kind } from './schema.ts';
 
 const MAX_BYTES = 5 * 2 ** 20;
-const MAX_DOCUMENTS = 5_000;
+/** Of one request: what comes back is small, and others wait while it is written. */
+const MAX_DOCUMENTS = 3_000;
 /** Pauses before documents that the cluster had no room for are sent again. */
 const PAUSES_MS = [50, 100, 250, 500, 1_000, 2_000, 4_000];
 
@@ -32,38 +34,71 @@ interface ItemAnswer {
   error?: { type?: string };
 }
 
+/** Writes of one request, in its words: bytes, because they wait for their turn, and what waits in the heap is copied by the collector. */
+export class BulkBody {
+  readonly #text = new TextBytes();
+  /** Where each write begins. */
+  readonly #starts: number[] = [];
+  /** A request that was given up may still be reading it. */
+  mayBeRead = false;
+
+  get count(): number {
+    return this.#starts.length;
+  }
+
+  /** Whether it may have the write too. The first it takes, however large. */
+  takes(line: string): boolean {
+    return this.count === 0 || (this.count < MAX_DOCUMENTS && this.#text.length + Buffer.byteLength(line) <= MAX_BYTES);
+  }
+
+  add(line: string): void {
+    this.#starts.push(this.#text.append(line));
+  }
+
+  /** Of all writes, or of some. */
+  bytes(indexes?: readonly number[]): Buffer {
+    const all = this.#text.bytes;
+    return indexes === undefined || indexes.length === this.count ? all : Buffer.concat(indexes.map((index) => all.subarray(this.#starts[index], this.#starts[index + 1])));
+  }
+
+  /** Gives the memory back at once where that is safe. */
+  letGo(): void {
+    if (!this.mayBeRead) this.#text.letGo();
+  }
+}
+
 /** In the order of the writes. Rejects with `store_unavailable`; what was written until then stays, and may be written again. */
 export async function bulk(cluster: Cluster, writes: BulkWrite[]): Promise<BulkOutcome[]> {
   const outcomes: BulkOutcome[] = [];
-  for (let from = 0; from < writes.length;) {
-    const lines: string[] = [];
-    let bytes = 0;
-    let to = from;
-    for (; to < writes.length && to - from < MAX_DOCUMENTS; to++) {
-      const text = lineOf(cluster, writes[to]!);
-      const size = Buffer.byteLength(text);
-      if (lines.length > 0 && bytes + size > MAX_BYTES) break;
-      lines.push(text);
-      bytes += size;
-    }
-    outcomes.push(...(await send(cluster, lines)));
-    from = to;
-  }
+  for (const body of bodiesOf(writes.map((write) => lineOf(cluster, write)))) outcomes.push(...(await send(cluster, body)));
   return outcomes;
 }
 
+function* bodiesOf(lines: string[]): Generator<BulkBody, void, undefined> {
+  let body = new BulkBody();
+  for (const line of lines) {
+    if (!body.takes(line)) {
+      yield body;
+      body = new BulkBody();
+    }
+    body.add(line);
+  }
+  if (body.count > 0) yield body;
+}
+
 /** Written by hand, because a fence is more than a number of JavaScript can hold. */
-function lineOf({ names }: Cluster, { kind, into, tenant, id, fence, source }: BulkWrite): string {
+export function lineOf({ names }: Cluster, { kind, into, tenant, id, fence, source }: BulkWrite): string {
   const guard = fence === undefined ? '' : `,"version":${fence},"version_type":"external_gte"`;
   const target = `{"_index":"${into ?? names.write(kind)}","_id":"${id}","routing":${JSON.stringify(tenant)}${guard}`;
   return source === null ? `{"delete":${target}}}\n` : `{"index":${target},"require_alias":${into === undefined}}}\n${source}\n`;
 }
 
-async function send(cluster: Cluster, lines: string[]): Promise<BulkOutcome[]> {
-  const outcomes: BulkOutcome[] = lines.map(() => WRITTEN);
-  let open = lines.map((_, index) => index);
+/** In the order of the body's writes; the body is used up. */
+export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcome[]> {
+  const outcomes = Array<BulkOutcome>(body.count).fill(WRITTEN);
+  let open = [...outcomes.keys()];
   for (let tried = 0; ; tried++) {
-    const answers = await request(cluster, open.map((index) => lines[index]!));
+    const answers = await request(cluster, body, open);
     const busy: { index: number; status: number; type: string }[] = [];
     for (const [position, { status, error }] of answers.entries()) {
       const index = open[position]!;
@@ -76,7 +111,10 @@ async function send(cluster: Cluster, lines: string[]): Promise<BulkOutcome[]> {
       else throw refusal(status, type);
     }
     const [first] = busy;
-    if (first === undefined) return outcomes;
+    if (first === undefined) {
+      body.letGo();
+      return outcomes;
+    }
     const pause = PAUSES_MS[tried];
     if (pause === undefined || (first.type === 'cluster_block_exception' && first.status !== 503)) throw refusal(first.status, first.type);
     await sleep(pause * (0.5 + Math.random()));
@@ -84,27 +122,28 @@ async function send(cluster: Cluster, lines: string[]): Promise<BulkOutcome[]> {
   }
 }
 
-/** An answer a line. A request that is too large as a whole is sent in halves, until one line is alone to blame. */
-async function request(cluster: Cluster, lines: string[]): Promise<ItemAnswer[]> {
+/** An answer a write. A request that is too large as a whole is sent in halves, until one write is alone to blame. */
+async function request(cluster: Cluster, body: BulkBody, indexes: readonly number[]): Promise<ItemAnswer[]> {
   let tooLarge = false;
   const answer = await cluster.call(async () => {
     try {
       return await cluster.client.transport.request<{ errors: boolean; items?: Record<string, ItemAnswer>[] }>({
-        method: 'POST', path: '/_bulk', querystring: { filter_path: 'errors,items.*.status,items.*.error.type' }, bulkBody: lines.join(''),
+        method: 'POST', path: '/_bulk', querystring: { filter_path: 'errors,items.*.status,items.*.error.type' }, bulkBody: body.bytes(indexes),
       });
     } catch (error) {
+      body.mayBeRead = true;
       if (!(error instanceof errors.ResponseError) || error.statusCode !== 413) throw error;
       tooLarge = true;
       return { errors: true, items: [] };
     }
   });
   if (tooLarge) {
-    if (lines.length === 1) return [{ status: 413, error: { type: 'request_too_large' } }];
-    const half = Math.ceil(lines.length / 2);
-    return [...(await request(cluster, lines.slice(0, half))), ...(await request(cluster, lines.slice(half)))];
+    if (indexes.length === 1) return [{ status: 413, error: { type: 'request_too_large' } }];
+    const half = Math.ceil(indexes.length / 2);
+    return [...(await request(cluster, body, indexes.slice(0, half))), ...(await request(cluster, body, indexes.slice(half)))];
   }
-  if (answer.errors === false) return lines.map(() => ({ status: 200 }));
+  if (answer.errors === false) return indexes.map(() => ({ status: 200 }));
   const answers = (answer.items ?? []).map((item) => Object.values(item)[0] ?? { status: 500, error: {} });
-  if (answers.length !== lines.length) throw refusal(502, 'incomplete_answer');
+  if (answers.length !== indexes.length) throw refusal(502, 'incomplete_answer');
   return answers;
 }

@@ -1,69 +1,51 @@
 /**
- * Commits of this process on their way to the cluster: few requests at once, and whatever waits meanwhile goes into the
- * next one together. A document becomes text when its request is made, so that waiting costs no memory.
+ * Commits of this process on their way to the cluster: few requests at once, and whatever comes meanwhile goes into the
+ * next ones together.
  */
-import { bulk, type BulkOutcome, type BulkWrite } from './bulk.ts';
+import { BulkBody, type BulkOutcome, type BulkWrite, lineOf, send } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 
 /** Keeps the cluster busy while the next request is made. */
 const REQUESTS_AT_ONCE = 3;
-/** Documents of waiting commits that one request takes; a commit is never split for it. */
-const MOST_TOGETHER = 3_000;
 
-interface Waiting {
-  documents: number;
-  write: () => BulkWrite[];
-  resolve(outcomes: BulkOutcome[]): void;
-  reject(error: unknown): void;
+/** As `bulk`; what cannot be put into words throws before anything is written. */
+export type Gather = (writes: BulkWrite[]) => Promise<BulkOutcome[]>;
+
+interface Request {
+  body: BulkBody;
+  outcomes: PromiseWithResolvers<BulkOutcome[]>;
 }
 
-/** `write` is called once, when its turn comes; what it throws, the promise rejects with. Else as `bulk`. */
-export type Gather = (documents: number, write: () => BulkWrite[]) => Promise<BulkOutcome[]>;
-
 export function gathering(cluster: Cluster): Gather {
-  const waiting: Waiting[] = [];
+  /** The last of them takes what comes, while there is room. */
+  const waiting: Request[] = [];
   let running = 0;
 
-  const takeTogether = (): Waiting[] => {
-    const taken: Waiting[] = [];
-    for (let documents = 0; waiting[0] !== undefined; ) {
-      documents += waiting[0].documents;
-      if (taken.length > 0 && documents > MOST_TOGETHER) break;
-      taken.push(waiting.shift()!);
-    }
-    return taken;
-  };
-
-  const send = async (together: Waiting[]): Promise<void> => {
-    const made = together.flatMap((one) => {
-      try {
-        return [{ one, writes: one.write() }];
-      } catch (error) {
-        one.reject(error);
-        return [];
-      }
-    });
-    try {
-      const outcomes = await bulk(cluster, made.flatMap(({ writes }) => writes));
-      let from = 0;
-      for (const { one, writes } of made) one.resolve(outcomes.slice(from, from += writes.length));
-    } catch (error) {
-      for (const { one } of made) one.reject(error);
-    }
-  };
-
   const pump = (): void => {
-    while (running < REQUESTS_AT_ONCE && waiting.length > 0) {
+    while (running < REQUESTS_AT_ONCE) {
+      const next = waiting.shift();
+      if (!next) return;
       running++;
-      void send(takeTogether()).finally(() => {
+      send(cluster, next.body).then(next.outcomes.resolve, next.outcomes.reject).finally(() => {
         running--;
         pump();
       });
     }
   };
 
-  return (documents, write) => new Promise((resolve, reject) => {
-    waiting.push({ documents, write, resolve, reject });
+  return (writes) => {
+    const lines = writes.map((write) => lineOf(cluster, write));
+    const parts: Promise<BulkOutcome[]>[] = [];
+    for (let from = 0; from < lines.length; ) {
+      let request = waiting.at(-1);
+      if (!request?.body.takes(lines[from]!)) waiting.push((request = { body: new BulkBody(), outcomes: Promise.withResolvers() }));
+      const { body, outcomes } = request;
+      const begin = body.count;
+      for (; from < lines.length && body.takes(lines[from]!); from++) body.add(lines[from]!);
+      const end = body.count;
+      parts.push(outcomes.promise.then((all) => all.slice(begin, end)));
+    }
     pump();
-  });
+    return Promise.all(parts).then((outcomes) => outcomes.flat());
+  };
 }

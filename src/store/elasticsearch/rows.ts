@@ -72,6 +72,8 @@ function itemWrites(commit: RowsCommit, items: ItemWrite[], updatedAt: number): 
   return items.map((item) => ({ kind: 'items', tenant: lane.tenant, id: itemId(lane, item.key), fence, source: itemText(shared, item) }));
 }
 
+const withoutContent = (item: ItemWrite): ItemWrite => ({ ...item, output: 'null', input: '{}', text: '' });
+
 function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
   return {
     kind: 'failed-rows', tenant, id: failedRowId(tenant, job, row), fence,
@@ -116,7 +118,7 @@ export function rowMethods(cluster: Cluster): RowStore {
     const emptied = commit.items.flatMap((item): ItemWrite[] => {
       const error = items.get(item.row);
       return error === undefined ? [] : [{
-        ...item, state: 'failed', output: 'null', error, input: '{}', text: '',
+        ...item, state: 'failed', error,
         // What was paid stays known, unless it may be what the mapping does not take.
         ...(error.code === 'row_refused' && { tokens: null, cost: null }),
       }];
@@ -130,6 +132,20 @@ export function rowMethods(cluster: Cluster): RowStore {
     if (row !== undefined) throw new SheafError('store_refused', 'Elasticsearch refuses a row, even without its content.', { place: { row } });
   };
 
+  /** After the items. It is given what it needs of them and no more, because it waits. */
+  const written = async (commit: RowsCommit, failed: BulkWrite[], items: Promise<BulkOutcome[]>, now: number): Promise<ReadonlyMap<number, RowFailure>> => {
+    const { lane: { tenant }, job, fence } = commit;
+    const refused = refusedRows(await items, commit.items);
+    const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
+    if (failed.length > 0) await takeBackLate(commit);
+    if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
+    // Most were never among the failed rows: those are not worth a delete.
+    const cleared = commit.cleared.filter((row) => !refused.has(row)).map((row) => failedRowId(tenant, job, row));
+    const listed = await readByIds<FailedRowSource>('failed-rows', tenant, cleared, ['tenant']);
+    await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
+    return refused;
+  };
+
   return {
     readItems: async (lane, keys) => {
       const ids = keys.map((key) => itemId(lane, key));
@@ -141,19 +157,10 @@ export function rowMethods(cluster: Cluster): RowStore {
     },
 
     commitRows: async (commit) => {
-      const { lane: { tenant }, job, fence } = commit;
       const now = Date.now();
       // All is put into words first: a row that cannot be stops the whole commit.
       const failed = commit.failed.map((row) => failedRowWrite(commit, row));
-      const refused = refusedRows(await gather(commit.items.length, () => itemWrites(commit, commit.items, now)), commit.items);
-      const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
-      if (failed.length > 0) await takeBackLate(commit);
-      if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
-      // Most were never among the failed rows: those are not worth a delete.
-      const cleared = commit.cleared.filter((row) => !refused.has(row)).map((row) => failedRowId(tenant, job, row));
-      const listed = await readByIds<FailedRowSource>('failed-rows', tenant, cleared, ['tenant']);
-      await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
-      return refused;
+      return written({ ...commit, items: commit.items.map(withoutContent) }, failed, gather(itemWrites(commit, commit.items, now)), now);
     },
 
     listFailedRows: async (tenant, job, filter, page) => {

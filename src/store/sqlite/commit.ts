@@ -32,9 +32,9 @@ export interface FlatCommit {
 type FlatItem = Pick<ItemWrite, 'key' | 'row' | 'state' | 'inputHash' | 'handlerHash' | 'job' | 'attempt' | 'tries' | 'tokens' | 'cost' | 'latencyMs'> & { error: string | null };
 
 function column<T>(items: ItemWrite[], of: (item: ItemWrite) => T): Column<T> {
-  const each = items.map(of);
-  const all = each[0]!;
-  return each.every((value) => value === all) ? { all } : { each };
+  const [first] = items;
+  const all = first && of(first);
+  return all !== undefined && items.every((item) => of(item) === all) ? { all } : { each: items.map(of) };
 }
 
 const at = <T>(column: Column<T>, index: number): T => ('all' in column ? column.all : column.each[index]!);

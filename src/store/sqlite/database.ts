@@ -75,6 +75,8 @@ export class SqliteFile {
   }
 
   async #prepare(migrations: readonly string[], cacheKib: number): Promise<void> {
+    // Of a new file: what bulk writes log and look up is a twentieth less work than in pages of 4 KiB.
+    this.db.pragma('page_size = 8192');
     const mode = await this.read(() => this.db.pragma('journal_mode = WAL', { simple: true }));
     if (mode !== 'wal') {
       throw new SheafError('store_unavailable', `The file system of ${path.basename(this.#file)} cannot share it between processes.`, {
@@ -85,7 +87,7 @@ export class SqliteFile {
     this.db.pragma('synchronous = FULL');
     this.db.pragma(`cache_size = -${cacheKib}`);
     // 64 MB of log before it is folded in: pages that bulk writes touch again and again are then copied once.
-    this.db.pragma('wal_autocheckpoint = 16000');
+    this.db.pragma('wal_autocheckpoint = 8000');
     // Only an older file is written, so that opening waits for no writer.
     if (await this.read(() => this.#knownVersion(migrations)) === migrations.length) return;
     await this.write(() => {

@@ -15,6 +15,10 @@ export class TextBytes {
     return start;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   /** As it is so far: no copy, and nothing once it is let go. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length);
