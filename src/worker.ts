@@ -1,5 +1,6 @@
 /** The worker process: workflows, activities by task queue, and the reconciler. Drains before it ends. */
 import os from 'node:os';
+import { setFlagsFromString } from 'node:v8';
 import packageJson from '../package.json' with { type: 'json' };
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { scratchFolder, sweepDocumentFolders } from './activities/document-folder.ts';
@@ -31,6 +32,10 @@ const CACHED_WORKFLOWS = 200;
 const HEARTBEAT_THROTTLE = '500ms';
 /** Rows in flight drain for at most their job's `drainSeconds`; whatever is left then is abandoned. */
 const FORCE_STOP = '90s';
+
+// V8 must not guess what lives long and put it into old memory at once: arrays of cells, which a parser makes a million times, looked so, and kept all
+// cells in them alive until the next collection of everything (docs/adr/0005-small-processes.md). NODE_OPTIONS may not say it.
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 const container = await createContainer(readConfig(), 'worker');
 const { config, log } = container;

@@ -2,13 +2,11 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * How Node is started so that a process stays small. V8 lets garbage grow with the heap it may have (by default half of
- * the machine's memory) before it collects: measured with a 1,000,000-row job, a worker's peak was 403 MB without limits and 273 MB
- * with them, at the same speed. One helper thread of the collector, not four: they wait for each other more than they help (8.5 s of CPU in
- * that job, 4 s with one). And V8 must not guess what lives long and put it into old memory at once: arrays of cells that a parser makes a
- * hundred times a page looked so, and kept all cells in them alive until the next collection of everything (docs/adr/0005-small-processes.md).
+ * the machine's memory) before it collects, and glibc keeps an arena a thread: measured with a 1,000,000-row job, a
+ * worker's peak was 403 MB without these and 273 MB with them, at the same speed. One helper thread of the collector, not four:
+ * they wait for each other more than they help (8.5 s of CPU in that job, 4 s with one).
  */
-export const LEAN_NODE_FLAGS = ['--max-old-space-size=1024', '--max-semi-space-size=4', '--v8-pool-size=1', '--no-allocation-site-pretenuring'];
-/** glibc keeps an arena a thread, and what is freed inside of one stays with the process. */
+export const LEAN_NODE_FLAGS = ['--max-old-space-size=1024', '--max-semi-space-size=4', '--v8-pool-size=1'];
 export const LEAN_ENVIRONMENT = { MALLOC_ARENA_MAX: '2' };
 
 /** What has been compiled once need not be again: without the compiler of TypeScript a process is 13 MB smaller, and starts sooner. */
