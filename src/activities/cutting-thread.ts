@@ -1,9 +1,8 @@
 /** A thread that cuts pages: takes batches of rows in their order, gives packed pages back, says what it has taken. */
 import { on } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
-import { packText } from '../blobs/pages.ts';
 import type { TextBytes } from '../domain/text-bytes.ts';
-import { PageCutter, type Cut, type CutBatch, type CutOptions } from './page-cutter.ts';
+import { packPage, PageCutter, type Cut, type CutBatch, type CutOptions } from './page-cutter.ts';
 
 /** `end`: no rows follow. */
 export type ToCutter = CutBatch | 'end';
@@ -15,7 +14,7 @@ const say = (message: FromCutter): void => port.postMessage(message);
 const cutter = new PageCutter(workerData as CutOptions);
 
 async function give(pages: Iterable<TextBytes>): Promise<void> {
-  for (const lines of pages) say({ page: await packText(lines.bytes).finally(() => lines.letGo()) });
+  for (const lines of pages) say({ page: await packPage(lines) });
 }
 
 for await (const [message] of on(port, 'message') as AsyncIterable<[ToCutter]>) {

@@ -4,10 +4,9 @@
  */
 import os from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { packText } from '../blobs/pages.ts';
 import type { TextBytes } from '../domain/text-bytes.ts';
 import type { FromCutter, ToCutter } from './cutting-thread.ts';
-import { PageCutter, type Cut, type CutBatch, type CutOptions } from './page-cutter.ts';
+import { packPage, PageCutter, type Cut, type CutBatch, type CutOptions } from './page-cutter.ts';
 
 export interface Cutting {
   /** Resolves when more may come: little waits to be cut, and no more pages to be written than `write` lets. */
@@ -34,7 +33,7 @@ export const openCutting = (options: CutOptions, bytes: number | null, write: Wr
 export function cutHere(options: CutOptions, write: WritePage): Cutting {
   const cutter = new PageCutter(options);
   const give = async (pages: Iterable<TextBytes>): Promise<void> => {
-    for (const lines of pages) await write(packText(lines.bytes).finally(() => lines.letGo()));
+    for (const lines of pages) await write(packPage(lines));
   };
   return {
     add: (batch) => give(cutter.add(batch)),

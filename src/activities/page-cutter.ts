@@ -3,7 +3,7 @@
  * JSON, many to a text, because this may run beside the parser in a thread of its own (`cutting.ts`), where texts are cheap to send.
  */
 import { createHash } from 'node:crypto';
-import { pageLineOf, parsedCell } from '../blobs/pages.ts';
+import { packText, pageLineOf, parsedCell } from '../blobs/pages.ts';
 import { TextBytes } from '../domain/text-bytes.ts';
 import { KeyHashes } from '../domain/duplicates.ts';
 import { itemKey, jsonHasher } from '../domain/hashing.ts';
@@ -104,6 +104,9 @@ export class PageCutter {
     return lines;
   }
 }
+
+/** A page that is full, as it is stored; its lines are let go. */
+export const packPage = (lines: TextBytes): Promise<Uint8Array> => packText(lines.bytes).finally(() => lines.letGo());
 
 const keyCell = (json: string | undefined) => (json === undefined ? null : parsedCell(json));
 

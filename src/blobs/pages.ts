@@ -48,8 +48,8 @@ export const pageLine = ({ row, key, rowHash, cells }: PageRow): string => pageL
 /** For who has put the cells into JSON already. */
 export const pageLineOf = (row: number, key: string | null, rowHash: string, cells: string): string => `[${row},${JSON.stringify(key)},"${rowHash}"]\t${cells}\n`;
 
-/** `lines`: of `pageLine`, as UTF-8 where that is not a string. */
-export const writePageFile = (blobs: Blobs, key: string, lines: string | Uint8Array): Promise<void> => writeText(blobs, key, lines);
+/** `lines`: of `pageLine`. */
+export const writePageFile = (blobs: Blobs, key: string, lines: string): Promise<void> => writeText(blobs, key, lines);
 
 /**
  * A row that stays text until somebody asks: of a page that is unchanged nobody does, and what lives as long as its page is
