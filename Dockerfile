@@ -16,7 +16,7 @@ WORKDIR /app
 # The flags are those of src/embedded/lean.ts.
 ENV NODE_ENV=production \
     NODE_OPTIONS="--max-old-space-size=1024 --max-semi-space-size=4 --v8-pool-size=1" \
-    MALLOC_ARENA_MAX=2 \
+    MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=327680 MALLOC_TRIM_THRESHOLD_=4194304 \
     SHEAF_HOME=/var/lib/sheaf \
     SHEAF_API_HOST=0.0.0.0 \
     SHEAF_WORKFLOW_BUNDLE=/app/workflows.js

@@ -36,6 +36,8 @@ const FORCE_STOP = '90s';
 // V8 must not guess what lives long and put it into old memory at once: arrays of cells, which a parser makes a million times, looked so, and kept all
 // cells in them alive until the next collection of everything (docs/adr/0005-small-processes.md). NODE_OPTIONS may not say it.
 setFlagsFromString('--no-allocation-site-pretenuring');
+// While V8 marks what lives, it may still collect what has just been made: else a tenth of a second's rows, 20 MB and more, go into old memory each time.
+setFlagsFromString('--no-separate-gc-phases');
 
 const container = await createContainer(readConfig(), 'worker');
 const { config, log } = container;

@@ -6,6 +6,7 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { Cell, SheetWarning } from '../contracts/row.ts';
 import { findDuplicates } from '../domain/duplicates.ts';
+import { giveBackChunk } from '../domain/give-back.ts';
 import { PAGE_SIZES } from '../domain/paging.ts';
 import { Lenient, rowCheck } from '../domain/validation.ts';
 import type { Work } from '../handlers/handler.ts';
@@ -30,7 +31,10 @@ export async function cutPages(
   const writes = new Set<Promise<void>>();
   const cutting = openCutting({ size: PAGE_SIZES[workOfJob(request)], keyed: request.keyColumns.length > 0 }, bytes, async (packed) => {
     const key = blobKeys.page(tenant, id, ++progress.pages);
-    const write = packed.then(async (page) => void (await deps.blobs.put(key, page)));
+    const write = packed.then(async (page) => {
+      await deps.blobs.put(key, page);
+      giveBackChunk(page);
+    });
     writes.add(write);
     write.then(() => writes.delete(write), () => {}); // a failed one stays, and rejects what waits for it
     if (writes.size > WRITES_AT_ONCE) await Promise.race(writes);

@@ -10,11 +10,14 @@ export type ToCutter = CutBatch | 'end';
 export type FromCutter = { page: Uint8Array } | 'taken' | { cut: Cut };
 
 const port = parentPort!;
-const say = (message: FromCutter): void => port.postMessage(message);
+const say = (message: FromCutter, moved: ArrayBuffer[] = []): void => port.postMessage(message, moved);
 const cutter = new PageCutter(workerData as CutOptions);
 
 async function give(pages: Iterable<TextBytes>): Promise<void> {
-  for (const lines of pages) say({ page: await packPage(lines) });
+  for (const lines of pages) {
+    const page = await packPage(lines);
+    say({ page }, [page.buffer]);
+  }
 }
 
 for await (const [message] of on(port, 'message') as AsyncIterable<[ToCutter]>) {

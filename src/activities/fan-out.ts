@@ -44,7 +44,7 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
       await commits.begin(plan, (row) => rowInput(columns, row.cells));
       heartbeat();
       const complete = plan.settled.size > 0 && (await writeResult(deps, job, at, rows, commits));
-      return { ...rest, counts: await countsOf(deps, job), complete, open: toSpans(plan.open.map(({ row }) => row)) };
+      return { ...rest, counts: await countsOf(deps, job), complete, open: toSpans(plan.open.map((index) => rows.at(index).row)) };
     }),
 
     settleItems: (input) => withHandler(input, async (job, prepared, handler) => {

@@ -103,12 +103,12 @@ class Forecasting {
       if (keyAt.length > 0) this.#keys.add(hash);
     }
     if (rows.length === 0) return [];
-    const plan: PagePlan = { settled: new Map(), newFailures: [], open: rows, asked: new Set(), tried: 0, faults: 0, spent: NOTHING_SPENT };
-    planFromLedger(plan, await this.#deps.store.readItems(laneOf(this.#job), rows.map(({ key }) => key!)), {
+    const plan: PagePlan = { settled: new Map(), newFailures: [], open: [...rows.keys()], asked: new Set(), tried: 0, faults: 0, spent: NOTHING_SPENT };
+    planFromLedger(plan, rows, await this.#deps.store.readItems(laneOf(this.#job), rows.map(({ key }) => key!)), {
       jobId: this.#job.id, attempt: 1, force: this.#job.request.force, ending: false, handlerHash: this.#handlerHash, inputHash,
     });
     for (const { state } of plan.settled.values()) counts[state === 'failed' ? 'failed' : 'unchanged']++;
-    return plan.open;
+    return plan.open.map((index) => rows[index]!);
   }
 
   /** The sample. Answers how many rows were handled, which are the first. */

@@ -41,12 +41,12 @@ export function itemActivities(deps: ActivityDeps, handlers: PreparedHandlers, p
     if (!row || row.key === null) throw new SheafError('conflict', `Page ${ref.page} of job ${job.id} has no row ${ref.row} that could be handled.`);
     const inputHash = inputHasher(prepared, columns);
     const hash = handlerHash(handler, prepared.identity);
-    const plan: PagePlan = { settled: new Map(), newFailures: [], open: [row], asked: new Set([row.row]), tried: 0, faults: 0, spent: NOTHING_SPENT };
+    const plan: PagePlan = { settled: new Map(), newFailures: [], open: [0], asked: new Set([row.row]), tried: 0, faults: 0, spent: NOTHING_SPENT };
     const ledger = await deps.store.readItems(laneOf(job), [row.key]);
     const failed = ledger.get(row.key)?.state === 'failed';
     // Of a row that is tried again, the failure is what it is tried again for.
     if (!ref.again || !failed) {
-      planFromLedger(plan, ledger, { jobId: job.id, attempt: ref.attempt, force: job.request.force, ending: false, handlerHash: hash, inputHash });
+      planFromLedger(plan, [row], ledger, { jobId: job.id, attempt: ref.attempt, force: job.request.force, ending: false, handlerHash: hash, inputHash });
     }
     const known = plan.settled.get(row.row);
     const commits = new PageCommits({

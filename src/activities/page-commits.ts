@@ -30,7 +30,7 @@ export interface PageIdentity {
 /** A costly row is committed at the latest so long after its answer. */
 const MAX_WAIT_MS = 250;
 /** Characters of a page's rows that may wait for their commit: they are held here and by who writes them. */
-const MAX_UNCOMMITTED_CHARS = 1_500_000;
+const MAX_UNCOMMITTED_CHARS = 600_000;
 
 export class PageCommits {
   /** The page's result so far; it has rows that wait for their commit too, of which `close` makes sure. */
@@ -53,6 +53,8 @@ export class PageCommits {
   #timer: NodeJS.Timeout | undefined;
   #submitting: NodeJS.Timeout | undefined;
   readonly #underWay = new Set<Promise<void>>();
+  /** Resolves when the next of them is over. */
+  #news = Promise.withResolvers<void>();
   /** Counts are written one after the other, so that the newest stand. */
   #counting: Promise<void> = Promise.resolve();
   #failure: unknown;
@@ -142,7 +144,12 @@ export class PageCommits {
     // Checked with every call, so that the overshoot is what is in flight and no more.
     this.#checkBreaker(this.#attempt);
     if (this.#waiting.items.length > 0) this.#timer ??= setTimeout(() => this.#flush(), MAX_WAIT_MS);
-    while ((this.#uncommitted >= this.#maxUncommitted || this.#uncommittedChars >= MAX_UNCOMMITTED_CHARS) && this.#failure === undefined && this.#underWay.size > 0) await Promise.race(this.#underWay);
+    return this.#room(); // not awaited: a suspended function keeps its arguments, here the rows
+  }
+
+  /** Resolves when fewer rows wait for their commit than may. Rejects when a commit failed. */
+  async #room(): Promise<void> {
+    while ((this.#uncommitted >= this.#maxUncommitted || this.#uncommittedChars >= MAX_UNCOMMITTED_CHARS) && this.#failure === undefined && this.#underWay.size > 0) await this.#news.promise;
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -200,7 +207,11 @@ export class PageCommits {
         this.#failure ??= error;
         this.#stop();
       })
-      .finally(() => this.#underWay.delete(tracked));
+      .finally(() => {
+        this.#underWay.delete(tracked);
+        this.#news.resolve();
+        this.#news = Promise.withResolvers();
+      });
     this.#underWay.add(tracked);
   }
 

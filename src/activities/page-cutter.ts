@@ -3,7 +3,8 @@
  * JSON, many to a text, because this may run beside the parser in a thread of its own (`cutting.ts`), where texts are cheap to send.
  */
 import { createHash } from 'node:crypto';
-import { packText, pageLineOf, parsedCell } from '../blobs/pages.ts';
+import { packText } from '../blobs/pages.ts';
+import { pageLineOf, parsedCell } from '../blobs/stored-rows.ts';
 import { TextBytes } from '../domain/text-bytes.ts';
 import { KeyHashes } from '../domain/duplicates.ts';
 import { itemKey, jsonHasher } from '../domain/hashing.ts';
@@ -106,7 +107,7 @@ export class PageCutter {
 }
 
 /** A page that is full, as it is stored; its lines are let go. */
-export const packPage = (lines: TextBytes): Promise<Uint8Array> => packText(lines.bytes).finally(() => lines.letGo());
+export const packPage = (lines: TextBytes): Promise<Buffer<ArrayBuffer>> => packText(lines.bytes).finally(() => lines.letGo());
 
 const keyCell = (json: string | undefined) => (json === undefined ? null : parsedCell(json));
 

@@ -171,8 +171,8 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
         finished.push({ row, outcome, tries: tries + 1, latencyMs });
       }
     });
-    if (finished.length > 0) await run.finished(finished);
-    return outcomes.reduce((sum: number | undefined, { tokens }) => (tokens === undefined ? sum : (sum ?? 0) + tokens), undefined);
+    const tokens = outcomes.reduce((sum: number | undefined, outcome) => (outcome.tokens === undefined ? sum : (sum ?? 0) + outcome.tokens), undefined);
+    return finished.length === 0 ? tokens : after(run.finished(finished), tokens);
   };
 
   const holdBack = (milliseconds: number): void => {
@@ -258,5 +258,11 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
   if (unpaid !== null) return { ms: 0, reason: unpaid.reason, refused: false, unpaidUntil: unpaid.until };
   return hold && { ms: Math.max(0, hold.until - Date.now()), reason: hold.reason, refused: hold.refused };
 }
+
+/** Waits where no rows are: a suspended function keeps what it was given, here for as long as the ledger is busy. */
+const after = async <T>(done: Promise<void>, answer: T): Promise<T> => {
+  await done;
+  return answer;
+};
 
 const refusedFor = (outcome: HandledOutcome): number => ('error' in outcome ? (outcome.retryAfterSeconds ?? 0) * 1_000 : 0);

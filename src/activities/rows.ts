@@ -1,8 +1,9 @@
 /** A page of a sheet job: what the ledger has is taken from it, the rest is handled, committed and written down. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
-import { copyUnchanged, failureOf, readPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
+import { copyUnchanged, failureOf, openPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
 import type { ResultLines } from '../blobs/result-lines.ts';
+import type { StoredRows } from '../blobs/stored-rows.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
 import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
@@ -24,7 +25,7 @@ import { runRows } from './row-runner.ts';
 import { openSubmissions } from './submissions.ts';
 
 /** Rows in one commit. Costly rows are also committed 250 ms after their answer at the latest. */
-const COMMIT_ROWS = { cheap: 250, costly: 25 } as const;
+const COMMIT_ROWS = { cheap: 100, costly: 25 } as const;
 /** Rows of a page that may wait for their commit. Of costly ones, 50 over the two pages in flight: what a kill may make pay again. */
 const MAX_UNCOMMITTED = { cheap: 5_000, costly: 25 } as const;
 /** How often a page's counts follow its commits: with each of costly rows; cheap ones finish faster than anybody looks. */
@@ -92,15 +93,16 @@ async function runPage(
   const pulse = setInterval(() => heartbeat({ page: at.page, committed: commits.committed }), HEARTBEAT_MS);
   try {
     let halted: ErrorBody | null = null;
-    const rowOf = handledRows(job, prepared, page);
-    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowOf), page.handlerHash));
+    const handled = handledRows(job, prepared, page);
+    const rowAt = (index: number): HandledRow => handled(page.rows.at(index));
+    const sent = prepared.later && (await openSubmissions(deps, job, at.page, prepared, prepared.later, page.plan.open.map(rowAt), page.handlerHash));
     for (const row of sent?.waiting ?? []) commits.submit(row);
     await commits.begin(page.plan, input);
     for (const row of sent?.answered ?? []) {
       asked.purse?.spend(row.outcome.cost ?? 0);
       await commits.add([row]);
     }
-    const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowOf), {
+    const wait = await runRows(sent ? sent.rest : page.plan.open.values().map(rowAt), {
       handler: sent?.handler ?? prepared, limits, limitKey: `job:${job.tenant}/${job.id}`, user: `${job.tenant}/${job.owner}`, ...asked,
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
       finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; }, submitted: (row) => commits.submit(row),
@@ -112,6 +114,7 @@ async function runPage(
     return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
   } finally {
     clearInterval(pulse);
+    page.rows.letGo();
   }
 }
 
@@ -173,11 +176,11 @@ function nullIfGone(error: unknown): null {
 export async function readPlan(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
   { ending = false, again = [] }: { ending?: boolean; again?: readonly number[] } = {},
-): Promise<{ rows: PageRow[]; columns: string[]; plan: PagePlan; inputHash: InputHash; handlerHash: string }> {
+): Promise<{ rows: StoredRows; columns: string[]; plan: PagePlan; inputHash: InputHash; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
   const [rows, record, duplicates] = await Promise.all([
-    readPageFile(blobs, blobKeys.page(job.tenant, job.id, at.page)),
+    openPageFile(blobs, blobKeys.page(job.tenant, job.id, at.page)),
     store.getPage(job.tenant, job.id, at.page),
     manifest.duplicates > 0 ? readDuplicates(deps, job, at.page) : new Map<number, number>(),
   ]);
@@ -188,12 +191,12 @@ export async function readPlan(
   });
   const hashOfHandler = handlerHash(handler, prepared.identity);
   const base = record === null ? await baseOf(deps, job, manifest, at, hashOfHandler) : null;
-  if (base) planFromBase(plan, base.rows, failureOf, unchangedLine);
+  if (base) planFromBase(plan, rows, base.rows, failureOf, unchangedLine);
   const inputHash = inputHasher(prepared, columns);
   // Before a lane's first job has begun a page, the ledger cannot know its rows.
   const unknown = at.generation === 1 && record === null;
-  const ledger = unknown || plan.open.length === 0 ? new Map() : await store.readItems(laneOf(job), plan.open.map((row) => row.key!));
-  planFromLedger(plan, ledger, {
+  const ledger = unknown || plan.open.length === 0 ? new Map() : await store.readItems(laneOf(job), plan.open.map((index) => rows.at(index).key!));
+  planFromLedger(plan, rows, ledger, {
     jobId: job.id, attempt: at.attempt, force: job.request.force, ending, handlerHash: hashOfHandler, inputHash,
   });
   return { rows, columns, plan, inputHash, handlerHash: hashOfHandler };
@@ -227,7 +230,7 @@ export interface PageOutcome {
 
 /** Writes the page's result and points the page's record at it. Answers whether every row has an outcome. */
 export async function writeResult(
-  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: PageRow[], { lines, counts, handlerHash, tally, submitted }: PageOutcome,
+  deps: ActivityDeps, job: SheetJobRecord, at: PageTry, rows: { readonly length: number }, { lines, counts, handlerHash, tally, submitted }: PageOutcome,
 ): Promise<boolean> {
   const complete = lines.size === rows.length;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);

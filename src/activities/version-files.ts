@@ -1,7 +1,8 @@
 /** The files of a version: its pages and results, copied from the job that made it and back, and rows that are gone. */
 import { Context, heartbeat } from '@temporalio/activity';
 import { blobKeys } from '../blobs/keys.ts';
-import { pageLine, readPageFile, writePageFile } from '../blobs/pages.ts';
+import { readPageFile, writePageFile } from '../blobs/pages.ts';
+import { pageLine } from '../blobs/stored-rows.ts';
 import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { PageRow } from '../contracts/row.ts';

@@ -59,10 +59,10 @@ export interface Blobs {
   /**
    * Writes the whole object or nothing; an object with this key is replaced, or with `ifAbsent` kept: `conflict`. (Also when it
    * was this very write that was repeated after its answer was lost: look at what is there.) Answers the bytes written.
-   * A stream is never held in memory. Rejects with `blobs_unavailable`.
+   * A stream is never held in memory; content is the caller's again. Rejects with `blobs_unavailable`.
    */
   put(key: string, content: Uint8Array | Readable, options?: { signal?: AbortSignal; ifAbsent?: boolean }): Promise<{ size: number }>;
-  /** The whole object in memory; for objects whose size the caller bounds. Rejects with `blob_not_found`. */
+  /** The whole object in memory of the caller's own; for objects whose size the caller bounds. Rejects with `blob_not_found`. */
   get(key: string): Promise<Buffer>;
   /**
    * `start` inclusive, `end` exclusive, in bytes. Rejects (before the first byte) with `blob_not_found`. The stream fails with

@@ -4,10 +4,11 @@
  */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import type { Cell, Json, Outcome, PageResult, PageRow, RowFailure, RowResult } from '../contracts/row.ts';
+import type { Json, Outcome, PageResult, PageRow, RowFailure, RowResult } from '../contracts/row.ts';
 import { SheafError } from '../contracts/errors.ts';
-import { cellJson } from '../domain/hashing.ts';
+import { giveBack, giveBackChunk } from '../domain/give-back.ts';
 import type { Blobs } from './blobs.ts';
+import { StoredRows } from './stored-rows.ts';
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -15,18 +16,30 @@ const decompress = promisify(zstdDecompress);
 const FASTEST = { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: 1 << 18 };
 const UNPACKED = { chunkSize: 1 << 20 };
 
-/** Text under zstd. */
-export const packText = (text: string | Uint8Array): Promise<Uint8Array> => compress(text, FASTEST);
+/** Text under zstd, whose memory may be given back with `giveBackChunk`. */
+export const packText = (text: string | Uint8Array): Promise<Buffer<ArrayBuffer>> => compress(text, FASTEST) as Promise<Buffer<ArrayBuffer>>;
 
 export async function writeText(blobs: Blobs, key: string, text: string | Uint8Array): Promise<void> {
-  await blobs.put(key, await packText(text));
+  const packed = await packText(text);
+  await blobs.put(key, packed);
+  giveBackChunk(packed);
 }
 
 /** Rejects with `blob_not_found`. */
 export async function readText(blobs: Blobs, key: string): Promise<string> {
+  const bytes = await readBytes(blobs, key);
+  const text = bytes.toString();
+  giveBackChunk(bytes);
+  return text;
+}
+
+/** What zlib has made. */
+async function readBytes(blobs: Blobs, key: string): Promise<Buffer> {
   const packed = await blobs.get(key);
   try {
-    return (await decompress(packed, UNPACKED)).toString();
+    const bytes = await decompress(packed, UNPACKED);
+    giveBack(packed);
+    return bytes;
   } catch (error) {
     throw damaged(key, error);
   }
@@ -40,86 +53,19 @@ const damaged = (key: string, cause: unknown): SheafError =>
 /** One parse of all lines is faster than one a line. */
 const parseLines = (lines: readonly string[]): unknown[] => JSON.parse(`[${lines.join(',')}]`) as unknown[];
 
-/**
- * A row's line in its page: an array of what names it, a tab (which JSON never has raw), its cells. Its length is what pages are cut by.
- */
-export const pageLine = ({ row, key, rowHash, cells }: PageRow): string => pageLineOf(row, key, rowHash, `[${cells.map(cellJson).join(',')}]`);
-
-/** For who has put the cells into JSON already. */
-export const pageLineOf = (row: number, key: string | null, rowHash: string, cells: string): string => `[${row},${JSON.stringify(key)},"${rowHash}"]\t${cells}\n`;
-
 /** `lines`: of `pageLine`. */
 export const writePageFile = (blobs: Blobs, key: string, lines: string): Promise<void> => writeText(blobs, key, lines);
 
-/**
- * A row that stays text until somebody asks: of a page that is unchanged nobody does, and what lives as long as its page is
- * copied by the collector. All but the number is read with every call.
- */
-class StoredRow implements PageRow {
-  readonly row: number;
-  readonly #page: string;
-  readonly #key: number;
-  readonly #tab: number;
+export const readPageFile = async (blobs: Blobs, key: string): Promise<PageRow[]> => [...(await openPageFile(blobs, key))];
 
-  constructor(page: string, start: number, tab: number) {
-    const comma = page.indexOf(',', start);
-    this.row = Number(page.slice(start + 1, comma));
-    this.#page = page;
-    this.#key = comma + 1;
-    this.#tab = tab;
+/** For who can tell when nothing is asked of the rows any more. Rejects with `blob_not_found`. */
+export async function openPageFile(blobs: Blobs, key: string): Promise<StoredRows> {
+  const bytes = await readBytes(blobs, key);
+  try {
+    return new StoredRows(bytes);
+  } catch (error) {
+    throw damaged(key, error);
   }
-
-  get key(): string | null {
-    return parsedCell(this.#page.slice(this.#key, this.#hash - 2)) as string | null;
-  }
-
-  get rowHash(): string {
-    return this.#page.slice(this.#hash, this.#tab - 2);
-  }
-
-  /** Where it begins: the line's head ends in `"hash"]`, and a hash has no quote. */
-  get #hash(): number {
-    return this.#page.lastIndexOf('"', this.#tab - 3) + 1;
-  }
-
-  get cells(): Cell[] {
-    return parsedCells(this.#page.slice(this.#tab + 1, this.#page.indexOf('\n', this.#tab)));
-  }
-}
-
-/**
- * As `JSON.parse`, which looks every short text up in a table of all that the process knows, and keeps it there until the next
- * collection of everything: with the cells of a million rows that is a fifth of the work.
- */
-export function parsedCell(json: string): Cell {
-  if (json === 'null') return null;
-  return json.startsWith('"') && !json.includes('\\') ? json.slice(1, -1) : (JSON.parse(json) as Cell);
-}
-
-function parsedCells(json: string): Cell[] {
-  if (json.includes('\\')) return JSON.parse(json) as Cell[];
-  const cells: Cell[] = [];
-  const last = json.length - 1;
-  for (let from = 1; from < last; ) {
-    let to = json.startsWith('"', from) ? json.indexOf('"', from + 1) + 1 : json.indexOf(',', from);
-    if (to < 0) to = last;
-    cells.push(parsedCell(json.slice(from, to)));
-    from = to + 1;
-  }
-  return cells;
-}
-
-export async function readPageFile(blobs: Blobs, key: string): Promise<PageRow[]> {
-  const page = await readText(blobs, key);
-  const rows: PageRow[] = [];
-  for (let start = 0; start < page.length; ) {
-    const tab = page.indexOf('\t', start);
-    const end = page.indexOf('\n', tab);
-    if (tab < 0 || end < 0) throw damaged(key, new Error('A line is incomplete.'));
-    rows.push(new StoredRow(page, start, tab));
-    start = end + 1;
-  }
-  return rows;
 }
 
 export type ResultHead = Omit<PageResult, 'rows'>;
@@ -135,8 +81,11 @@ export const lineOfOutcome = (row: number, state: Outcome, output: string, error
   `[${row},"${state}",${output}${error ? `,${JSON.stringify(error)}` : cached ? ',null,1' : ''}]\n`;
 
 /** `lines`: of `resultLine`, in the sheet's order. */
-export const writeResultFile = (blobs: Blobs, key: string, head: ResultHead, lines: Uint8Array): Promise<void> =>
-  writeText(blobs, key, Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), lines]));
+export async function writeResultFile(blobs: Blobs, key: string, head: ResultHead, lines: Uint8Array): Promise<void> {
+  const text = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), lines]);
+  await writeText(blobs, key, text);
+  giveBack(text);
+}
 
 export async function readResultFile(blobs: Blobs, key: string): Promise<PageResult> {
   const text = await readText(blobs, key);

@@ -3,8 +3,13 @@
  * reading the suspects' pages again confirms them. Eight bytes a row while the sheet is read.
  */
 import type { PageRow } from '../contracts/row.ts';
+import { giveBack } from './give-back.ts';
 
 const BLANK = -1;
+/** `hash53` is below. */
+const HASHES = 2 ** 53;
+/** Sorted one after the other, so that no second copy of all hashes is made. */
+const PARTS = 8;
 
 /** 53 bits, not cryptographic: quick and well spread (two multiplicative hashes, mixed as MurmurHash3 ends). A collision only costs a look. */
 export function hash53(text: string): number {
@@ -38,10 +43,11 @@ export class KeyHashes {
 
   /** Page number → positions in the page (0-based) of rows whose hash another row has too. */
   suspects(): Map<number, number[]> {
-    const sorted = this.#hashes.slice(0, this.#length).sort();
     const doubled = new Set<number>();
-    for (let index = 1; index < sorted.length; index++) {
-      if (sorted[index] === sorted[index - 1] && sorted[index] !== BLANK) doubled.add(sorted[index]!);
+    for (let part = 0; part < PARTS; part++) {
+      const sorted = this.#between((part * HASHES) / PARTS, ((part + 1) * HASHES) / PARTS).sort();
+      for (let index = 1; index < sorted.length; index++) if (sorted[index] === sorted[index - 1]) doubled.add(sorted[index]!);
+      giveBack(sorted);
     }
     const suspects = new Map<number, number[]>();
     if (doubled.size === 0) return suspects;
@@ -53,6 +59,14 @@ export class KeyHashes {
       if (found.length > 0) suspects.set(page + 1, found);
     });
     return suspects;
+  }
+
+  #between(from: number, to: number): Float64Array {
+    let count = 0;
+    for (let index = 0; index < this.#length; index++) if (this.#hashes[index]! >= from && this.#hashes[index]! < to) count++;
+    const found = new Float64Array(count);
+    for (let index = 0, next = 0; next < count; index++) if (this.#hashes[index]! >= from && this.#hashes[index]! < to) found[next++] = this.#hashes[index]!;
+    return found;
   }
 }
 

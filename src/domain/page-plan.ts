@@ -26,8 +26,8 @@ export interface PagePlan {
   settled: Map<number, RowResult>;
   /** Failures among `settled` that the list of failed rows does not have yet. */
   newFailures: PageRow[];
-  /** Rows without an outcome: from `planPage` for the ledger to answer, from `planFromLedger` for the handler. */
-  open: PageRow[];
+  /** Positions of rows without an outcome: from `planPage` for the ledger to answer, from `planFromLedger` for the handler. */
+  open: number[];
   /** Rows that failed before and were asked for again. */
   asked: Set<number>;
   tried: number;
@@ -39,8 +39,14 @@ export interface PagePlan {
 /** Whether a circuit breaker counts the failure. */
 export const isFault = (error: RowFailure): boolean => error.input !== true && error.carried !== true && error.code !== 'row_cancelled';
 
+/** A page's rows, of which few are made at a time: an array, or what reads them from a file. */
+export interface PageRows {
+  readonly length: number;
+  at(index: number): PageRow | undefined;
+}
+
 /** What can be told from the page itself and its earlier result. */
-export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
+export function planPage(rows: PageRows, facts: PageFacts): PagePlan {
   const { earlier, attempt } = facts;
   const sameAttempt = earlier?.attempt === attempt;
   const plan: PagePlan = {
@@ -53,7 +59,8 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
     plan.newFailures.push(row);
   };
 
-  for (const row of rows) {
+  for (let index = 0; index < rows.length; index++) {
+    const row = rows.at(index)!;
     const known = before.get(row.row);
     if (known && (sameAttempt || !wasAskedFor(known, facts.retry))) {
       plan.settled.set(row.row, known);
@@ -68,7 +75,7 @@ export function planPage(rows: PageRow[], facts: PageFacts): PagePlan {
     } else if (winner === undefined) {
       const unfit = facts.check?.(row);
       if (unfit) fail(row, unfit);
-      else plan.open.push(row);
+      else plan.open.push(index);
     } else if (facts.onDuplicateKey === 'fail') {
       fail(row, { code: 'duplicate_key', message: `Row ${winner} has the same key. Make the keys unique, or ask for the first or last of such rows with onDuplicateKey.`, retryable: false, input: true });
     } else {
@@ -91,8 +98,9 @@ export type BaseRows = ReadonlyMap<number, { state: Outcome; line: string }>;
  * Settles what the job before had finished, as the ledger would: done rows are unchanged, permanent failures stand.
  * `read` tells a line's failure, `unchanged` makes its line one of an unchanged row. Changes `plan`.
  */
-export function planFromBase(plan: PagePlan, base: BaseRows, read: (line: string) => RowFailure | undefined, unchanged: (line: string) => string): void {
-  plan.open = plan.open.filter((row) => {
+export function planFromBase(plan: PagePlan, rows: PageRows, base: BaseRows, read: (line: string) => RowFailure | undefined, unchanged: (line: string) => string): void {
+  plan.open = plan.open.filter((index) => {
+    const row = rows.at(index)!;
     const before = base.get(row.row);
     if (before?.state === 'done' || before?.state === 'unchanged') {
       plan.settled.set(row.row, { row: row.row, state: 'unchanged', output: null, line: unchanged(before.line) });
@@ -128,15 +136,17 @@ export interface LedgerFacts {
 }
 
 /** Settles what the ledger answers: this job's own finished rows always, other jobs' unless forced. Changes `plan`. */
-export function planFromLedger(plan: PagePlan, ledger: ReadonlyMap<string, KnownItem>, facts: LedgerFacts): void {
-  const open: PageRow[] = [];
-  for (const row of plan.open) {
+export function planFromLedger(plan: PagePlan, rows: PageRows, ledger: ReadonlyMap<string, KnownItem>, facts: LedgerFacts): void {
+  if (ledger.size === 0) return;
+  const open: number[] = [];
+  for (const index of plan.open) {
+    const row = rows.at(index)!;
     const item = ledger.get(row.key!);
     const settled = item && item.handlerHash === facts.handlerHash && item.inputHash === facts.inputHash(row)
       ? fromItem(row, item, plan.asked.has(row.row), facts)
       : null;
     if (!settled) {
-      open.push(row);
+      open.push(index);
       continue;
     }
     plan.settled.set(row.row, settled);

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { SheafError } from '../contracts/errors.ts';
 import type { SheetOptions } from '../contracts/job.ts';
+import { giveBack } from '../domain/give-back.ts';
 import type { SheetFile } from './source.ts';
 
 export type Encoding = NonNullable<SheetOptions['encoding']>;
@@ -96,6 +97,7 @@ async function readAsUtf8(file: SheetFile): Promise<Pick<TextForm, 'lineFeeds'> 
     if (!isUtf8(bytes.subarray(0, whole))) return null;
     lineFeeds &&= !chunk.includes(CARRIAGE_RETURN);
     carried = Buffer.from(bytes.subarray(whole));
+    giveBack(chunk);
   }
   return carried.length === 0 ? { lineFeeds } : null;
 }

@@ -2,6 +2,7 @@
 import { CsvError, parse, type Parser } from 'csv-parse';
 import type { Cell } from '../contracts/row.ts';
 import { SheafError } from '../contracts/errors.ts';
+import { giveBack } from '../domain/give-back.ts';
 import { detectEncoding, utf8Chunks, type TextForm } from './csv-encoding.ts';
 import { sniffDelimiter, type Delimiter } from './csv-delimiter.ts';
 import { foreignFormat } from './foreign.ts';
@@ -161,10 +162,12 @@ class RecentBytes {
     return this.#end - this.recordEnd;
   }
 
+  /** Not the newest: the parser may still have a part of it. */
   #forget(): void {
-    for (let first = this.#chunks[0]; first && this.#start + first.length <= this.recordEnd; first = this.#chunks[0]) {
+    for (let first = this.#chunks[0]; first && this.#chunks.length > 1 && this.#start + first.length <= this.recordEnd; first = this.#chunks[0]) {
       this.#start += first.length;
       this.#chunks.shift();
+      giveBack(first);
     }
   }
 

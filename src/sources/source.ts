@@ -14,7 +14,7 @@ export interface SheetFile {
   size: number;
   /** Changes when the content changes: cheap (size and time, or a blob's key). */
   fingerprint: string;
-  /** `start` inclusive, `end` exclusive, in bytes. */
+  /** `start` inclusive, `end` exclusive, in bytes. What it gives is the reader's alone, who may give its memory back. */
   stream(range?: { start?: number; end?: number }): Promise<Readable>;
 }
 

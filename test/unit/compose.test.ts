@@ -140,6 +140,13 @@ describe('the image', () => {
     for (const [name, value] of Object.entries(LEAN_ENVIRONMENT)) expect(dockerfile).toContain(`${name}=${value}`);
   });
 
+  test('has a Node whose V8 knows what the worker asks of it', () => {
+    const known = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8' }).stdout;
+    const asked = [...read('src/worker.ts').matchAll(/setFlagsFromString\('--no-([\w-]+)'\)/g)].map(([, name]) => name!);
+    expect(asked.length).toBeGreaterThan(0);
+    for (const name of asked) expect(known).toContain(`  --${name} (`);
+  });
+
   test('copies only what exists, and what .dockerignore lets through', () => {
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, files]) => files!.split(' '));
     const allowed = read('.dockerignore').split('\n').filter((line) => line.startsWith('!')).map((line) => line.slice(1));

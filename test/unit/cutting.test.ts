@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cutHere, cutInThread, type Cutting, type WritePage } from '../../src/activities/cutting.ts';
 import type { Cut, CutBatch, CutOptions } from '../../src/activities/page-cutter.ts';
-import { pageLine } from '../../src/blobs/pages.ts';
+import { pageLine } from '../../src/blobs/stored-rows.ts';
 import type { Cell, PageRow } from '../../src/contracts/row.ts';
 import { itemKey, rowHasher } from '../../src/domain/hashing.ts';
 

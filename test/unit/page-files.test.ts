@@ -6,8 +6,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Blobs } from '../../src/blobs/blobs.ts';
 import { openFilesystemBlobs } from '../../src/blobs/filesystem.ts';
-import { pageLine, readPageFile, readResultFile, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
+import { openPageFile, readPageFile, readResultFile, resultLine, writePageFile, writeResultFile } from '../../src/blobs/pages.ts';
 import { ResultLines } from '../../src/blobs/result-lines.ts';
+import { pageLine } from '../../src/blobs/stored-rows.ts';
+import { giveBack, giveBackChunk } from '../../src/domain/give-back.ts';
 import { TextBytes } from '../../src/domain/text-bytes.ts';
 import type { Cell, PageRow, RowResult } from '../../src/contracts/row.ts';
 
@@ -30,6 +32,22 @@ describe('a page', () => {
     const read = await readPageFile(blobs, 'acme/page');
     expect(read.map((one) => ({ row: one.row, key: one.key, rowHash: one.rowHash, cells: one.cells }))).toEqual(rows.map((one) => ({ row: one.row, key: one.key, rowHash: one.rowHash, cells: one.cells })));
   })));
+
+  it('gives each row in whatever order they are asked for, also of a page of many and long ones', async () => {
+    const rows = Array.from({ length: 9_000 }, (_, index): PageRow => ({ row: index + 2, key: `k${index}`, rowHash: 'h'.repeat(22), cells: [index, 'ש'.repeat(index % 500 === 0 ? 20_000 : 3)] }));
+    await writePageFile(blobs, 'acme/page', rows.map(pageLine).join(''));
+    const read = await openPageFile(blobs, 'acme/page');
+    expect(read.length).toBe(rows.length);
+    for (const index of [0, 8_999, 4_500, 4_499, 500, 499, 501, 1, 8_500]) {
+      const { row, key, rowHash, cells } = read.at(index);
+      expect({ row, key, rowHash, cells }).toEqual(rows[index]);
+    }
+  });
+
+  it('that was cut short is damaged', async () => {
+    await writePageFile(blobs, 'acme/page', pageLine({ row: 2, key: 'k', rowHash: 'h'.repeat(22), cells: ['a'] }).slice(0, -3));
+    await expect(readPageFile(blobs, 'acme/page')).rejects.toMatchObject({ code: 'blob_not_found', message: expect.stringContaining('damaged') });
+  });
 });
 
 describe('the lines of a result', () => {
@@ -61,5 +79,21 @@ describe('bytes of a text', () => {
     expect(bytes.bytes.subarray(0, 11).toString()).toBe('abשלוםx');
     bytes.letGo();
     expect(bytes.bytes.length).toBe(0);
+  });
+});
+
+describe('memory that is given back', () => {
+  it('is gone at once, unless others have a part of it', () => {
+    const [alone, part] = [new Uint8Array(8), new Uint8Array(8).subarray(2, 4)];
+    giveBack(alone);
+    giveBack(part);
+    expect([alone.length, part.length]).toEqual([0, 2]);
+  });
+
+  it('is the whole chunk of what was unpacked, and never what Node shares out', () => {
+    const [chunk, shared] = [Buffer.from(new ArrayBuffer(1 << 18)).subarray(0, 100), Buffer.from('short')];
+    giveBackChunk(chunk);
+    giveBackChunk(shared);
+    expect([chunk.length, shared.toString()]).toEqual([0, 'short']);
   });
 });

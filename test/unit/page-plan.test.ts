@@ -15,8 +15,9 @@ const failure = (more: Partial<RowFailure> = {}): RowFailure => ({ code: 'down',
 
 /** What becomes of row 1 when the ledger has this item. */
 function withItem(known: KnownItem, more: Partial<LedgerFacts> = {}, page: Partial<PageFacts> = {}): RowResult | 'handled' {
-  const plan = planPage([row(1)], facts(page));
-  planFromLedger(plan, new Map([['k1', known]]), ledgerFacts(more));
+  const rows = [row(1)];
+  const plan = planPage(rows, facts(page));
+  planFromLedger(plan, rows, new Map([['k1', known]]), ledgerFacts(more));
   return plan.settled.get(1) ?? 'handled';
 }
 
@@ -43,10 +44,10 @@ test('every row is settled or open, never both, never neither; open rows have ke
     ({ rows, results, items, losers, attempt, earlierAttempt, hasEarlier, force, onDuplicateKey, retry }) => {
       const earlier = hasEarlier ? { attempt: earlierAttempt, handlerHash: 'handler', tried: 0, faults: 0, rows: results.filter((result) => result !== null) } : null;
       const plan = planPage(rows, facts({ attempt, retry, earlier, onDuplicateKey, duplicates: new Map(losers.map((loser) => [loser, 99])) }));
-      planFromLedger(plan, new Map(items.flatMap((known, index) => (known ? [[`k${index + 1}`, known] as const] : []))), ledgerFacts({ attempt, force }));
-      const open = plan.open.map(({ row: number }) => number);
+      planFromLedger(plan, rows, new Map(items.flatMap((known, index) => (known ? [[`k${index + 1}`, known] as const] : []))), ledgerFacts({ attempt, force }));
+      const open = plan.open.map((index) => rows[index]!.row);
       expect([...plan.settled.keys(), ...open].toSorted((a, b) => a - b)).toEqual(rows.map(({ row: number }) => number));
-      expect(plan.open.every(({ key }) => key !== null)).toBe(true);
+      expect(plan.open.every((index) => rows[index]!.key !== null)).toBe(true);
       const counts = countOutcomes(plan.settled.values());
       expect(counts.done + counts.unchanged + counts.failed + counts.skipped + open.length).toBe(rows.length);
       for (const { row: number } of plan.newFailures) expect(plan.settled.get(number)?.state).toBe('failed');
@@ -65,8 +66,9 @@ test('what was paid is summed over attempts: the earlier result\'s, and what a c
     ['k4', item({ inputHash: 'h4', job: 'other', cost: 64 })],
   ]);
   const spent = (attempt: number): unknown => {
-    const plan = planPage([row(1), row(2), row(3), row(4)], facts({ attempt: 2, retry: { codes: null }, earlier }));
-    planFromLedger(plan, ledger(attempt), ledgerFacts({ attempt: 2, ending: true }));
+    const rows = [row(1), row(2), row(3), row(4)];
+    const plan = planPage(rows, facts({ attempt: 2, retry: { codes: null }, earlier }));
+    planFromLedger(plan, rows, ledger(attempt), ledgerFacts({ attempt: 2, ending: true }));
     return plan.spent;
   };
   expect(spent(1)).toEqual({ tokens: 5, cost: 1 + 16 });
@@ -95,8 +97,9 @@ describe('the ledger answers', () => {
     expect(withItem(item({ state: 'failed', error: failure() }), { attempt: 2 }, { attempt: 2, retry: { codes: null }, earlier })).toBe('handled');
   });
   test('and what this attempt had tried counts for the breaker after a crash', () => {
-    const plan = planPage([row(1), row(2)], facts());
-    planFromLedger(plan, new Map([['k1', item({ job: 'mine' })], ['k2', item({ inputHash: 'h2', job: 'mine', state: 'failed', error: failure() })]]), ledgerFacts());
+    const rows = [row(1), row(2)];
+    const plan = planPage(rows, facts());
+    planFromLedger(plan, rows, new Map([['k1', item({ job: 'mine' })], ['k2', item({ inputHash: 'h2', job: 'mine', state: 'failed', error: failure() })]]), ledgerFacts());
     expect(plan).toMatchObject({ tried: 2, faults: 1, open: [] });
   });
 });
@@ -110,7 +113,7 @@ describe('a retry', () => {
     ],
   };
   const rows = [row(1), row(2), row(3), row(4)];
-  const open = (retry: PageFacts['retry'], attempt = 2) => planPage(rows, facts({ attempt, retry, earlier })).open.map(({ row: number }) => number);
+  const open = (retry: PageFacts['retry'], attempt = 2) => planPage(rows, facts({ attempt, retry, earlier })).open.map((index) => rows[index]!.row);
 
   test('of everything opens failed and unreached rows', () => expect(open({ codes: null })).toEqual([2, 3, 4]));
   test('of one code opens that code\'s and unreached rows', () => expect(open({ codes: ['down'] })).toEqual([2, 4]));

@@ -13,11 +13,18 @@ const AGILE_VERIFIER_INPUT = Buffer.from('fea7d2763b4b9e79', 'hex');
 const AGILE_VERIFIER_HASH = Buffer.from('d7aa0f6d3061344e', 'hex');
 const AGILE_KEY = Buffer.from('146e0be7abacd0d6', 'hex');
 
+const PIECE_BYTES = 64 * 1024;
+
+/** Copies, because what a stream gives is its reader's. */
+function* piecesOf(bytes: Buffer): Generator<Buffer> {
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES) yield Buffer.from(bytes.subarray(start, start + PIECE_BYTES));
+}
+
 /** A file in memory. */
 export function memoryFile(bytes: Buffer, name: string): SheetFile {
   return {
     name, size: bytes.length, fingerprint: `memory:${bytes.length}`,
-    stream: async ({ start = 0, end = bytes.length } = {}) => Readable.from(start >= end ? [] : [bytes.subarray(start, end)], { objectMode: false }),
+    stream: async ({ start = 0, end = bytes.length } = {}) => Readable.from(piecesOf(bytes.subarray(start, end)), { objectMode: false }),
   };
 }
 

@@ -6,6 +6,9 @@ import type { SqliteFile } from './database.ts';
 /** Rows in one statement: half of what a row costs is the way from JavaScript into SQLite and back. */
 const MANY = 50;
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
 /** A value a row, or the one that all rows have: most of what a sub-batch says of its rows is the same for each. */
 type Column<T> = { each: T[] } | { all: T };
 
@@ -23,8 +26,8 @@ export interface FlatCommit {
   /** Rows of `items`. */
   count: number;
   items: { [Name in keyof FlatItem]: Column<FlatItem[Name]> };
-  /** Of `MANY` rows a text, a line a row: JSON and normalised words hold no line break. Longer texts would be left to the thread's slow collector. */
-  lines: { input: string[]; output: string[]; text: string[] };
+  /** Of each `MANY` rows their inputs, then their outputs, then their words, a line each: JSON and normalised words hold no line break. UTF-8, which is outside of both heaps while it waits. */
+  texts: Uint8Array<ArrayBuffer>[];
   failed: { row: number; key: string | null; code: string; fingerprint: string; error: string; input: string }[];
   cleared: number[];
 }
@@ -39,9 +42,12 @@ function column<T>(items: ItemWrite[], of: (item: ItemWrite) => T): Column<T> {
 
 const at = <T>(column: Column<T>, index: number): T => ('all' in column ? column.all : column.each[index]!);
 
-function linesOf(items: ItemWrite[], of: (item: ItemWrite) => string): string[] {
-  const texts: string[] = [];
-  for (let from = 0; from < items.length; from += MANY) texts.push(items.slice(from, from + MANY).map(of).join('\n'));
+function textsOf(items: ItemWrite[]): FlatCommit['texts'] {
+  const texts: FlatCommit['texts'] = [];
+  for (let from = 0; from < items.length; from += MANY) {
+    const some = items.slice(from, from + MANY);
+    texts.push(encoder.encode([...some.map(({ input }) => input), ...some.map(({ output }) => output), ...some.map(({ text }) => text)].join('\n')));
+  }
   return texts;
 }
 
@@ -57,9 +63,7 @@ export function flatten({ lane, job, tags, fence, items, failed, cleared }: Rows
       tokens: column(items, ({ tokens }) => tokens), cost: column(items, ({ cost }) => cost), latencyMs: column(items, ({ latencyMs }) => latencyMs),
       error: column(items, ({ error }) => (error === null ? null : JSON.stringify(error))),
     },
-    lines: {
-      input: linesOf(items, ({ input }) => input), output: linesOf(items, ({ output }) => output), text: linesOf(items, ({ text }) => text),
-    },
+    texts: textsOf(items),
     failed: failed.map(({ row, key, error, input }) => ({ row, key, code: error.code, fingerprint: fingerprintOf(error), error: JSON.stringify(error), input: JSON.stringify(input) })),
   };
 }
@@ -97,7 +101,7 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
   const clearFailed = db.prepare<[string, string, number, bigint]>(
     'DELETE FROM failed_rows WHERE tenant = ? AND job = ? AND row = ? AND fence <= ?');
 
-  const write = ({ tenant, source, lane, job, tags, fence, count, items, lines, failed, cleared }: FlatCommit, now: number): void => {
+  const write = ({ tenant, source, lane, job, tags, fence, count, items, texts, failed, cleared }: FlatCommit, now: number): void => {
     // Looked up each time, because another process may remove a lane.
     const id = selectLane.get(tenant, source, lane) ?? Number(insertLane.run(tenant, source, lane).lastInsertRowid);
     const { key, row, inputHash, latencyMs, ...common } = items;
@@ -108,9 +112,10 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
     ];
 
     for (let from = 0; from < count; from += MANY) {
-      const [inputs, outputs, texts] = [lines.input, lines.output, lines.text].map((chunks) => chunks[from / MANY]!.split('\n')) as [string[], string[], string[]];
-      if (texts.length !== inputs.length) throw new Error('A text of a row has a line break.');
-      const rows = inputs.map((input, offset) => ({ index: from + offset, input, output: outputs[offset] === 'null' ? null : outputs[offset]!, text: texts[offset]! }));
+      const some = Math.min(MANY, count - from);
+      const lines = decoder.decode(texts[from / MANY]).split('\n');
+      if (lines.length !== 3 * some) throw new Error('A text of a row has a line break.');
+      const rows = Array.from({ length: some }, (_, at) => ({ index: from + at, input: lines[at]!, output: lines[some + at] === 'null' ? null : lines[some + at]!, text: lines[2 * some + at]! }));
       type Row = (typeof rows)[number];
       const ownOf = ({ index, input, output }: Row): unknown[] => [at(key, index), at(row, index), at(inputHash, index), at(latencyMs, index), output, input];
 

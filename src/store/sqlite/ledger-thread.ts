@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SheafError, type ErrorCode, type ErrorPlace } from '../../contracts/errors.ts';
+import { giveBack } from '../../domain/give-back.ts';
 import { commitMethod, type FlatCommit } from './commit.ts';
 import { SqliteFile } from './database.ts';
 import { LEDGER_MIGRATIONS } from './ledger-schema.ts';
@@ -51,7 +52,10 @@ async function drain(): Promise<void> {
 async function commitTogether(group: typeof waiting): Promise<void> {
   try {
     await commit(group.map((request) => request.commit));
-    for (const { id } of group) answer(id);
+    for (const { id, commit: { texts } } of group) {
+      texts.forEach(giveBack);
+      answer(id);
+    }
   } catch (error) {
     // The file refuses everybody; anything else is about one of them, and the others are committed without it.
     if (group.length === 1 || error instanceof SheafError) for (const { id } of group) answer(id, error);

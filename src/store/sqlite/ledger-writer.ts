@@ -63,7 +63,8 @@ export function ledgerWriter(data: LedgerThreadData): LedgerWriter {
       return new Promise((resolve, reject) => {
         pending.set(id, { resolve, reject });
         thread!.ref();
-        thread!.postMessage({ id, commit: flatten(commit) } satisfies LedgerRequest);
+        const flat = flatten(commit);
+        thread!.postMessage({ id, commit: flat } satisfies LedgerRequest, flat.texts.map(({ buffer }) => buffer));
       });
     },
 
