@@ -1,6 +1,7 @@
 /** A thread that cuts pages: takes batches of rows in their order, gives packed pages back, says what it has taken. */
 import { on } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
+import { hasChunk } from '../domain/give-back.ts';
 import type { TextBytes } from '../domain/text-bytes.ts';
 import { packPage, PageCutter, type Cut, type CutBatch, type CutOptions } from './page-cutter.ts';
 
@@ -16,7 +17,7 @@ const cutter = new PageCutter(workerData as CutOptions);
 async function give(pages: Iterable<TextBytes>): Promise<void> {
   for (const lines of pages) {
     const page = await packPage(lines);
-    say({ page }, [page.buffer]);
+    say({ page }, hasChunk(page) ? [page.buffer] : []);
   }
 }
 

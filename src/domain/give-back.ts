@@ -8,7 +8,10 @@ export function giveBack({ buffer, byteLength }: ArrayBufferView): void {
   if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0);
 }
 
-/** Of what zlib has made: it lies at the beginning of a chunk that is nobody else's, unless it is small, of which Node has many in one memory. */
-export function giveBackChunk({ buffer, byteOffset }: Uint8Array): void {
-  if (byteOffset === 0 && buffer.byteLength > Buffer.poolSize) giveBack(new Uint8Array(buffer));
+/** Whether what zlib has made is the beginning of a chunk that is nobody else's. What is small may lie in a memory of which Node gives parts to everybody. */
+export const hasChunk = ({ buffer, byteOffset }: Uint8Array): boolean => byteOffset === 0 && buffer.byteLength > Buffer.poolSize;
+
+/** Of what zlib has made. */
+export function giveBackChunk(bytes: Uint8Array): void {
+  if (hasChunk(bytes)) giveBack(new Uint8Array(bytes.buffer));
 }

@@ -86,6 +86,12 @@ describe.each(Object.entries(WAYS))('%s', (_, open) => {
     expect(cut.suspects).toEqual(new Map([[1, [0, 1, 6]], [2, [1]]]));
   });
 
+  test('a page that hardly takes any room when it is packed is whole', async () => {
+    const words = 'x'.repeat(400_000);
+    const { pages } = await cutAll(open, false, [{ rows: [2, 3], cells: JSON.stringify([[words], [words]]), columns: { names: ['x'], keys: [] } }]);
+    expect(pages.map((page) => page.length)).toEqual([2, 3].map((row) => pageLine({ row, key: String(row), rowHash: rowHasher(['x'])([words]), cells: [words] }).length));
+  });
+
   test('a page that cannot be written rejects', async () => {
     const cutting = open({ size: SIZE, keyed: false }, () => Promise.reject(new Error('The disk is full.')));
     const rows = Array.from({ length: 20 }, (_, index) => index + 2);
