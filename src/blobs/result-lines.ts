@@ -1,6 +1,7 @@
 /** What a page's result will say, a line a row, gathered in any order. */
 import type { RowResult } from '../contracts/row.ts';
 import { resultLine } from './pages.ts';
+import { doubled } from '../domain/doubled.ts';
 import { TextBytes } from '../domain/text-bytes.ts';
 
 const LINE_END = 10;
@@ -74,8 +75,8 @@ export class ResultLines {
 
   #makeRoom(at: number): void {
     if (this.#size === this.#rows.length) {
-      this.#rows = new Uint32Array(this.#rows.buffer.transfer(this.#rows.byteLength * 2));
-      this.#starts = new Uint32Array(this.#starts.buffer.transfer(this.#starts.byteLength * 2));
+      this.#rows = new Uint32Array(doubled(this.#rows));
+      this.#starts = new Uint32Array(doubled(this.#starts));
     }
     this.#rows.copyWithin(at + 1, at, this.#size);
     this.#starts.copyWithin(at + 1, at, this.#size);

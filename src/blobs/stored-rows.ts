@@ -1,5 +1,6 @@
 /** The rows of a page as they are stored: a line a row. Cut out of their text and not parsed, because there are millions of them. */
 import type { Cell, PageRow } from '../contracts/row.ts';
+import { doubled } from '../domain/doubled.ts';
 import { giveBack, giveBackChunk } from '../domain/give-back.ts';
 import { cellJson } from '../domain/hashing.ts';
 
@@ -32,7 +33,7 @@ export class StoredRows implements Iterable<PageRow> {
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
     for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, end + 1)) {
-      if (++this.#length === this.#starts.length) this.#starts = new Uint32Array(this.#starts.buffer.transfer(this.#starts.byteLength * 2));
+      if (++this.#length === this.#starts.length) this.#starts = new Uint32Array(doubled(this.#starts));
       this.#starts[this.#length] = end + 1;
     }
     if (this.#starts[this.#length] !== bytes.length) throw new Error('A line is incomplete.');
@@ -68,35 +69,37 @@ export class StoredRows implements Iterable<PageRow> {
   }
 }
 
-/** Everything is read with every call. */
+/** All but the number is read with every call. */
 class StoredRow implements PageRow {
+  readonly row: number;
   readonly #line: string;
+  readonly #comma: number;
+  readonly #tab: number;
 
   constructor(line: string) {
     this.#line = line;
-  }
-
-  get row(): number {
-    return Number(this.#line.slice(1, this.#line.indexOf(',')));
+    this.#comma = line.indexOf(',');
+    this.#tab = line.indexOf('\t');
+    this.row = Number(line.slice(1, this.#comma));
   }
 
   get key(): string | null {
-    const line = this.#line;
-    return parsedCell(line.slice(line.indexOf(',') + 1, hashOf(line) - 2)) as string | null;
+    return parsedCell(this.#line.slice(this.#comma + 1, this.#hash - 2)) as string | null;
   }
 
   get rowHash(): string {
-    const line = this.#line;
-    return line.slice(hashOf(line), line.indexOf('\t') - 2);
+    return this.#line.slice(this.#hash, this.#tab - 2);
   }
 
   get cells(): Cell[] {
-    return parsedCells(this.#line.slice(this.#line.indexOf('\t') + 1));
+    return parsedCells(this.#line.slice(this.#tab + 1));
+  }
+
+  /** Where it begins: a line's head ends in `"hash"]`, and a hash has no quote. */
+  get #hash(): number {
+    return this.#line.lastIndexOf('"', this.#tab - 3) + 1;
   }
 }
-
-/** Where it begins: a line's head ends in `"hash"]`, and a hash has no quote. */
-const hashOf = (line: string): number => line.lastIndexOf('"', line.indexOf('\t') - 3) + 1;
 
 /**
  * As `JSON.parse`, which looks every short text up in a table of all that the process knows, and keeps it there until the next

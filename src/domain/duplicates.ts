@@ -3,6 +3,7 @@
  * reading the suspects' pages again confirms them. Eight bytes a row while the sheet is read.
  */
 import type { PageRow } from '../contracts/row.ts';
+import { doubled } from './doubled.ts';
 import { giveBack } from './give-back.ts';
 
 const BLANK = -1;
@@ -33,7 +34,7 @@ export class KeyHashes {
 
   /** Rows in the order of the sheet; a null key is nobody's double. */
   add(key: string | null): void {
-    if (this.#length === this.#hashes.length) this.#hashes = new Float64Array(this.#hashes.buffer.transfer(this.#hashes.byteLength * 2));
+    if (this.#length === this.#hashes.length) this.#hashes = new Float64Array(doubled(this.#hashes));
     this.#hashes[this.#length++] = key === null ? BLANK : hash53(key);
   }
 

@@ -4,6 +4,7 @@
  */
 import type { VersionCounts } from '../contracts/source.ts';
 import type { PageRow } from '../contracts/row.ts';
+import { doubled } from './doubled.ts';
 import { hash53 } from './duplicates.ts';
 import { digest } from './hashing.ts';
 
@@ -18,8 +19,8 @@ export class RowIndex {
 
   add({ key, rowHash }: Pick<PageRow, 'key' | 'rowHash'>): void {
     if (this.length === this.#rows.length) {
-      this.#keys = doubled(this.#keys);
-      this.#rows = doubled(this.#rows);
+      this.#keys = new Float64Array(doubled(this.#keys));
+      this.#rows = new Float64Array(doubled(this.#rows));
     }
     this.#keys[this.length] = hash53(key ?? '');
     this.#rows[this.length++] = hash53(rowHash);
@@ -56,8 +57,6 @@ export class KeySet {
     return true;
   }
 }
-
-const doubled = ({ buffer, byteLength }: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => new Float64Array(buffer.transfer(byteLength * 2));
 
 /** For each row after, which row before it is; -1: none, it is new. */
 export type Alignment = Int32Array;
