@@ -68,20 +68,23 @@ export function flatten({ lane, job, tags, fence, items, failed, cleared }: Rows
   };
 }
 
-/** Rows come one after the other: what they have in common first, then what is of each. A row that is there already is left out. */
+/**
+ * What the rows have in common comes first, then what is of each, row by row. A row that is there already is left out. `OR ROLLBACK`, as whoever
+ * writes does anyway: else SQLite would keep a copy of each page that a statement of many rows touches, half of all that it writes.
+ */
 const insertItems = (rows: number): string => `
-  WITH common (lane, handler_hash, job, attempt, fence, updated_at, tags, state, tries, tokens, cost, error) AS (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
-  INSERT INTO items (lane, handler_hash, job, attempt, fence, updated_at, tags, state, tries, tokens, cost, error, key, row, input_hash, latency_ms, output, input)
-  SELECT common.*, each.* FROM common, (VALUES ${Array<string>(rows).fill('(?, ?, ?, ?, ?, ?)').join()}) AS each WHERE true ON CONFLICT DO NOTHING`;
-const insertTexts = (rows: number): string => `INSERT INTO item_text (rowid, text) VALUES ${Array<string>(rows).fill('(?, ?)').join()}`;
+  INSERT OR ROLLBACK INTO items (lane, handler_hash, job, attempt, fence, updated_at, tags, state, tries, tokens, cost, error, key, row, input_hash, latency_ms, output, input)
+  SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, each.* FROM (VALUES ${Array<string>(rows).fill('(?, ?, ?, ?, ?, ?)').join()}) AS each WHERE true ON CONFLICT DO NOTHING`;
 
 /** Commits all that it is given, or nothing. */
 export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[]) => Promise<void> {
   const { db } = file;
   const selectLane = db.prepare<[string, string, string], number>('SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
   const insertLane = db.prepare<[string, string, string]>('INSERT INTO lanes (tenant, source, lane) VALUES (?, ?, ?)');
-  const one = { item: db.prepare(insertItems(1)), text: db.prepare(insertTexts(1)) };
-  const many = { item: db.prepare(insertItems(MANY)), text: db.prepare(insertTexts(MANY)) };
+  const insertItem = db.prepare(insertItems(1));
+  const insertMany = db.prepare(insertItems(MANY));
+  // One by one: a statement of many makes FTS5 write what it has gathered, for it to be rolled back by itself.
+  const insertText = db.prepare<[number, string]>('INSERT INTO item_text (rowid, text) VALUES (?, ?)');
   const selectOld = db.prepare<[number, string], { id: number; input: string; output: string | null }>(
     'SELECT id, input, output FROM items WHERE lane = ? AND key = ?');
   const updateItem = db.prepare(`
@@ -107,7 +110,7 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
     const { key, row, inputHash, latencyMs, ...common } = items;
     const alike = Object.values(common).every((column) => 'all' in column);
     const commonOf = (index: number): unknown[] => [
-      id, at(common.handlerHash, index), at(common.job, index), at(common.attempt, index), fence, now, tags,
+      at(common.handlerHash, index), at(common.job, index), at(common.attempt, index), fence, now, tags,
       at(common.state, index), at(common.tries, index), at(common.tokens, index), at(common.cost, index), at(common.error, index),
     ];
 
@@ -115,31 +118,36 @@ export function commitMethod(file: SqliteFile): (commits: readonly FlatCommit[])
       const some = Math.min(MANY, count - from);
       const lines = decoder.decode(texts[from / MANY]).split('\n');
       if (lines.length !== 3 * some) throw new Error('A text of a row has a line break.');
-      const rows = Array.from({ length: some }, (_, at) => ({ index: from + at, input: lines[at]!, output: lines[some + at] === 'null' ? null : lines[some + at]!, text: lines[2 * some + at]! }));
-      type Row = (typeof rows)[number];
-      const ownOf = ({ index, input, output }: Row): unknown[] => [at(key, index), at(row, index), at(inputHash, index), at(latencyMs, index), output, input];
+      const inputOf = (index: number): string => lines[index - from]!;
+      const outputOf = (index: number): string | null => (lines[index - from + some] === 'null' ? null : lines[index - from + some]!);
+      const textOf = (index: number): string => lines[index - from + 2 * some]!;
+      const addOwn = (values: unknown[], index: number): unknown =>
+        values.push(at(row, index), at(inputHash, index), at(latencyMs, index), outputOf(index), inputOf(index));
 
       /** A row that was there before. */
-      const update = (changed: Row, old: { id: number; input: string; output: string | null }): void => {
-        const updated = updateItem.run(...commonOf(changed.index).slice(1), ...ownOf(changed).slice(1), old.id, fence);
+      const update = (index: number, old: { id: number; input: string; output: string | null }): void => {
+        const values = commonOf(index);
+        addOwn(values, index);
+        const updated = updateItem.run(...values, old.id, fence);
         // The text is made of input and output: where they are the same, it is too.
-        if (updated.changes > 0 && (old.input !== changed.input || old.output !== changed.output)) replaceText.run(old.id, changed.text);
+        if (updated.changes > 0 && (old.input !== inputOf(index) || old.output !== outputOf(index))) replaceText.run(old.id, textOf(index));
       };
 
-      for (const some of alike && rows.length === MANY ? [rows] : rows.map((each) => [each])) {
-        const insert = some.length === 1 ? one : many;
-        const { changes, lastInsertRowid } = insert.item.run(...commonOf(some[0]!.index), ...some.flatMap(ownOf));
+      const together = alike && some === MANY ? MANY : 1;
+      for (let first = from; first < from + some; first += together) {
+        const values = [id, ...commonOf(first)];
+        for (let index = first; index < first + together; index++) {
+          values.push(at(key, index));
+          addOwn(values, index);
+        }
+        const { changes, lastInsertRowid } = (together === 1 ? insertItem : insertMany).run(...values);
         // Ids grow by one: those of the new rows are the last, in their order.
         const end = Number(lastInsertRowid) + 1;
         let next = end - changes;
-        if (changes === some.length) {
-          insert.text.run(...some.flatMap(({ text }) => [next++, text]));
-          continue;
-        }
-        for (const each of some) {
-          const found = selectOld.get(id, at(key, each.index));
-          if (found && found.id === next && next < end) one.text.run(next++, each.text);
-          else if (found) update(each, found);
+        for (let index = first; index < first + together; index++) {
+          const found = changes === together ? undefined : selectOld.get(id, at(key, index));
+          if (changes === together || (found?.id === next && next < end)) insertText.run(next++, textOf(index));
+          else if (found) update(index, found);
         }
       }
     }
