@@ -57,6 +57,7 @@ export class PageCommits {
   #news = Promise.withResolvers<void>();
   /** Counts are written one after the other, so that the newest stand. */
   #counting: Promise<void> = Promise.resolve();
+  #nextCounts: Promise<void> | undefined;
   #failure: unknown;
 
   readonly #store: Store;
@@ -238,8 +239,10 @@ export class PageCommits {
     return this.#store.commitRows({ lane, job: jobId, tags, fence, items, failed, cleared });
   }
 
+  /** One that waits for its turn will have what has come since, too. */
   #writeCounts(): Promise<void> {
-    return (this.#counting = this.#counting.then(async () => {
+    return (this.#nextCounts ??= this.#counting = this.#counting.then(async () => {
+      this.#nextCounts = undefined;
       const { lane, jobId, page, attempt, fence } = this.#page;
       this.#countsWrittenAt = performance.now();
       const written = this.tally;

@@ -3,8 +3,13 @@
  * let go, not when the collector finds it: megabytes a page would call the collector again and again.
  */
 export class TextBytes {
-  #bytes = Buffer.from(new ArrayBuffer(0));
+  #bytes: Buffer<ArrayBuffer>;
   #length = 0;
+
+  /** `bytes`: that it will probably have. */
+  constructor(bytes = 0) {
+    this.#bytes = Buffer.from(new ArrayBuffer(bytes));
+  }
 
   /** Answers the byte at which the text begins. */
   append(text: string): number {

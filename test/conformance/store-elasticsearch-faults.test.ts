@@ -1,7 +1,9 @@
 /** Elasticsearch behind a proxy that cuts, refuses, delays and loses answers: the store's promises hold all the same. */
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { errors } from '@elastic/elasticsearch';
 import type { JobRecord } from '../../src/contracts/job.ts';
+import { Cluster } from '../../src/store/elasticsearch/connection.ts';
 import { openElasticsearchStore } from '../../src/store/elasticsearch.ts';
 import type { Store } from '../../src/store/store.ts';
 import type { LaneRef } from '../../src/store/ports/rows.ts';
@@ -207,6 +209,20 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     expect(inspect(error, { depth: 20 })).not.toMatch(/very-secret|private person/);
   });
 
+  it('copies no request for the error that it ends in, and takes the secrets out of it', async () => {
+    const cluster = new Cluster({ nodes: [proxy.url], prefix, apiKey: 'very-secret' });
+    const bulkBody = Buffer.from('{"delete":{"_index":"nothing","_id":"1"}}\n');
+    for (const fault of [refused(429, 'circuit_breaking_exception'), faults.cut]) {
+      always(fault);
+      const error: unknown = await cluster.client.transport.request({ method: 'POST', path: '/_bulk', bulkBody }).catch((error: unknown) => error);
+      expect(error).toBeInstanceOf(errors.ElasticsearchClientError);
+      const body = (error as errors.ResponseError).meta?.meta.request.params.body;
+      expect(body === undefined || body === bulkBody).toBe(true);
+      expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain('very-secret');
+    }
+    await cluster.client.close();
+  });
+
   it('takes its time where the cluster does', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let waiting = 0;
@@ -220,6 +236,43 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     resolve();
     expect((await created).created).toBe(true);
     expect((await committed).size).toBe(0);
+  });
+
+  describe('a record that is changed again and again', () => {
+    const counted = (): { reads: number; writes: number } => {
+      const seen = { reads: 0, writes: 0 };
+      proxy.fault = (request) => {
+        if (request.path.includes('_mget')) seen.reads++;
+        else if (isWrite(request)) seen.writes++;
+        return null;
+      };
+      return seen;
+    };
+    const done = { done: 1, unchanged: 0, failed: 0, skipped: 0 };
+
+    it('is written once for all that waits, and read only to begin with', async () => {
+      const seen = counted();
+      const written = await Promise.all(Array.from({ length: 40 }, (_, page) => store.writePage(tenant, 'j1', aPage(page + 1, { counts: done }))));
+      expect(written.every((mine) => mine)).toBe(true);
+      expect(seen).toEqual({ reads: 1, writes: 2 }); // the first does not wait for company
+      await store.writePage(tenant, 'j1', aPage(41, { counts: done }));
+      expect(seen).toEqual({ reads: 1, writes: 3 });
+      expect(await truth.jobTotals(tenant, 'j1', 1)).toMatchObject({ done: 41 });
+    });
+
+    it('is read again where another process was faster, whatever is remembered of it', async () => {
+      await truth.createJob(aJob('j1'));
+      await store.writePage(tenant, 'j1', aPage(1, { counts: done }));
+      await truth.writePage(tenant, 'j1', aPage(2, { counts: done, fence: 9n }));
+      expect(await store.writePage(tenant, 'j1', aPage(3, { counts: done }))).toBe(true);
+      expect(await truth.jobTotals(tenant, 'j1', 1)).toMatchObject({ done: 3 });
+      await store.writePage(tenant, 'j1', aPage(4, { fence: 8n }));
+      await truth.writePage(tenant, 'j1', aPage(4, { fence: 2n, counts: done })); // is refused
+      while (!(await truth.removeJob(tenant, 'j1'))) { /* it goes in steps */ }
+      // Remembered: a higher fence than this one's. What counts is that the record is gone.
+      expect(await store.writePage(tenant, 'j1', aPage(4, { counts: done }))).toBe(true);
+      expect(await truth.jobTotals(tenant, 'j1', 1)).toMatchObject({ done: 1 });
+    });
   });
 
   it('goes on with another node when one is away', async () => {

@@ -1,4 +1,4 @@
-/** What a page makes of rows that the store will not take. */
+/** What a page makes of rows that the store will not take, and how often it says where it stands. */
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
 import { aLane } from '../conformance/store-samples.ts';
 
-describe('a row that the store refuses', () => {
+describe('the commits of a page', () => {
   let folder: string;
   let store: Store;
   const refusal: RowFailure = { code: 'row_too_large', message: 'too large', retryable: false };
@@ -23,21 +23,41 @@ describe('a row that the store refuses', () => {
     await fs.rm(folder, { recursive: true, force: true });
   });
 
-  it('fails by itself: in the results, in the counts, and for the breaker', async () => {
+  const pageCommits = (store: Store, batchRows: number): PageCommits => new PageCommits({
+    store, breaker: null, batchRows, maxUncommitted: 6, countsEveryMs: 0, stop: () => {},
+    page: { lane: aLane(), jobId: 'j1', tags: [], page: 1, attempt: 1, fence: 1n, handlerHash: 'h' },
+    plan: { settled: new Map(), newFailures: [], open: [], asked: new Set(), tried: 0, faults: 0, spent: { tokens: null, cost: 0.5 } },
+  });
+  const finished = (row: number) => ({ row: { row, key: `k${row}`, inputHash: 'h', input: { row } }, outcome: { output: row, tokens: 10, cost: 0.25 }, tries: 1, latencyMs: 1 });
+
+  it('let a row that the store refuses fail by itself: in the results, in the counts, and for the breaker', async () => {
     const refusing: Store = { ...store, commitRows: async (commit) => {
       await store.commitRows(commit);
       return new Map(commit.items.some(({ row }) => row === 3) ? [[3, refusal]] : []);
     } };
-    const commits = new PageCommits({
-      store: refusing, breaker: null, batchRows: 2, maxUncommitted: 6, countsEveryMs: 0, stop: () => {},
-      page: { lane: aLane(), jobId: 'j1', tags: [], page: 1, attempt: 1, fence: 1n, handlerHash: 'h' },
-      plan: { settled: new Map(), newFailures: [], open: [], asked: new Set(), tried: 0, faults: 0, spent: { tokens: null, cost: 0.5 } },
-    });
-    await commits.add([2, 3, 4].map((row) => ({ row: { row, key: `k${row}`, inputHash: 'h', input: { row } }, outcome: { output: row, tokens: 10, cost: 0.25 }, tries: 1, latencyMs: 1 })));
+    const commits = pageCommits(refusing, 2);
+    await commits.add([2, 3, 4].map(finished));
     await commits.close();
     expect(String(commits.lines.inOrder()).trimEnd().split('\n').map((line) => JSON.parse(line))).toMatchObject([[2, 'done', 2], [3, 'failed', null, { code: 'row_too_large' }], [4, 'done', 4]]);
     expect([commits.counts, commits.tally]).toEqual([{ done: 2, unchanged: 0, failed: 1, skipped: 0 }, { tried: 3, faults: 1, spent: { tokens: 30, cost: 1.25 } }]);
     expect(await store.jobTotals('acme', 'j1', 1)).toMatchObject({ done: 2, failed: 1, tried: 3, faults: 1 });
     expect(await store.jobSpent('acme', 'j1')).toEqual({ tokens: 30, cost: 1.25 });
+  });
+
+  it('do not keep a slow store busy with counts that newer ones follow', async () => {
+    const written: number[] = [];
+    const free = Promise.withResolvers<void>();
+    const slow: Store = { ...store, writePage: async (tenant, job, page) => {
+      written.push(page.counts.done);
+      await free.promise;
+      return store.writePage(tenant, job, page);
+    } };
+    const commits = pageCommits(slow, 1);
+    for (const row of [2, 3, 4, 5]) await commits.add([finished(row)]);
+    await expect.poll(() => commits.counts.done).toBe(4);
+    expect(written).toEqual([1]);
+    free.resolve();
+    await commits.close();
+    expect(written).toEqual([1, 4]);
   });
 });

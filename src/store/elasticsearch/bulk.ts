@@ -23,8 +23,8 @@ export interface BulkWrite {
   source: string | null;
 }
 
-/** `superseded`: a newer writer was there first. `refused`: Elasticsearch will never take this document as it is. */
-export type BulkOutcome = { outcome: 'written' | 'superseded' } | { outcome: 'refused'; status: number; type: string };
+/** `superseded`: a newer writer was there first. `refused`: Elasticsearch will never take this document, `source`, as it is. */
+export type BulkOutcome = { outcome: 'written' | 'superseded' } | { outcome: 'refused'; status: number; type: string; source: string };
 
 const WRITTEN: BulkOutcome = { outcome: 'written' };
 const SUPERSEDED: BulkOutcome = { outcome: 'superseded' };
@@ -36,11 +36,16 @@ interface ItemAnswer {
 
 /** Writes of one request, in its words: bytes, because they wait for their turn, and what waits in the heap is copied by the collector. */
 export class BulkBody {
-  readonly #text = new TextBytes();
+  readonly #text: TextBytes;
   /** Where each write begins. */
   readonly #starts: number[] = [];
   /** A request that was given up may still be reading it. */
   mayBeRead = false;
+
+  /** `bytes`: that will probably come. */
+  constructor(bytes = 0) {
+    this.#text = new TextBytes(bytes);
+  }
 
   get count(): number {
     return this.#starts.length;
@@ -59,6 +64,12 @@ export class BulkBody {
   bytes(indexes?: readonly number[]): Buffer {
     const all = this.#text.bytes;
     return indexes === undefined || indexes.length === this.count ? all : Buffer.concat(indexes.map((index) => all.subarray(this.#starts[index], this.#starts[index + 1])));
+  }
+
+  /** Of a write that is no delete. */
+  sourceOf(index: number): string {
+    const [, source = ''] = this.bytes([index]).toString().split('\n');
+    return source;
   }
 
   /** Gives the memory back at once where that is safe. */
@@ -106,7 +117,7 @@ export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcom
       // A delete that found nothing is a 404 without an error.
       if (error === undefined) outcomes[index] = WRITTEN;
       else if (status === 409) outcomes[index] = SUPERSEDED;
-      else if (status === 400 || status === 413) outcomes[index] = { outcome: 'refused', status, type };
+      else if (status === 400 || status === 413) outcomes[index] = { outcome: 'refused', status, type, source: body.sourceOf(index) };
       else if (status === 429 || status >= 500) busy.push({ index, status, type });
       else throw refusal(status, type);
     }

@@ -8,6 +8,9 @@ import type { Cluster } from './connection.ts';
 /** Keeps the cluster busy while the next request is made. */
 const REQUESTS_AT_ONCE = 3;
 
+/** What a request of a busy worker comes to: to grow is to copy. */
+const USUAL_BYTES = 2 ** 20;
+
 /** As `bulk`; what cannot be put into words throws before anything is written. */
 export type Gather = (writes: BulkWrite[]) => Promise<BulkOutcome[]>;
 
@@ -38,7 +41,7 @@ export function gathering(cluster: Cluster): Gather {
     const parts: Promise<BulkOutcome[]>[] = [];
     for (let from = 0; from < lines.length; ) {
       let request = waiting.at(-1);
-      if (!request?.body.takes(lines[from]!)) waiting.push((request = { body: new BulkBody(), outcomes: Promise.withResolvers() }));
+      if (!request?.body.takes(lines[from]!)) waiting.push((request = { body: new BulkBody(USUAL_BYTES), outcomes: Promise.withResolvers() }));
       const { body, outcomes } = request;
       const begin = body.count;
       for (; from < lines.length && body.takes(lines[from]!); from++) body.add(lines[from]!);

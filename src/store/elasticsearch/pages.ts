@@ -49,7 +49,7 @@ export async function countBlocks(blocks: Documents<BlockSource>, tenant: string
 }
 
 export function pageMethods(cluster: Cluster): PageStore {
-  const blocks = new Documents<BlockSource>(cluster, 'pages');
+  const blocks = new Documents<BlockSource>(cluster, 'pages', { remembers: true });
   const logs = new Documents<EventsSource>(cluster, 'events');
 
   const announce = (tenant: string, job: string, block: number): Promise<void> =>
@@ -72,8 +72,9 @@ export function pageMethods(cluster: Cluster): PageStore {
   return {
     writePage: async (tenant, job, { fence, ...page }) => {
       const block = Math.floor(page.page / BLOCK);
-      if (block > 0 && (await countBlocks(blocks, tenant, job)) <= block) await announce(tenant, job, block);
-      return blocks.change(tenant, blockId(tenant, job, block), (found) => {
+      const id = blockId(tenant, job, block);
+      if (block > 0 && !blocks.remembers(id) && (await countBlocks(blocks, tenant, job)) <= block) await announce(tenant, job, block);
+      return blocks.change(tenant, id, (found) => {
         const body = bodyOf(found);
         const before = body.pages[page.page];
         if (before !== undefined && BigInt(before.fence) > fence) return { answer: false };

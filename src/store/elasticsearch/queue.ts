@@ -120,11 +120,12 @@ export function queueMethods(cluster: Cluster): QueueStore {
 
   /** The next of those that are not in `passed`, of tenants that are not full. */
   const next = async (full: string[], passed: string[], agedSince: number): Promise<QueueEntry | undefined> => {
+    const waiting = { filter: [{ term: { state: 'waiting' } }], must_not: [{ terms: { tenant: full } }, { terms: { job: passed } }] };
+    // Mostly few wait, or nobody does: then these are all of them.
+    const oldest = await found(null, waiting);
+    if (oldest.length < CANDIDATES) return oldest.toSorted((a, b) => compareTurns(a, b, agedSince))[0];
     for (const pieces of turns(agedSince)) {
-      const candidates = await found(null, {
-        filter: [{ term: { state: 'waiting' } }], minimum_should_match: 1, must_not: [{ terms: { tenant: full } }, { terms: { job: passed } }],
-        should: pieces.map((piece) => pieceQuery(piece)),
-      });
+      const candidates = await found(null, { ...waiting, minimum_should_match: 1, should: pieces.map((piece) => pieceQuery(piece)) });
       if (candidates.length > 0) return candidates[0];
     }
     return undefined;

@@ -35,6 +35,17 @@ type ItemBody = Pick<Item, 'key' | 'inputHash' | 'handlerHash' | 'output' | 'err
 /** What an `Item` is made of. */
 export const ITEM_FIELDS = ['tenant', 'row', 'state', 'job', 'attempt', 'tokens', 'cost', 'body'] satisfies (keyof ItemSource)[];
 
+/** A commit whose items are on their way. */
+type WaitingCommit = Omit<RowsCommit, 'items'>;
+
+/** Why Elasticsearch will never take a document as it is. */
+interface Refusal {
+  error: RowFailure;
+  /** JSON of the document. */
+  source: string;
+}
+type Refusals = ReadonlyMap<number, Refusal>;
+
 interface FailedRowSource {
   tenant: string;
   body: string;
@@ -66,15 +77,23 @@ const itemText = (shared: string, item: ItemWrite): string => `${shared.slice(0,
 export const itemSource = (commit: Pick<RowsCommit, 'lane' | 'tags' | 'fence'>, item: ItemWrite, updatedAt: number): ItemSource & Pick<ItemWrite, 'tries' | 'tokens' | 'cost' | 'latencyMs' | 'text'> =>
   ({ ...sharedSource(commit, updatedAt), ...ownSource(item) });
 
-function itemWrites(commit: RowsCommit, items: ItemWrite[], updatedAt: number): BulkWrite[] {
+function itemWrites(commit: WaitingCommit, items: ItemWrite[], updatedAt: number): BulkWrite[] {
   const shared = JSON.stringify(sharedSource(commit, updatedAt));
   const { lane, fence } = commit;
   return items.map((item) => ({ kind: 'items', tenant: lane.tenant, id: itemId(lane, item.key), fence, source: itemText(shared, item) }));
 }
 
-const withoutContent = (item: ItemWrite): ItemWrite => ({ ...item, output: 'null', input: '{}', text: '' });
+/** The item of a document that was refused, as it is written down without its content. */
+function emptied({ error, source }: Refusal): ItemWrite {
+  const document = JSON.parse(source) as ItemSource & Pick<ItemWrite, 'tries' | 'latencyMs'>;
+  return {
+    ...itemOf(document), tries: document.tries, latencyMs: document.latencyMs, state: 'failed', error, output: 'null', input: '{}', text: '',
+    // What was paid stays known, unless it may be what the mapping does not take.
+    ...(error.code === 'row_refused' && { tokens: null, cost: null }),
+  };
+}
 
-function failedRowWrite({ lane: { tenant }, job, fence }: RowsCommit, { row, key, error, input }: FailedRow): BulkWrite {
+function failedRowWrite({ lane: { tenant }, job, fence }: WaitingCommit, { row, key, error, input }: FailedRow): BulkWrite {
   return {
     kind: 'failed-rows', tenant, id: failedRowId(tenant, job, row), fence,
     source: JSON.stringify({ tenant, job, row, code: error.code, fingerprint: fingerprintOf(error), fence: String(fence), body: JSON.stringify({ row, key, error, input }) }),
@@ -104,7 +123,7 @@ export function rowMethods(cluster: Cluster): RowStore {
    * A late writer may bring back a failed row that a newer one has cleared. Items are written before failed rows, by
    * everybody; so whoever looks at the items after it has written finds out, and takes its row back.
    */
-  const takeBackLate = async (commit: RowsCommit): Promise<void> => {
+  const takeBackLate = async (commit: WaitingCommit): Promise<void> => {
     const { lane, job, fence, failed } = commit;
     const ids = new Map(failed.flatMap((row) => (row.key === null ? [] : [[itemId(lane, row.key), row] as const])));
     const items = await readByIds<ItemSource>('items', lane.tenant, [...ids.keys()], ['tenant', 'row', 'fence']);
@@ -114,36 +133,29 @@ export function rowMethods(cluster: Cluster): RowStore {
   };
 
   /** What is refused is written down without its content. Rejects with `store_refused` where even that is. */
-  const writeRefused = async (commit: RowsCommit, items: Map<number, RowFailure>, failures: Map<number, RowFailure>, now: number): Promise<void> => {
-    const emptied = commit.items.flatMap((item): ItemWrite[] => {
-      const error = items.get(item.row);
-      return error === undefined ? [] : [{
-        ...item, state: 'failed', error,
-        // What was paid stays known, unless it may be what the mapping does not take.
-        ...(error.code === 'row_refused' && { tokens: null, cost: null }),
-      }];
-    });
+  const writeRefused = async (commit: WaitingCommit, items: Refusals, failures: Refusals, now: number): Promise<void> => {
+    const written = [...items.values()].map(emptied);
     const failed = [
-      ...emptied.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
+      ...written.map(({ row, key, error }): FailedRow => ({ row, key, error: error!, input: {} })),
       ...commit.failed.filter(({ row }) => failures.has(row) && !items.has(row)).map((row): FailedRow => ({ ...row, input: {} })),
     ];
-    const outcomes = await bulk(cluster, [...itemWrites(commit, emptied, now), ...failed.map((row) => failedRowWrite(commit, row))]);
-    const [row] = refusedRows(outcomes, [...emptied, ...failed]).keys();
+    const outcomes = await bulk(cluster, [...itemWrites(commit, written, now), ...failed.map((row) => failedRowWrite(commit, row))]);
+    const [row] = refusalsOf(outcomes, [...written, ...failed].map(({ row }) => row)).keys();
     if (row !== undefined) throw new SheafError('store_refused', 'Elasticsearch refuses a row, even without its content.', { place: { row } });
   };
 
-  /** After the items. It is given what it needs of them and no more, because it waits. */
-  const written = async (commit: RowsCommit, failed: BulkWrite[], items: Promise<BulkOutcome[]>, now: number): Promise<ReadonlyMap<number, RowFailure>> => {
+  /** After the items, of which it is given the rows' numbers alone: what waits here is copied by the collector. */
+  const written = async (commit: WaitingCommit, failed: BulkWrite[], rows: number[], items: Promise<BulkOutcome[]>, now: number): Promise<ReadonlyMap<number, RowFailure>> => {
     const { lane: { tenant }, job, fence } = commit;
-    const refused = refusedRows(await items, commit.items);
-    const refusedFailures = refusedRows(await bulk(cluster, failed), commit.failed);
+    const refused = refusalsOf(await items, rows);
+    const refusedFailures = refusalsOf(await bulk(cluster, failed), commit.failed.map(({ row }) => row));
     if (failed.length > 0) await takeBackLate(commit);
     if (refused.size + refusedFailures.size > 0) await writeRefused(commit, refused, refusedFailures, now);
     // Most were never among the failed rows: those are not worth a delete.
     const cleared = commit.cleared.filter((row) => !refused.has(row)).map((row) => failedRowId(tenant, job, row));
     const listed = await readByIds<FailedRowSource>('failed-rows', tenant, cleared, ['tenant']);
     await bulk(cluster, [...listed.keys()].map((id) => ({ kind: 'failed-rows', tenant, id, fence, source: null })));
-    return refused;
+    return new Map([...refused].map(([row, { error }]) => [row, error]));
   };
 
   return {
@@ -156,11 +168,11 @@ export function rowMethods(cluster: Cluster): RowStore {
       }));
     },
 
-    commitRows: async (commit) => {
+    commitRows: async ({ items, ...commit }) => {
       const now = Date.now();
       // All is put into words first: a row that cannot be stops the whole commit.
       const failed = commit.failed.map((row) => failedRowWrite(commit, row));
-      return written({ ...commit, items: commit.items.map(withoutContent) }, failed, gather(itemWrites(commit, commit.items, now)), now);
+      return written(commit, failed, items.map(({ row }) => row), gather(itemWrites(commit, items, now)), now);
     },
 
     listFailedRows: async (tenant, job, filter, page) => {
@@ -196,15 +208,18 @@ export function rowMethods(cluster: Cluster): RowStore {
   };
 }
 
-/** Why Elasticsearch will never take them as they are, by row. */
-function refusedRows(outcomes: BulkOutcome[], rows: { row: number }[]): Map<number, RowFailure> {
-  const refused = new Map<number, RowFailure>();
+/** By row. */
+function refusalsOf(outcomes: BulkOutcome[], rows: number[]): Refusals {
+  const refused = new Map<number, Refusal>();
   for (const [index, outcome] of outcomes.entries()) {
     if (outcome.outcome !== 'refused') continue;
     const tooLarge = outcome.status === 413;
-    refused.set(rows[index]!.row, {
-      code: tooLarge ? 'row_too_large' : 'row_refused', retryable: false,
-      message: tooLarge ? 'The row and its output are too large for the store.' : `The store does not take the row (${outcome.type}).`,
+    refused.set(rows[index]!, {
+      error: {
+        code: tooLarge ? 'row_too_large' : 'row_refused', retryable: false,
+        message: tooLarge ? 'The row and its output are too large for the store.' : `The store does not take the row (${outcome.type}).`,
+      },
+      source: outcome.source,
     });
   }
   return refused;
