@@ -32,7 +32,7 @@ import type { Store } from './store.ts';
 const CONTROL_CACHE_KIB = 8 * 1024;
 const ANSWERS_CACHE_KIB = 2 * 1024;
 const READING_CACHE_KIB = 8 * 1024;
-const WRITING_CACHE_KIB = 8 * 1024;
+const WRITING_CACHE_KIB = 4 * 1024;
 
 /** Makes the folder and the files where they are not there. Rejects with `schema_too_new`, `store_unavailable`. */
 export async function openSqliteStore({ folder }: { folder: string }): Promise<Store> {
