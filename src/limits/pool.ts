@@ -208,11 +208,12 @@ export class LimitPool {
 
   #request(now: number): LeaseRequest {
     const waiting = this.#options.waiting();
+    for (const [user, until] of this.#away) if (until <= now || waiting.has(user)) this.#away.delete(user);
     const wants: Record<string, number> = {};
     for (const user of new Set([...waiting.keys(), ...this.#taken.keys(), ...this.#inHand.map((held) => held.user)])) {
       const taken = this.#taken.get(user) ?? 0;
-      // Whoever waits may use twice as much as until now; whoever does not has enough.
-      const target = waiting.has(user) ? waiting.get(user)! + 2 * taken : taken;
+      // Whoever waits may use twice as much as until now; whoever does not has enough; and who went away wants nothing.
+      const target = waiting.has(user) ? waiting.get(user)! + 2 * taken : this.#away.has(user) ? 0 : taken;
       const inHand = this.#inHand.reduce((sum, held) => sum + (held.user === user && held.until > now ? held.calls : 0), 0);
       if (target > inHand) wants[user] = target - inHand;
       else this.#giveBackSome(user, inHand - target);
@@ -233,7 +234,6 @@ export class LimitPool {
     this.#placesTold = this.#places ?? 0;
     this.#backOffTold = true;
     this.#awayTold = true;
-    for (const [user, until] of this.#away) if (until <= now || waiting.has(user)) this.#away.delete(user);
     return {
       worker: this.#options.worker, seq: this.#told.seq, rule: this.#options.rule, configuredAt: this.#options.configuredAt,
       wants, tokensPerCall: this.#estimate(),

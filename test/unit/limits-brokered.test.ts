@@ -68,6 +68,15 @@ test('a row takes all its limits or none: what one has is given back where anoth
   expect(asked.flatMap(({ used }) => used)).toEqual([]);
 });
 
+test('who went away wants nothing more, also where it has just called', async () => {
+  const { asked, take, until } = scripted(({ seq }) => ({ nextInMs: { [user]: 40_000 }, ...(seq === 1 && { grants: grants(7, 1) }) }));
+  const ended = await Promise.allSettled([take(['a']), take(['a'])]);
+  expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  const away = (): Asked | undefined => asked.find((request) => (request.away[user] ?? 0) > 0);
+  await until(() => away() !== undefined);
+  expect(away()?.wants).toEqual({});
+});
+
 test('a call that is granted ahead is not made before its moment', async () => {
   let answered = 0;
   const { take } = scripted(({ seq }) => {

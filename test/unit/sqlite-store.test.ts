@@ -121,6 +121,23 @@ describe('the SQLite store', () => {
   });
   const search = (store: Store, cursor?: string | null) => store.search('acme', { terms: searchTerms('wine'), filter: {} }, { limit: 3, ...(cursor && { cursor }) });
 
+  it('keeps nothing of a commit that SQLite refuses, and all of those that were written together with it', async () => {
+    const store = await openSqliteStore({ folder });
+    const keysOf = (name: string): string[] => Array.from({ length: 60 }, (_, n) => `${name}${n}`);
+    const commitOf = (name: string, broken = -1) => store.commitRows({
+      lane: aLane(), job: 'j', tags: [], fence: 1n, failed: [], cleared: [],
+      items: keysOf(name).map((key, n) => anItem(key, { text: 'wine' }, { row: n === broken ? 1.5 : n + 1 })), // the column holds integers
+    });
+    // While the first is written the others come, and are one transaction.
+    const ended = await Promise.allSettled([commitOf('first'), commitOf('before'), commitOf('broken', 30), commitOf('after')]);
+    expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+    expect((await store.readItems(aLane(), ['first', 'before', 'broken', 'after'].flatMap(keysOf))).size).toBe(180);
+    await store.close();
+    const ledger = new Sqlite(file('ledger.db'), { readonly: true });
+    expect(ledger.prepare("SELECT count(*) FROM item_text WHERE item_text MATCH 'wine'").pluck().get()).toBe(180);
+    ledger.close();
+  });
+
   it('finds what an older version stored', async () => {
     const older = await SqliteFile.open(file('ledger.db'), LEDGER_MIGRATIONS.slice(0, 1), 1_000);
     older.db.exec(`INSERT INTO lanes VALUES (1, 'acme', 's', 'store');
