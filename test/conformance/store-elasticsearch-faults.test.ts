@@ -273,6 +273,14 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
       expect(await store.writePage(tenant, 'j1', aPage(4, { counts: done }))).toBe(true);
       expect(await truth.jobTotals(tenant, 'j1', 1)).toMatchObject({ done: 1 });
     });
+
+    it('is found again by those who remove, where somebody still writes it after it was removed', async () => {
+      await truth.createJob(aJob('j1'));
+      await store.writePage(tenant, 'j1', aPage(70, { counts: done }));
+      while (!(await truth.removeJob(tenant, 'j1'))) { /* it goes in steps */ }
+      await store.writePage(tenant, 'j1', aPage(70, { counts: done }));
+      expect((await truth.listPages(tenant, 'j1', { limit: 10 })).items).toMatchObject([{ page: 70 }]);
+    });
   });
 
   it('goes on with another node when one is away', async () => {

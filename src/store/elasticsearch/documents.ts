@@ -77,11 +77,6 @@ export class Documents<Source extends { tenant: string }> {
     }
   }
 
-  /** Whether this process has written it. */
-  remembers(id: string): boolean {
-    return this.#remembered?.has(id) ?? false;
-  }
-
   /** Asks `decide` with what is there, again whenever somebody else was faster, and carries out what it says. `decide` leaves what it is given as it is. */
   change<Answer>(tenant: string, id: string, decide: (found: Source | null) => Decision<Source, Answer>): Promise<Answer> {
     return new Promise((resolve, failed) => {
@@ -146,7 +141,7 @@ export class Documents<Source extends { tenant: string }> {
   #remember(id: string, written: Found<Source>): void {
     if (!this.#remembered) return;
     this.#remembered.set(id, written);
-    if (this.#remembered.size > MAX_REMEMBERED) for (const [oldest] of this.#remembered) return void this.#remembered.delete(oldest);
+    if (this.#remembered.size > MAX_REMEMBERED) this.#remembered.delete(this.#remembered.keys().next().value!);
   }
 
   /** Null: it was removed. */

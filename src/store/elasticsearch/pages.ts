@@ -72,15 +72,19 @@ export function pageMethods(cluster: Cluster): PageStore {
   return {
     writePage: async (tenant, job, { fence, ...page }) => {
       const block = Math.floor(page.page / BLOCK);
-      const id = blockId(tenant, job, block);
-      if (block > 0 && !blocks.remembers(id) && (await countBlocks(blocks, tenant, job)) <= block) await announce(tenant, job, block);
-      return blocks.change(tenant, id, (found) => {
+      /** Null: the block is not there and has to be announced. */
+      const write = (announced: boolean): Promise<boolean | null> => blocks.change(tenant, blockId(tenant, job, block), (found) => {
+        if (found === null && !announced) return { answer: null };
         const body = bodyOf(found);
         const before = body.pages[page.page];
         if (before !== undefined && BigInt(before.fence) > fence) return { answer: false };
         body.pages[page.page] = { ...page, result: page.result ?? before?.result ?? null, fence: String(fence) };
         return { write: { tenant, job, block, body: JSON.stringify(body) }, answer: true };
       });
+      const written = await write(block === 0);
+      if (written !== null) return written;
+      await announce(tenant, job, block);
+      return (await write(true)) === true;
     },
 
     listPages: async (tenant, job, page) => {
