@@ -1,4 +1,4 @@
-/** A page of a sheet job: what the ledger has is taken from it, the rest is handled, committed and written down. */
+/** Pages of a sheet job: what the ledger has is taken from it, the rest is handled, committed and written down. */
 import { cancelled, Context, heartbeat } from '@temporalio/activity';
 import { copyUnchanged, failureOf, openPageFile, readResultFile, readResultText, unchangedLine, writeResultFile, type ResultText } from '../blobs/pages.ts';
 import { blobKeys } from '../blobs/keys.ts';
@@ -32,6 +32,8 @@ const MAX_UNCOMMITTED = { cheap: 5_000, costly: 25 } as const;
 const COUNTS_EVERY_MS = { cheap: 200, costly: 0 } as const;
 /** A pause or cancel arrives with a heartbeat's answer. */
 export const HEARTBEAT_MS = 500;
+/** A task goes on with its next page for so long: the jobs of others, and what was asked of this one, wait for no more than that and a page. */
+const TASK_MS = 2_000;
 
 export interface PageTry extends JobRef {
   page: number;
@@ -58,39 +60,56 @@ export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source
 export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses) {
   return {
     async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
-      const job = await loadSheetJob(deps, input);
-      const manifest = manifestOf(job);
-      const at: PageTry = {
-        ...input,
-        fence: fence({ ...input, activityAttempt: Context.current().info.attempt }),
-      };
-      return handlers.with(job, columnNames(manifest), (prepared, handler) =>
-        runPage(deps, job, manifest, at, prepared, handler, { purse: paying.of(job), concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry }));
+      const { page: firstPage, lastPage = firstPage } = input;
+      let page = firstPage;
+      let commits: PageCommits | undefined;
+      const began = performance.now();
+      const stop = new AbortController();
+      cancelled().catch(() => stop.abort());
+      // By the clock alone: most tasks are over soon, and Temporal writes each beat down.
+      const pulse = setInterval(() => heartbeat({ page, committed: commits?.committed ?? 0 }), HEARTBEAT_MS);
+      try {
+        const job = await loadSheetJob(deps, input);
+        const manifest = manifestOf(job);
+        return await handlers.with(job, columnNames(manifest), async (prepared, handler) => {
+          const asked = {
+            purse: paying.of(job), concurrency: input.concurrency ?? prepared.concurrency, lastTry: input.lastTry, stop,
+            begun: (ofPage: PageCommits) => { commits = ofPage; },
+          };
+          const by = fence({ ...input, activityAttempt: Context.current().info.attempt });
+          let ran: PageRun;
+          do {
+            ran = await runPage(deps, job, manifest, { ...input, page, fence: by }, prepared, handler, asked);
+            if (ran.complete) page++;
+          } while (ran.complete && ran.stopped === null && page <= lastPage && !stop.signal.aborted && performance.now() - began < TASK_MS);
+          return { ...ran, counts: await countsOf(deps, job), complete: page > lastPage, ...(firstPage < page && page <= lastPage && { left: page }) };
+        });
+      } finally {
+        clearInterval(pulse);
+      }
     },
   };
 }
 
+/** What came of a page. */
+type PageRun = Omit<ProcessPageAnswer, 'counts' | 'left'>;
+
 async function runPage(
-  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry,
-  prepared: PreparedHandler, handler: Handler, asked: { purse: Purse | null; concurrency: number; lastTry: boolean },
-): Promise<ProcessPageAnswer> {
+  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
+  { begun, stop, ...asked }: { purse: Purse | null; concurrency: number; lastTry: boolean; stop: AbortController; begun: (commits: PageCommits) => void },
+): Promise<PageRun> {
   const { store, limits } = deps;
-  if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
-    return { counts: await countsOf(deps, job), complete: true, stopped: null, wait: null };
-  }
+  if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) return { complete: true, stopped: null, wait: null };
   const page = await readPlan(deps, job, manifest, at, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
   const work = workOf(handler, job.request.options);
 
-  const stop = new AbortController();
-  cancelled().catch(() => stop.abort());
   const commits = new PageCommits({
     store, plan: page.plan, breaker: job.request.breaker,
     page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: page.handlerHash },
     batchRows: COMMIT_ROWS[work], maxUncommitted: MAX_UNCOMMITTED[work], countsEveryMs: COUNTS_EVERY_MS[work], stop: () => stop.abort(),
   });
-  // By the clock alone: most pages are over before the first, and Temporal writes each of them down.
-  const pulse = setInterval(() => heartbeat({ page: at.page, committed: commits.committed }), HEARTBEAT_MS);
+  begun(commits);
   try {
     let halted: ErrorBody | null = null;
     const handled = handledRows(job, prepared, page);
@@ -111,9 +130,8 @@ async function runPage(
     const complete = await writeResult(deps, job, at, page.rows, commits);
     await sent?.settle(commits.lines);
     const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
-    return { counts: await countsOf(deps, job), complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
+    return { complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
   } finally {
-    clearInterval(pulse);
     page.rows.letGo();
   }
 }

@@ -27,7 +27,7 @@ export interface SheetJobState extends JobLifeState {
   /** Pages dispatched so far in this attempt; goes into the fence. */
   dispatches: number;
   /** Null until the sheet has been read. */
-  sheet: { total: number; window: number } | null;
+  sheet: Pick<OpenedSheet, 'total' | 'window' | 'pagesInTask'> | null;
   /** How far results are written into the sheet; left out where they are not to be. */
   writeBack?: WriteBackProgress;
   /** Of a job that brings a source up to date. */
@@ -77,8 +77,10 @@ export type OpenSheetAnswer = OpenedSheet | { wait: LimitWait };
 
 export interface OpenedSheet {
   total: number;
-  /** Pages in flight at once. */
+  /** Activity tasks with pages in flight at once. */
   window: number;
+  /** Pages of a task at most; left out: 1. */
+  pagesInTask?: number;
   /** Pages with something to do in this attempt. */
   pending: PageSpan[];
   counts: Counts;
@@ -111,6 +113,8 @@ export interface WriteBackAnswer {
 
 export interface ProcessPageInput extends JobRef {
   page: number;
+  /** Pages up to this one follow, one after the other; left out: none. */
+  lastPage?: number;
   attempt: number;
   generation: number;
   dispatch: number;
@@ -120,15 +124,17 @@ export interface ProcessPageInput extends JobRef {
 }
 
 export interface ProcessPageAnswer {
-  /** The whole job's counts after this page. */
+  /** The whole job's counts afterwards. */
   counts: Counts;
-  /** Every row of the page has an outcome; else the page must run again. */
+  /** Every row of the pages has an outcome. */
   complete: boolean;
+  /** The first page that must run again, where pages before it are complete; those that follow it have not been begun. */
+  left?: number;
   /** Set when the circuit breaker tripped. */
   stopped: ErrorBody | null;
   /** Set when a limit left the page without calls. */
   wait: LimitWait | null;
-  /** All that has no outcome waits for the answer of a service. */
+  /** All of that page that has no outcome waits for the answer of a service. */
   parked?: true;
 }
 

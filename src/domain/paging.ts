@@ -27,6 +27,9 @@ export const pageWindow = (work: keyof typeof PAGE_SIZES, sheet: { pages: number
 /** Pages of a sheet that has not changed: most are settled without a handler, so what they wait for is Temporal. */
 export const COPIED_PAGE_WINDOW = 4;
 
+/** How many pages an activity task has at most, one after the other: what Temporal does for a task costs as much as a page of cheap rows. */
+export const PAGES_IN_TASK = { cheap: 4, costly: 1 } as const;
+
 export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;
 
 /** Ascending page numbers as runs. */
@@ -40,15 +43,20 @@ export function toSpans(pages: Iterable<number>): PageSpan[] {
   return spans;
 }
 
-/** Takes the lowest page out of the spans. */
-export function takePage(spans: PageSpan[]): number | undefined {
+/** Takes the lowest page out of the spans, and as many as follow it; `most`: pages. */
+export function takePages(spans: PageSpan[], most: number): PageSpan | undefined {
   const first = spans[0];
   if (!first) return undefined;
-  const page = first[0];
-  if (page === first[1]) spans.shift();
-  else first[0] = page + 1;
-  return page;
+  const [from, end] = first;
+  const to = Math.min(end, from + most - 1);
+  if (to === end) spans.shift();
+  else first[0] = to + 1;
+  return [from, to];
 }
+
+/** Pages for one task: fewer towards the end, so that all of the window have something to do until then. */
+export const pagesForTask = (spans: readonly PageSpan[], { window, most }: { window: number; most: number }): number =>
+  Math.max(1, Math.min(most, Math.floor(countPages(spans) / (2 * window))));
 
 export const holdsPage = (spans: readonly PageSpan[], page: number): boolean => spans.some(([from, to]) => from <= page && page <= to);
 
@@ -58,9 +66,9 @@ export const withoutPage = (spans: readonly PageSpan[], page: number): PageSpan[
     ...(from < page ? [[from, page - 1] satisfies PageSpan] : []), ...(page < to ? [[page + 1, to] satisfies PageSpan] : []),
   ]));
 
-/** Puts a page back where it belongs. */
-export function returnPage(spans: PageSpan[], page: number): PageSpan[] {
-  const pages = [...spans, [page, page] satisfies PageSpan].sort((a, b) => a[0] - b[0]);
+/** Puts a page back where it belongs, or several. */
+export function returnPage(spans: PageSpan[], page: number, last = page): PageSpan[] {
+  const pages = [...spans, [page, last] satisfies PageSpan].sort((a, b) => a[0] - b[0]);
   const merged: PageSpan[] = [];
   for (const [from, to] of pages) {
     const last = merged.at(-1);

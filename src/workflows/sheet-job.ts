@@ -11,7 +11,7 @@ import type {
   JobStatus, PageSpan, SheetJobInput, SheetJobResult, SheetJobState, WriteBackProgress,
 } from '../contracts/sheet-messages.ts';
 import { VERDICTS, type SourceActivities, type Verdict } from '../contracts/source.ts';
-import { countPages, holdsPage, returnPage, takePage } from '../domain/paging.ts';
+import { countPages, holdsPage, pagesForTask, returnPage, takePages } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { Answers } from './answers.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
@@ -46,7 +46,8 @@ class SheetJob extends JobLife {
   /** Pages that only wait for answers of services. */
   readonly #answers = new Answers();
   #counts: Counts = { done: 0, unchanged: 0, failed: 0, skipped: 0 };
-  #inFlight = new Map<number, Promise<void>>();
+  /** By the first of its pages. */
+  #inFlight = new Map<number, { lastPage: number; over: Promise<void> }>();
   #ending = false;
   /** None of its rows can go on for long. */
   #rest: ItemsRest | null = null;
@@ -104,7 +105,7 @@ class SheetJob extends JobLife {
         if (historyIsFull()) await this.continueAsNew();
         else if (opening) await this.#bringVersion();
         else if (items) await this.#runItems(items);
-        else if (this.#pending.length > 0) await this.#runPages(this.#sheet.window);
+        else if (this.#pending.length > 0) await this.#runPages(this.#sheet);
         else if (this.#version.isOpen) await this.#bringVersion();
         else await this.#writeSome();
       }
@@ -117,7 +118,7 @@ class SheetJob extends JobLife {
       const answer = await rows.openSheet({ ...this.ref(), sequence: ++this.sequence, generation: this.generation });
       if ('wait' in answer) return this.limit.add(answer.wait);
       this.limit.eased();
-      this.#sheet = { total: answer.total, window: answer.window };
+      this.#sheet = { total: answer.total, window: answer.window, ...(answer.pagesInTask !== undefined && { pagesInTask: answer.pagesInTask }) };
       this.#pending = answer.pending;
       this.#counts = answer.counts;
       if (answer.versioned) this.#version.begin();
@@ -140,17 +141,20 @@ class SheetJob extends JobLife {
   }
 
   /** Keeps the window full until pages run out, something stops them, or the history is full; then lets them drain. */
-  async #runPages(window: number): Promise<void> {
+  async #runPages({ window, pagesInTask: most = 1 }: { window: number; pagesInTask?: number }): Promise<void> {
+    const start = (page: number, lastPage: number, work: Promise<void>): void => {
+      this.#inFlight.set(page, { lastPage, over: work.finally(() => this.#inFlight.delete(page)) });
+    };
     await this.interruptible(async () => {
       for (;;) {
         while (this.#inFlight.size < window && this.mayGoOn()) {
-          const page = takePage(this.#pending);
-          if (page === undefined) break;
-          this.#inFlight.set(page, this.#processPage(page).finally(() => this.#inFlight.delete(page)));
+          const pages = takePages(this.#pending, pagesForTask(this.#pending, { window, most }));
+          if (pages === undefined) break;
+          start(...pages, this.#processPages(...pages));
         }
         if (this.#inFlight.size === 0) return;
-        await Promise.race(this.#inFlight.values());
-        if (this.#answers.due(Date.now()) && this.mayGoOn()) this.#inFlight.set(TAKES_ANSWERS, this.#takeAnswers().catch((error: unknown) => this.fail(error)).finally(() => this.#inFlight.delete(TAKES_ANSWERS)));
+        await Promise.race(this.#inFlight.values().map(({ over }) => over));
+        if (this.#answers.due(Date.now()) && this.mayGoOn()) start(TAKES_ANSWERS, TAKES_ANSWERS, this.#takeAnswers().catch((error: unknown) => this.fail(error)));
         if (this.error) this.interrupt();
       }
     });
@@ -179,7 +183,7 @@ class SheetJob extends JobLife {
   #fanOut(): FanOutJob {
     return {
       ref: () => ({ ...this.ref(), page: 0, generation: this.generation, dispatch: ++this.#dispatches }),
-      takePage: () => takePage(this.#pending),
+      takePage: () => takePages(this.#pending, 1)?.[0],
       returnPage: (page) => { this.#pending = returnPage(this.#pending, page); },
       holdsPage: (page) => holdsPage(this.#pending, page),
       activities: (summary) => this.activities<FanOutActivities>({ ...PAGE, summary }, TASK_QUEUES.rows),
@@ -197,22 +201,25 @@ class SheetJob extends JobLife {
     };
   }
 
-  async #processPage(page: number): Promise<void> {
-    const rows = this.work({ ...PAGE, summary: `page ${page}` });
+  async #processPages(page: number, lastPage: number): Promise<void> {
+    const several = lastPage > page;
+    const rows = this.work({ ...PAGE, summary: several ? `pages ${page} to ${lastPage}` : `page ${page}` });
     try {
       const answer = await rows.processPage({
-        ...this.ref(), page, generation: this.generation, dispatch: ++this.#dispatches, concurrency: this.concurrency,
+        ...this.ref(), page, ...(several && { lastPage }), generation: this.generation, dispatch: ++this.#dispatches, concurrency: this.concurrency,
         lastTry: this.limit.lastTry,
       });
       if (finished(answer.counts) > finished(this.#counts)) this.limit.eased();
       this.#counts = answer.counts;
       if (answer.wait) this.limit.add(answer.wait);
       if (answer.stopped) this.error ??= answer.stopped;
-      if (answer.complete) this.capacityWaitMs = CAPACITY_WAIT_MS.first;
-      else if (answer.parked) this.#answers.park(page);
-      else this.#pending = returnPage(this.#pending, page);
+      const left = answer.complete ? lastPage + 1 : (answer.left ?? page);
+      if (left > page) this.capacityWaitMs = CAPACITY_WAIT_MS.first;
+      if (answer.parked) this.#answers.park(left);
+      const again = answer.parked ? left + 1 : left;
+      if (again <= lastPage) this.#pending = returnPage(this.#pending, again, lastPage);
     } catch (error) {
-      this.#pending = returnPage(this.#pending, page);
+      this.#pending = returnPage(this.#pending, page, lastPage);
       this.fail(error);
     }
   }
@@ -279,7 +286,7 @@ class SheetJob extends JobLife {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason,
       attempt: this.#input.attempt, priority: this.priority, concurrency: this.concurrency,
       total: this.#sheet?.total ?? null, counts: this.#counts,
-      pagesInFlight: [...this.#inFlight.keys()].filter((page) => page !== TAKES_ANSWERS), pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
+      pagesInFlight: [...this.#inFlight].flatMap(([page, { lastPage }]) => (page === TAKES_ANSWERS ? [] : Array.from({ length: lastPage - page + 1 }, (_, index) => page + index))), pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
     };
   }
 }
