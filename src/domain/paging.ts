@@ -14,7 +14,7 @@ export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
 };
 
 /** Of cheap rows, so many that the ledger always has some to write while a page ends and the next begins; fewer where rows are long and pages end by their bytes. */
-const CHEAP_WINDOW = { short: 5, long: 3 };
+const CHEAP_WINDOW = { short: 4, long: 3 };
 /** Costly pages share the job's concurrency, so two suffice to hide a page's tail. */
 const COSTLY_WINDOW = 2;
 /** Bytes in a page. */
@@ -28,7 +28,7 @@ export const pageWindow = (work: keyof typeof PAGE_SIZES, sheet: { pages: number
 export const COPIED_PAGE_WINDOW = 4;
 
 /** How many pages an activity task has at most, one after the other: what Temporal does for a task costs as much as a page of cheap rows. */
-export const PAGES_IN_TASK = { cheap: 4, costly: 1 } as const;
+export const PAGES_IN_TASK = { cheap: 8, costly: 1 } as const;
 
 export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;
 
