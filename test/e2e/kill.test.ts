@@ -2,7 +2,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { startRowCounter, writeCountedHandler, type RowCounter } from '../servers/counter.ts';
 import { startTestStack, type TestStack } from '../servers/stack.ts';
-import { killRound } from './kill-round.ts';
+import { disagreements, ended, killRound, rowKey, until } from './kill-round.ts';
 
 const ROWS = 20_000;
 const ANSWER_MS = 20;
@@ -29,6 +29,22 @@ for (const [index, victim] of (['worker', 'api', 'temporal'] as const).entries()
     expect(round.violations).toEqual([]);
   });
 }
+
+test('200,000 cheap rows, many pages in a task, come to their end by themselves after kill -9 of the worker, and each is done once', { timeout: 300_000 }, async () => {
+  onTestFailed(async () => console.log(await stack.logs()));
+  const rows = 200_000;
+  const upload = await stack.upload('cheap.csv', `id,seen\n${Array.from({ length: rows }, (_, index) => `${rowKey(index)},${rowKey(index)}`).join('\n')}\n`);
+  const { id } = await stack.create({ source: { upload }, keyColumns: ['id'] });
+  const afterRows = Math.floor(rows * (0.05 + 0.5 * pseudoRandom(seed + 7)));
+  await until('some rows to be done', async () => (await stack.job(id)).progress.done >= afterRows);
+  await stack.kill('worker');
+  const { done } = (await stack.job(id)).progress;
+  expect(done).toBeLessThan(rows);
+  await stack.start('worker');
+  const job = await ended(stack, id);
+  expect([job.state, job.progress.done]).toEqual(['completed', rows]);
+  expect(await disagreements(stack, job, rows)).toEqual([]);
+});
 
 /** In [0, 1), the same for the same number. */
 function pseudoRandom(number: number): number {

@@ -193,3 +193,21 @@ test('continued as new', async () => {
   await commit('continued-as-new', job.handle.workflowId);
   await stage.stop();
 });
+
+test('several pages in a task, one of which leaves some', async () => {
+  await rig.stopWorkers();
+  const stage = await openStage(rig.env);
+  let left = false;
+  const job = await stage.start(20, 2, (before) => ({
+    openSheet: async () => ({ total: 20, window: 2, pagesInTask: 4, pending: [[1, 20]], counts: { done: 0, unchanged: 0, failed: 0, skipped: 0 } }),
+    async processPage(input) {
+      const answer = await before.processPage(input);
+      if (left || input.lastPage === undefined) return answer;
+      left = true;
+      return { ...answer, complete: false, left: input.lastPage };
+    },
+  }));
+  await job.result();
+  await commit('pages-in-tasks', job.handle.workflowId);
+  await stage.stop();
+});

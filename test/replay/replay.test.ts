@@ -18,7 +18,7 @@ test('every way that a job can go has a history', () => {
   expect(histories.map(({ name }) => name)).toEqual([
     'bulk-action', 'cancelled-by-temporal', 'cancelled-for-a-dependency', 'cancelled', 'clean-up-sources', 'clean-up', 'cleanup-old-documents', 'close-job', 'completed',
     'continued-as-new', 'delete-document', 'delete-job', 'delete-source', 'document-completed', 'document-failed', 'document-paused-and-resumed',
-    'document-reprocessed', 'document-waiting', 'failed-by-breaker', 'fanned-out-unpaid', 'fanned-out-waiting', 'fanned-out', 'forecast', 'limit-broker', 'make-batch', 'parked', 'paused-and-resumed', 'planned',
+    'document-reprocessed', 'document-waiting', 'failed-by-breaker', 'fanned-out-unpaid', 'fanned-out-waiting', 'fanned-out', 'forecast', 'limit-broker', 'make-batch', 'pages-in-tasks', 'parked', 'paused-and-resumed', 'planned',
     'resumed-while-draining', 'retry', 'row-cancelled', 'row-completed', 'row-failed', 'row-unpaid', 'row-waiting', 'scheduled-job', 'sync-approved', 'sync-rejected', 'waiting-for-a-limit', 'waiting-for-money', 'waiting', 'webhook-given-up', 'webhook', 'written-back',
   ]);
 });

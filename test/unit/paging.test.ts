@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PageSpan } from '../../src/contracts/sheet-messages.ts';
-import { countPages, PAGE_SIZES, pageIsFull, pageWindow, returnPage, takePages, toSpans } from '../../src/domain/paging.ts';
+import { countPages, PAGE_SIZES, pageIsFull, pagesForTask, pageWindow, returnPage, takePages, toSpans } from '../../src/domain/paging.ts';
 
 const pages = fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 30 }).map((list) => list.toSorted((a, b) => a - b));
 const members = (spans: readonly PageSpan[]): number[] => spans.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
@@ -32,6 +32,32 @@ test('taking and returning pages, in any order, loses none and doubles none', ()
   expect(spans).toEqual(toSpans(list));
 })));
 
+test('a task takes pages that follow each other, as many as it may, until all are taken; what it leaves goes back where it was', () =>
+  fc.assert(fc.property(pages, fc.integer({ min: 1, max: 8 }), fc.nat(8), (list, most, keeps) => {
+    const spans = toSpans(list);
+    const taken: number[] = [];
+    for (let task = takePages(spans, most); task; task = takePages(spans, most)) {
+      expect(task[1] - task[0]).toBeLessThan(most);
+      taken.push(...members([task]));
+    }
+    expect(taken).toEqual(list);
+    const again = toSpans(list);
+    const first = takePages(again, most);
+    if (first && first[0] + keeps <= first[1]) expect(members(returnPage(again, first[0] + keeps, first[1]))).toEqual(list.slice(keeps));
+  })));
+
+test('tasks become smaller towards the end, so that none of the window runs alone for long', () => {
+  const spans: PageSpan[] = [[1, 100]];
+  const sizes: number[] = [];
+  while (countPages(spans) > 0) {
+    const [from, to] = takePages(spans, pagesForTask(spans, { window: 4, most: 8 }))!;
+    sizes.push(to - from + 1);
+  }
+  expect(sizes.slice(0, 5)).toEqual([8, 8, 8, 8, 8]);
+  expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
+  expect(sizes.slice(-8)).toEqual([1, 1, 1, 1, 1, 1, 1, 1]);
+});
+
 test('a page that is returned twice is there once', () => expect(returnPage(returnPage([[5, 6]], 4), 4)).toEqual([[4, 6]]));
 
 test('a page is full by rows or by bytes', () => {
@@ -40,7 +66,7 @@ test('a page is full by rows or by bytes', () => {
 });
 
 test('more pages of short rows are in flight than of long ones, and of costly ones two', () => {
-  expect(pageWindow('cheap', { pages: 200, bytes: 150_000_000 })).toBe(5);
+  expect(pageWindow('cheap', { pages: 200, bytes: 150_000_000 })).toBe(4);
   expect(pageWindow('cheap', { pages: 200, bytes: 199_000_000 })).toBe(3);
   expect(pageWindow('cheap', { pages: 10, bytes: 40_000_000 })).toBe(3); // a row larger than a page
   expect(pageWindow('costly', { pages: 200, bytes: 20_000_000 })).toBe(2);

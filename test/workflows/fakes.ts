@@ -77,7 +77,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
         states: () => job.records.toSorted((a, b) => a.sequence - b.sequence).map(({ state }) => state),
         result: () => job.handle.result() as Promise<SheetJobResult>,
       };
-      const counts = () => ({ ...one, done: new Set(job.pages.map(({ page }) => page)).size });
+      const counts = () => ({ ...one, done: new Set(job.pages.flatMap(({ page, lastPage = page }) => Array.from({ length: lastPage - page + 1 }, (_, index) => page + index))).size });
       const plain: FakeActivities = {
         admit: async () => ({ granted: true, generation: 1, agesAt: 0, state: 'queued', cause: null, reason: null }),
         recordState: async (input) => void job.records.push(input),
