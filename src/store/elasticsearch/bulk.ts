@@ -8,6 +8,9 @@ import type { Kind } from './schema.ts';
 const MAX_BYTES = 5 * 2 ** 20;
 /** Of one request: what comes back is small, and others wait while it is written. */
 const MAX_DOCUMENTS = 3_000;
+/** A request that is worth sending while others are under way. */
+const LARGE_DOCUMENTS = 2_000;
+export const LARGE_BYTES = 2 * 2 ** 20;
 /** Pauses before documents that the cluster had no room for are sent again. */
 const PAUSES_MS = [50, 100, 250, 500, 1_000, 2_000, 4_000];
 
@@ -53,7 +56,14 @@ export class BulkBody {
 
   /** Whether it may have the write too. The first it takes, however large. */
   takes(line: string): boolean {
-    return this.count === 0 || (this.count < MAX_DOCUMENTS && this.#text.length + Buffer.byteLength(line) <= MAX_BYTES);
+    if (this.count === 0) return true;
+    if (this.count === MAX_DOCUMENTS) return false;
+    const room = MAX_BYTES - this.#text.length;
+    return line.length * 3 <= room || Buffer.byteLength(line) <= room; // a UTF-16 unit has at most three bytes
+  }
+
+  get isLarge(): boolean {
+    return this.count >= LARGE_DOCUMENTS || this.#text.length >= LARGE_BYTES;
   }
 
   add(line: string): void {

@@ -2,14 +2,14 @@
  * Commits of this process on their way to the cluster: few requests at once, and whatever comes meanwhile goes into the
  * next ones together.
  */
-import { BulkBody, type BulkOutcome, type BulkWrite, lineOf, send } from './bulk.ts';
+import { BulkBody, LARGE_BYTES, type BulkOutcome, type BulkWrite, lineOf, send } from './bulk.ts';
 import type { Cluster } from './connection.ts';
 
 /** Keeps the cluster busy while the next request is made. */
 const REQUESTS_AT_ONCE = 3;
 
 /** What a request of a busy worker comes to: to grow is to copy. */
-const USUAL_BYTES = 2 ** 20;
+const USUAL_BYTES = LARGE_BYTES + 2 ** 18;
 
 /** As `bulk`; what cannot be put into words throws before anything is written. */
 export type Gather = (writes: BulkWrite[]) => Promise<BulkOutcome[]>;
@@ -24,10 +24,12 @@ export function gathering(cluster: Cluster): Gather {
   const waiting: Request[] = [];
   let running = 0;
 
+  /** A small request waits while another is under way: it costs the cluster nearly what a large one does. */
+  const isDue = (next: Request): boolean => running === 0 || (running < REQUESTS_AT_ONCE && (waiting.length > 1 || next.body.isLarge));
+
   const pump = (): void => {
-    while (running < REQUESTS_AT_ONCE) {
-      const next = waiting.shift();
-      if (!next) return;
+    for (let next = waiting[0]; next && isDue(next); next = waiting[0]) {
+      waiting.shift();
       running++;
       send(cluster, next.body).then(next.outcomes.resolve, next.outcomes.reject).finally(() => {
         running--;
