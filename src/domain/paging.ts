@@ -20,14 +20,14 @@ const COSTLY_WINDOW = 2;
 /** Bytes in a page. */
 const LONG = 0.9 * PAGE_SIZES.cheap.bytes;
 
-/** How many pages are in flight at once. `sheet`: all of its pages, and bytes in them. */
+/** How many activity tasks with pages are in flight at once. `sheet`: all of its pages, and bytes in them. */
 export const pageWindow = (work: keyof typeof PAGE_SIZES, sheet: { pages: number; bytes: number }): number =>
   work === 'costly' ? COSTLY_WINDOW : sheet.bytes < LONG * sheet.pages ? CHEAP_WINDOW.short : CHEAP_WINDOW.long;
 
 /** Pages of a sheet that has not changed: most are settled without a handler, so what they wait for is Temporal. */
 export const COPIED_PAGE_WINDOW = 4;
 
-/** How many pages an activity task has at most, one after the other: what Temporal does for a task costs as much as a page of cheap rows. */
+/** Pages of an activity task at most, one after the other: what Temporal does for a task costs a twentieth of a page of cheap rows. */
 export const PAGES_IN_TASK = { cheap: 8, costly: 1 } as const;
 
 export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;

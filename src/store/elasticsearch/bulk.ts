@@ -9,8 +9,8 @@ const MAX_BYTES = 5 * 2 ** 20;
 /** Of one request: what comes back is small, and others wait while it is written. */
 const MAX_DOCUMENTS = 3_000;
 /** A request that is worth sending while others are under way. */
-const LARGE_DOCUMENTS = 2_000;
-export const LARGE_BYTES = 2 * 2 ** 20;
+const LARGE_DOCUMENTS = 1_500;
+export const LARGE_BYTES = 1.5 * 2 ** 20;
 /** Pauses before documents that the cluster had no room for are sent again. */
 const PAUSES_MS = [50, 100, 250, 500, 1_000, 2_000, 4_000];
 
