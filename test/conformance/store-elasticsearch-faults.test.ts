@@ -167,6 +167,21 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
     expect(sent.reduce((sum, { documents }) => sum + documents, 0)).toBe(items.length);
   });
 
+  it('sends the few rows that come while a request is under way together, and without waiting for its end', async () => {
+    const over = Promise.withResolvers<void>();
+    let bulks = 0;
+    proxy.fault = (request) => (isBulk(request) && ++bulks === 1 ? held(over.promise) : null);
+    const slow = commit();
+    const keys = Array.from({ length: 10 }, (_, n) => `few${n}`);
+    await Promise.all(keys.map((key, n) => commit({ items: [anItem(key, {}, { row: n + 10 })] })));
+    expect((await truth.readItems(aLane(), keys)).size).toBe(10);
+    expect((await truth.readItems(aLane(), ['k1'])).size).toBe(0);
+    expect(bulks).toBe(2);
+    over.resolve();
+    await slow;
+    expect((await truth.readItems(aLane(), ['k1'])).size).toBe(1);
+  });
+
   it('gives a row that the mapping refuses that failure, and keeps its neighbours', async () => {
     const refusals = await commit({ items: [anItem('k1', {}), anItem('k2', {}, { row: 3, tokens: 1e300 })] });
     expect([...refusals.keys()]).toEqual([3]);

@@ -120,6 +120,10 @@ export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcom
   let open = [...outcomes.keys()];
   for (let tried = 0; ; tried++) {
     const answers = await request(cluster, body, open);
+    if (answers === null) {
+      body.letGo();
+      return outcomes;
+    }
     const busy: { index: number; status: number; type: string }[] = [];
     for (const [position, { status, error }] of answers.entries()) {
       const index = open[position]!;
@@ -143,8 +147,8 @@ export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcom
   }
 }
 
-/** An answer a write. A request that is too large as a whole is sent in halves, until one write is alone to blame. */
-async function request(cluster: Cluster, body: BulkBody, indexes: readonly number[]): Promise<ItemAnswer[]> {
+/** An answer a write; null: all were written. A request that is too large as a whole is sent in halves, until one write is alone to blame. */
+async function request(cluster: Cluster, body: BulkBody, indexes: readonly number[]): Promise<ItemAnswer[] | null> {
   let tooLarge = false;
   const answer = await cluster.call(async () => {
     try {
@@ -161,9 +165,11 @@ async function request(cluster: Cluster, body: BulkBody, indexes: readonly numbe
   if (tooLarge) {
     if (indexes.length === 1) return [{ status: 413, error: { type: 'request_too_large' } }];
     const half = Math.ceil(indexes.length / 2);
-    return [...(await request(cluster, body, indexes.slice(0, half))), ...(await request(cluster, body, indexes.slice(half)))];
+    const answers: ItemAnswer[] = [];
+    for (const part of [indexes.slice(0, half), indexes.slice(half)]) answers.push(...((await request(cluster, body, part)) ?? part.map(() => ({ status: 200 }))));
+    return answers;
   }
-  if (answer.errors === false) return indexes.map(() => ({ status: 200 }));
+  if (answer.errors === false) return null;
   const answers = (answer.items ?? []).map((item) => Object.values(item)[0] ?? { status: 500, error: {} });
   if (answers.length !== indexes.length) throw refusal(502, 'incomplete_answer');
   return answers;

@@ -8,6 +8,9 @@ import type { Cluster } from './connection.ts';
 /** Keeps the cluster busy while the next request is made. */
 const REQUESTS_AT_ONCE = 3;
 
+/** So long a small request waits for more, and no longer: it may have what was paid for. */
+const HOLD_MS = 100;
+
 /** What a request of a busy worker comes to: to grow is to copy. */
 const USUAL_BYTES = LARGE_BYTES + 2 ** 18;
 
@@ -16,6 +19,7 @@ export type Gather = (writes: BulkWrite[]) => Promise<BulkOutcome[]>;
 
 interface Request {
   body: BulkBody;
+  overdue: boolean;
   outcomes: PromiseWithResolvers<BulkOutcome[]>;
 }
 
@@ -25,7 +29,7 @@ export function gathering(cluster: Cluster): Gather {
   let running = 0;
 
   /** A small request waits while another is under way: it costs the cluster nearly what a large one does. */
-  const isDue = (next: Request): boolean => running === 0 || (running < REQUESTS_AT_ONCE && (waiting.length > 1 || next.body.isLarge));
+  const isDue = (next: Request): boolean => running === 0 || (running < REQUESTS_AT_ONCE && (waiting.length > 1 || next.body.isLarge || next.overdue));
 
   const pump = (): void => {
     for (let next = waiting[0]; next && isDue(next); next = waiting[0]) {
@@ -38,12 +42,22 @@ export function gathering(cluster: Cluster): Gather {
     }
   };
 
+  const open = (): Request => {
+    const request: Request = { body: new BulkBody(USUAL_BYTES), overdue: false, outcomes: Promise.withResolvers() };
+    waiting.push(request);
+    setTimeout(() => {
+      request.overdue = true;
+      pump();
+    }, HOLD_MS);
+    return request;
+  };
+
   return (writes) => {
     const lines = writes.map((write) => lineOf(cluster, write));
     const parts: Promise<BulkOutcome[]>[] = [];
     for (let from = 0; from < lines.length; ) {
       let request = waiting.at(-1);
-      if (!request?.body.takes(lines[from]!)) waiting.push((request = { body: new BulkBody(USUAL_BYTES), outcomes: Promise.withResolvers() }));
+      if (!request?.body.takes(lines[from]!)) request = open();
       const { body, outcomes } = request;
       const begin = body.count;
       for (; from < lines.length && body.takes(lines[from]!); from++) body.add(lines[from]!);
