@@ -27,7 +27,7 @@ export const pageWindow = (work: keyof typeof PAGE_SIZES, sheet: { pages: number
 /** Pages of a sheet that has not changed: most are settled without a handler, so what they wait for is Temporal. */
 export const COPIED_PAGE_WINDOW = 4;
 
-/** Pages of an activity task at most, one after the other: what Temporal does for a task costs a twentieth of a page of cheap rows. */
+/** Pages of an activity task at most, one after the other: what Temporal and the worker do for a task costs a tenth of what a page of cheap rows does. */
 export const PAGES_IN_TASK = { cheap: 8, costly: 1 } as const;
 
 export const pageIsFull = (size: PageSize, rows: number, bytes: number): boolean => rows >= size.rows || bytes >= size.bytes;
@@ -67,8 +67,8 @@ export const withoutPage = (spans: readonly PageSpan[], page: number): PageSpan[
   ]));
 
 /** Puts a page back where it belongs, or several. */
-export function returnPage(spans: PageSpan[], page: number, last = page): PageSpan[] {
-  const pages = [...spans, [page, last] satisfies PageSpan].sort((a, b) => a[0] - b[0]);
+export function returnPage(spans: PageSpan[], page: number, lastPage = page): PageSpan[] {
+  const pages = [...spans, [page, lastPage] satisfies PageSpan].sort((a, b) => a[0] - b[0]);
   const merged: PageSpan[] = [];
   for (const [from, to] of pages) {
     const last = merged.at(-1);
