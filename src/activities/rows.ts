@@ -99,6 +99,9 @@ async function runPage(
   { begun, stop, ...asked }: { purse: Purse | null; concurrency: number; lastTry: boolean; stop: AbortController; begun: (commits: PageCommits) => void },
 ): Promise<PageRun> {
   const { store, limits } = deps;
+  // A task that comes again, whole, has pages that were through.
+  const known = await store.getPage(job.tenant, job.id, at.page);
+  if (known?.complete && known.attempt === at.attempt) return { complete: true, stopped: null, wait: null };
   if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) return { complete: true, stopped: null, wait: null };
   const page = await readPlan(deps, job, manifest, at, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
