@@ -15,7 +15,7 @@ import { itemWorkflowId } from '../temporal/workflow-ids.ts';
 import type { ActivityDeps } from './deps.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
-import { columnNames, countsOf, laneOf, loadSheetJob, manifestOf, readPlan, settleUnchanged, writeResult, type PageTry } from './rows.ts';
+import { columnNames, countsOf, laneOf, loadSheetJob, manifestOf, readPlan, settleWhole, writeResult, type PageTry } from './rows.ts';
 
 const ASKED_AT_ONCE = 20;
 
@@ -32,10 +32,11 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
       const manifest = manifestOf(job);
       const at = tryOf(input);
       const rest = { stopped: null, wait: null, concurrency: prepared.concurrency };
-      if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) {
+      const record = await deps.store.getPage(job.tenant, job.id, at.page);
+      if (await settleWhole(deps, job, manifest, at, record, handlerHash(handler, prepared.identity))) {
         return { ...rest, counts: await countsOf(deps, job), complete: true, open: [] };
       }
-      const { rows, columns, plan, handlerHash: hash } = await readPlan(deps, job, manifest, at, prepared, handler);
+      const { rows, columns, plan, handlerHash: hash } = await readPlan(deps, job, manifest, at, record, prepared, handler);
       const commits = new PageCommits({
         store: deps.store, plan, breaker: null,
         page: { lane: laneOf(job), jobId: job.id, tags: job.tags, page: at.page, attempt: at.attempt, fence: at.fence, handlerHash: hash },
@@ -49,7 +50,7 @@ export function fanOutActivities(deps: ActivityDeps, handlers: PreparedHandlers,
 
     settleItems: (input) => withHandler(input, async (job, prepared, handler) => {
       const at = tryOf(input);
-      const { rows, plan, handlerHash: hash } = await readPlan(deps, job, manifestOf(job), at, prepared, handler, { again: input.again });
+      const { rows, plan, handlerHash: hash } = await readPlan(deps, job, manifestOf(job), at, await deps.store.getPage(job.tenant, job.id, at.page), prepared, handler, { again: input.again });
       const results = [...plan.settled.values()];
       const counts = countOutcomes(results);
       const tally = { tried: plan.tried, faults: plan.faults, ...ifKnown(plan.spent) };

@@ -142,7 +142,7 @@ async function settlePages(deps: ActivityDeps, handlers: PreparedHandlers, job: 
         tenant: job.tenant, jobId: job.id, page: page.page, attempt, generation: lane.generation,
         fence: fence({ generation: lane.generation, attempt, dispatch: Number.MAX_SAFE_INTEGER, activityAttempt: Context.current().info.attempt }),
       };
-      const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, prepared, handler, { ending: true });
+      const { rows, plan, handlerHash } = await readPlan(deps, job, manifest, at, await deps.store.getPage(job.tenant, job.id, page.page), prepared, handler, { ending: true });
       const results = [...plan.settled.values()];
       await writeResult(deps, job, at, rows, {
         lines: ResultLines.of(results), counts: countOutcomes(results),

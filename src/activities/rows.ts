@@ -5,7 +5,7 @@ import { blobKeys } from '../blobs/keys.ts';
 import type { ResultLines } from '../blobs/result-lines.ts';
 import type { StoredRows } from '../blobs/stored-rows.ts';
 import { SheafError, type ErrorBody } from '../contracts/errors.ts';
-import type { Counts, JobRecord, Manifest, SheetJobRecord } from '../contracts/job.ts';
+import type { Counts, JobRecord, Manifest, PageRecord, SheetJobRecord } from '../contracts/job.ts';
 import type { JobRef } from '../contracts/messages.ts';
 import type { ProcessPageAnswer, ProcessPageInput } from '../contracts/sheet-messages.ts';
 import type { PageRow, RowFailure, Spent } from '../contracts/row.ts';
@@ -99,11 +99,9 @@ async function runPage(
   { begun, stop, ...asked }: { purse: Purse | null; concurrency: number; lastTry: boolean; stop: AbortController; begun: (commits: PageCommits) => void },
 ): Promise<PageRun> {
   const { store, limits } = deps;
-  // A task that comes again, whole, has pages that were through.
-  const known = await store.getPage(job.tenant, job.id, at.page);
-  if (known?.complete && known.attempt === at.attempt) return { complete: true, stopped: null, wait: null };
-  if (await settleUnchanged(deps, job, manifest, at, handlerHash(handler, prepared.identity))) return { complete: true, stopped: null, wait: null };
-  const page = await readPlan(deps, job, manifest, at, prepared, handler);
+  const record = await store.getPage(job.tenant, job.id, at.page);
+  if (await settleWhole(deps, job, manifest, at, record, handlerHash(handler, prepared.identity))) return { complete: true, stopped: null, wait: null };
+  const page = await readPlan(deps, job, manifest, at, record, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
   const work = workOf(handler, job.request.options);
 
@@ -172,9 +170,13 @@ export async function countsOf({ store }: ActivityDeps, job: JobRecord): Promise
 const mayAskBase = (job: SheetJobRecord, manifest: Manifest, at: PageTry): boolean =>
   manifest.base !== null && !job.request.force && at.generation === manifest.generation;
 
-/** A page of which the job before left nothing failed is settled without reading a row. False: it is to be looked at row by row. */
-export async function settleUnchanged(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, handlerHash: string): Promise<boolean> {
-  if (!mayAskBase(job, manifest, at) || (await deps.store.getPage(job.tenant, job.id, at.page))) return false;
+/**
+ * A page that is through (its task comes again), or of which the job before left nothing failed, is settled without reading a row.
+ * `record`: the page's, as it is now. False: it is to be looked at row by row.
+ */
+export async function settleWhole(deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, record: PageRecord | null, handlerHash: string): Promise<boolean> {
+  if (record) return record.complete && record.attempt === at.attempt;
+  if (!mayAskBase(job, manifest, at)) return false;
   const before = await deps.store.getPage(job.tenant, manifest.base!, at.page);
   if (!before?.complete || !before.result || before.counts.failed > 0) return false;
   const key = blobKeys.result(job.tenant, job.id, at.page, at.fence);
@@ -193,16 +195,15 @@ function nullIfGone(error: unknown): null {
   throw error;
 }
 
-/** Reads the page, its earlier result and the ledger, and decides what is to be handled. `ending`: the job ends; `again`: rows that a failure in the earlier result says nothing of. */
+/** Reads the page, its earlier result and the ledger, and decides what is to be handled. `record`: the page's, as it is now; `ending`: the job ends; `again`: rows that a failure in the earlier result says nothing of. */
 export async function readPlan(
-  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
+  deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, record: PageRecord | null, prepared: PreparedHandler, handler: Handler,
   { ending = false, again = [] }: { ending?: boolean; again?: readonly number[] } = {},
 ): Promise<{ rows: StoredRows; columns: string[]; plan: PagePlan; inputHash: InputHash; handlerHash: string }> {
   const { store, blobs } = deps;
   const columns = columnNames(manifest);
-  const [rows, record, duplicates] = await Promise.all([
+  const [rows, duplicates] = await Promise.all([
     openPageFile(blobs, blobKeys.page(job.tenant, job.id, at.page)),
-    store.getPage(job.tenant, job.id, at.page),
     manifest.duplicates > 0 ? readDuplicates(deps, job, at.page) : new Map<number, number>(),
   ]);
   const earlier = record?.result ? await readResultFile(blobs, record.result) : null;

@@ -78,4 +78,6 @@ export function returnPage(spans: PageSpan[], page: number, lastPage = page): Pa
   return merged;
 }
 
+export const pagesOf = (spans: readonly PageSpan[]): number[] => spans.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
+
 export const countPages = (spans: readonly PageSpan[]): number => spans.reduce((sum, [from, to]) => sum + to - from + 1, 0);

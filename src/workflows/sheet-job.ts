@@ -11,7 +11,7 @@ import type {
   JobStatus, PageSpan, SheetJobInput, SheetJobResult, SheetJobState, WriteBackProgress,
 } from '../contracts/sheet-messages.ts';
 import { VERDICTS, type SourceActivities, type Verdict } from '../contracts/source.ts';
-import { countPages, holdsPage, pagesForTask, returnPage, takePages } from '../domain/paging.ts';
+import { countPages, holdsPage, pagesForTask, pagesOf, returnPage, takePages } from '../domain/paging.ts';
 import { CAPACITY_WAIT_MS, PAGE, SNAPSHOT, WRITE_BACK } from './activity-options.ts';
 import { Answers } from './answers.ts';
 import { FanOut, type FanOutJob } from './fan-out.ts';
@@ -286,7 +286,7 @@ class SheetJob extends JobLife {
       state: this.state, cause: this.cause, until: this.until, reason: this.reason,
       attempt: this.#input.attempt, priority: this.priority, concurrency: this.concurrency,
       total: this.#sheet?.total ?? null, counts: this.#counts,
-      pagesInFlight: [...this.#inFlight].flatMap(([page, { lastPage }]) => (page === TAKES_ANSWERS ? [] : Array.from({ length: lastPage - page + 1 }, (_, index) => page + index))), pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
+      pagesInFlight: pagesOf([...this.#inFlight].map(([page, { lastPage }]): PageSpan => [page, lastPage])).filter((page) => page !== TAKES_ANSWERS), pagesPending: countPages(this.#pending), ...(this.#items && { items: this.#items.shown() }),
     };
   }
 }

@@ -6,7 +6,8 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import type { JobState } from '../../src/contracts/job.ts';
 import { TASK_QUEUES, WORKFLOWS, type JobActivities, type RecordStateInput } from '../../src/contracts/messages.ts';
-import type { ProcessPageInput, RowActivities, SheetJobInput, SheetJobResult } from '../../src/contracts/sheet-messages.ts';
+import type { PageSpan, ProcessPageInput, RowActivities, SheetJobInput, SheetJobResult } from '../../src/contracts/sheet-messages.ts';
+import { pagesOf } from '../../src/domain/paging.ts';
 import { bundleWorkflows } from '../../src/temporal/bundle.ts';
 
 export interface FakeJob {
@@ -77,7 +78,7 @@ export async function openStage(env: TestWorkflowEnvironment, { rowsLater = fals
         states: () => job.records.toSorted((a, b) => a.sequence - b.sequence).map(({ state }) => state),
         result: () => job.handle.result() as Promise<SheetJobResult>,
       };
-      const counts = () => ({ ...one, done: new Set(job.pages.flatMap(({ page, lastPage = page }) => Array.from({ length: lastPage - page + 1 }, (_, index) => page + index))).size });
+      const counts = () => ({ ...one, done: new Set(pagesOf(job.pages.map(({ page, lastPage = page }): PageSpan => [page, lastPage]))).size });
       const plain: FakeActivities = {
         admit: async () => ({ granted: true, generation: 1, agesAt: 0, state: 'queued', cause: null, reason: null }),
         recordState: async (input) => void job.records.push(input),

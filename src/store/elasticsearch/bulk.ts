@@ -56,10 +56,7 @@ export class BulkBody {
 
   /** Whether it may have the write too. The first it takes, however large. */
   takes(line: string): boolean {
-    if (this.count === 0) return true;
-    if (this.count === MAX_DOCUMENTS) return false;
-    const room = MAX_BYTES - this.#text.length;
-    return line.length * 3 <= room || Buffer.byteLength(line) <= room; // a UTF-16 unit has at most three bytes
+    return this.count === 0 || (this.count < MAX_DOCUMENTS && this.#text.length + Buffer.byteLength(line) <= MAX_BYTES);
   }
 
   get isLarge(): boolean {
@@ -119,11 +116,7 @@ export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcom
   const outcomes = Array<BulkOutcome>(body.count).fill(WRITTEN);
   let open = [...outcomes.keys()];
   for (let tried = 0; ; tried++) {
-    const answers = await request(cluster, body, open);
-    if (answers === null) {
-      body.letGo();
-      return outcomes;
-    }
+    const answers = (await request(cluster, body, open)) ?? [];
     const busy: { index: number; status: number; type: string }[] = [];
     for (const [position, { status, error }] of answers.entries()) {
       const index = open[position]!;
