@@ -52,7 +52,12 @@ export interface JobSchedules {
   removeGhost(ref: PlanRef): Promise<void>;
 }
 
-const CALL_MS = 5_000;
+/**
+ * A call that changes a schedule, and the look at what came of it. More than five seconds: so long the server itself waits when its
+ * own worker, which runs schedules, has lost one of them, before it hands the schedule to another.
+ */
+const CALL_MS = 10_000;
+/** A look that nothing depends on. */
 const LOOK_MS = 2_000;
 const AT_ONCE = 10;
 /** Temporal says yes to a wish and carries it out a moment later: an answer waits so long for it. */
@@ -101,9 +106,9 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   });
 
-  const look = async (record: ScheduleRecord): Promise<JobSchedule> => {
+  const look = async (record: ScheduleRecord, patienceMs = LOOK_MS): Promise<JobSchedule> => {
     try {
-      return { record, clock: clockOf(await client.withDeadline(Date.now() + LOOK_MS, () => handleOf(record).describe())) };
+      return { record, clock: clockOf(await client.withDeadline(Date.now() + patienceMs, () => handleOf(record).describe())) };
     } catch (error) {
       if (error instanceof ScheduleNotFoundError) {
         return { record, clock: { state: 'missing', note: null, next: [], recent: [], counts: { started: 0, skipped: 0, missed: 0 } } };
@@ -115,8 +120,8 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
 
   const lookUntil = async (record: ScheduleRecord, come: (schedule: JobSchedule) => boolean): Promise<JobSchedule> => {
     for (let looks = 1; ; looks++) {
-      const schedule = await look(record);
-      if (come(schedule) || looks === LOOKS) return schedule;
+      const schedule = await look(record, CALL_MS);
+      if (schedule.clock === null || come(schedule) || looks === LOOKS) return schedule;
       await sleep(LOOK_PAUSE_MS);
     }
   };
@@ -247,7 +252,7 @@ function refusal(error: unknown): unknown {
     return new SheafError('schedule_not_found', 'Temporal does not have this schedule any more.', { remedy: '`sheaf schedule resume` makes it again.', cause: error });
   }
   if (isUnavailable(error)) {
-    return new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the schedules.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
+    return new SheafError('temporal_unavailable', 'Temporal does not answer, and it keeps the schedules.', { remedy: 'Try again when it does; `sheaf system check` tells.', cause: error });
   }
   // What the server calls an invalid argument, the client calls a TypeError.
   if (error instanceof TypeError) {

@@ -72,7 +72,7 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
     try {
       return await client.withDeadline(Date.now() + CALL_MS, call);
     } catch (error) {
-      if (isUnavailable(error)) throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the schedules.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
+      if (isUnavailable(error)) throw new SheafError('temporal_unavailable', 'Temporal does not answer, and it keeps the schedules.', { remedy: 'Try again when it does; `sheaf system check` tells.', cause: error });
       // What the server calls an invalid argument, the client calls a TypeError.
       if (error instanceof TypeError) throw new SheafError('invalid_schedule', `Temporal does not take the schedule: ${error.message}.`, { remedy: 'cron has five fields; the time zone is an IANA name such as Europe/Berlin.', cause: error });
       throw error;
