@@ -57,7 +57,7 @@ export interface JobSchedules {
  * own worker, which runs schedules, has lost one of them, before it hands the schedule to another.
  */
 const CALL_MS = 10_000;
-/** A look that nothing depends on. */
+/** Who only asks how it is shall not wait so long where Temporal is away. */
 const LOOK_MS = 2_000;
 const AT_ONCE = 10;
 /** Temporal says yes to a wish and carries it out a moment later: an answer waits so long for it. */
@@ -106,7 +106,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   });
 
-  const look = async (record: ScheduleRecord, patienceMs = LOOK_MS): Promise<JobSchedule> => {
+  const look = async (record: ScheduleRecord, patienceMs = CALL_MS): Promise<JobSchedule> => {
     try {
       return { record, clock: clockOf(await client.withDeadline(Date.now() + patienceMs, () => handleOf(record).describe())) };
     } catch (error) {
@@ -120,13 +120,13 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
 
   const lookUntil = async (record: ScheduleRecord, come: (schedule: JobSchedule) => boolean): Promise<JobSchedule> => {
     for (let looks = 1; ; looks++) {
-      const schedule = await look(record, CALL_MS);
+      const schedule = await look(record);
       if (schedule.clock === null || come(schedule) || looks === LOOKS) return schedule;
       await sleep(LOOK_PAUSE_MS);
     }
   };
 
-  const show = async (tenant: string, id: string): Promise<JobSchedule> => look(await recordOf(tenant, id));
+  const show = async (tenant: string, id: string): Promise<JobSchedule> => look(await recordOf(tenant, id), LOOK_MS);
 
   return {
     async create(record, paused) {
@@ -151,7 +151,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
       for (let index = 0; index < items.length; index += AT_ONCE) {
         // One that did not answer stands for the others: nobody waits for each of hundreds.
         const away = schedules.some(({ clock }) => clock === null);
-        schedules.push(...(await Promise.all(items.slice(index, index + AT_ONCE).map(async (record) => (away ? { record, clock: null } : look(record))))));
+        schedules.push(...(await Promise.all(items.slice(index, index + AT_ONCE).map(async (record) => (away ? { record, clock: null } : look(record, LOOK_MS))))));
       }
       return { items: schedules, nextCursor };
     },

@@ -47,6 +47,8 @@ const jobsOf = async (id: string): Promise<JobRecord[]> =>
 const jobCount = (id: string, count: number) => eventually(async () => (await jobsOf(id)).length === count);
 /** The end of a job that is about to be made. */
 const made = async (id: string): Promise<JobRecord> => rig.ended((await eventually(() => rig.store.getJob(TENANT, id))).id);
+/** As it is shown; a look that the server was too slow for is taken again. */
+const clockOf = (id: string) => eventually(async () => (await schedules.show(TENANT, id)).clock);
 const runOf = (job: JobRecord) => rig.env.client.workflow.getHandle(job.schedule!.workflow);
 
 test('a trigger makes one job, as the schedule says, and its run lasts as long as the job', async () => {
@@ -61,7 +63,7 @@ test('a trigger makes one job, as the schedule says, and its run lasts as long a
   await rig.ended(id!);
   expect(await runOf(job).result()).toEqual({ job: id, end: 'completed' });
   runs.push({ workflowId: job.schedule!.workflow });
-  expect((await schedules.show(TENANT, 'triggered')).clock).toMatchObject({ state: 'active', recent: [{ job: id }], counts: { started: 1 } });
+  expect(await clockOf('triggered')).toMatchObject({ state: 'active', recent: [{ job: id }], counts: { started: 1 } });
 });
 
 test('a backfill makes a job for each time that was due, one after the other, in the zone of the schedule; done again it makes none', TIMEOUT, async () => {
@@ -148,7 +150,7 @@ describe('a deleted schedule', () => {
   test('that only Temporal has lost is shown as missing, and resuming makes it again', async () => {
     await schedule('lost');
     await rig.env.client.schedule.getHandle(scheduleId(TENANT, 'lost')).delete();
-    expect((await schedules.show(TENANT, 'lost')).clock).toMatchObject({ state: 'missing' });
+    expect(await clockOf('lost')).toMatchObject({ state: 'missing' });
     await expect(schedules.trigger(TENANT, 'lost')).rejects.toMatchObject({ code: 'schedule_not_found' });
     expect((await schedules.resume(TENANT, 'lost')).clock).toMatchObject({ state: 'active' });
   });
@@ -163,5 +165,5 @@ test('the same request again is the same schedule; another one under its name is
   const record = await schedule('twice');
   expect(await schedules.create({ ...record, createdAt: '2030-01-01T00:00:00.000Z' }, false)).toMatchObject({ created: false, schedule: { record } });
   await expect(schedules.create({ ...record, cron: '0 7 * * *', requestHash: 'other' }, false)).rejects.toMatchObject({ code: 'idempotency_conflict' });
-  expect((await schedules.show(TENANT, 'twice')).clock!.next[0]).toMatch(/T00:30:00/);
+  expect((await clockOf('twice')).next[0]).toMatch(/T00:30:00/);
 });
