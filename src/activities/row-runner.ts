@@ -1,4 +1,5 @@
 /** Runs one page's open rows through a handler: bounded concurrency, retries of rows, a stop that drains. */
+import { setImmediate as breathe } from 'node:timers/promises';
 import { SheafError } from '../contracts/errors.ts';
 import type { LimitWait } from '../contracts/messages.ts';
 import type { ErrorBody } from '../contracts/errors.ts';
@@ -239,6 +240,8 @@ export async function runRows(rows: Iterable<HandledRow>, run: RowRun): Promise<
       const batch = takeBatch();
       if (batch.length > 0) {
         if (!(await launch(batch))) break;
+        // Cheap batches would follow each other without a turn of the event loop, and what servers are sent and answer would lie there.
+        await breathe();
         continue;
       }
       if (inFlight.size === 0 && again.length === 0) break;

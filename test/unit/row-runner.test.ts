@@ -150,6 +150,14 @@ describe('a stop', () => {
     expect(keys()).toEqual(['k1', 'k2']);
   });
 
+  test('reaches rows whose handler never waits for anything: between batches others have their turn', async () => {
+    const { stop, run, finished } = start(10_000, async (batch) => batch.map(() => ({ output: 1 })), { batchSize: 100 });
+    await turn();
+    stop.abort();
+    await run;
+    expect(finished.length).toBeLessThan(1_000);
+  });
+
   test('does not wait for rows that are to be tried again', async () => {
     const { run, stop, finished } = start(1, async () => [{ error: { code: 'busy', message: '', retryable: true } }]);
     await settle();
