@@ -10,7 +10,7 @@ import { PLAN_WORKFLOWS, type Overlap, type PlanRef, type ScheduleRecord } from 
 import { SEARCH_ATTRIBUTES } from '../contracts/search-attributes.ts';
 import type { Store } from '../store/store.ts';
 import type { ListPage, Listed } from '../store/ports/lists.ts';
-import { isUnavailable } from './reached.ts';
+import { isUnavailable, SCHEDULE_CALL_MS } from './reached.ts';
 import { scheduledJobId, scheduledWorkflowId, scheduleId } from './workflow-ids.ts';
 
 /** What Temporal knows of a schedule. */
@@ -52,11 +52,6 @@ export interface JobSchedules {
   removeGhost(ref: PlanRef): Promise<void>;
 }
 
-/**
- * A call that changes a schedule, and the look at what came of it. More than five seconds: so long the server itself waits when its
- * own worker, which runs schedules, has lost one of them, before it hands the schedule to another.
- */
-const CALL_MS = 10_000;
 /** Who only asks how it is shall not wait so long where Temporal is away. */
 const LOOK_MS = 2_000;
 const AT_ONCE = 10;
@@ -84,7 +79,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
 
   const ask = async <T>(call: () => Promise<T>): Promise<T> => {
     try {
-      return await client.withDeadline(Date.now() + CALL_MS, call);
+      return await client.withDeadline(Date.now() + SCHEDULE_CALL_MS, call);
     } catch (error) {
       throw refusal(error);
     }
@@ -106,7 +101,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
     }
   });
 
-  const look = async (record: ScheduleRecord, patienceMs = CALL_MS): Promise<JobSchedule> => {
+  const look = async (record: ScheduleRecord, patienceMs = SCHEDULE_CALL_MS): Promise<JobSchedule> => {
     try {
       return { record, clock: clockOf(await client.withDeadline(Date.now() + patienceMs, () => handleOf(record).describe())) };
     } catch (error) {
@@ -202,7 +197,7 @@ export function createJobSchedules(store: Store, client: Client): JobSchedules {
       const record = await recordOf(tenant, id);
       // Should Temporal be away, or this process die: the record is gone, and the schedule removes itself when it is due.
       await store.removePlan(tenant, 'schedule', id);
-      await client.withDeadline(Date.now() + CALL_MS, () => handleOf(record).delete()).catch((error: unknown) => {
+      await client.withDeadline(Date.now() + SCHEDULE_CALL_MS, () => handleOf(record).delete()).catch((error: unknown) => {
         if (!(error instanceof ScheduleNotFoundError) && !isUnavailable(error)) throw error;
       });
     },
@@ -252,7 +247,7 @@ function refusal(error: unknown): unknown {
     return new SheafError('schedule_not_found', 'Temporal does not have this schedule any more.', { remedy: '`sheaf schedule resume` makes it again.', cause: error });
   }
   if (isUnavailable(error)) {
-    return new SheafError('temporal_unavailable', 'Temporal does not answer, and it keeps the schedules.', { remedy: 'Try again when it does; `sheaf system check` tells.', cause: error });
+    return new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the schedules.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
   }
   // What the server calls an invalid argument, the client calls a TypeError.
   if (error instanceof TypeError) {

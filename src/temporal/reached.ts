@@ -4,6 +4,12 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 /** What Temporal may take to accept a start or a signal. */
 export const CALL_MS = 2_000;
 
+/**
+ * What it may take to change or describe a schedule. More than five seconds: so long the server itself waits when its own worker,
+ * which runs schedules, has lost one of them, before it hands the schedule to another.
+ */
+export const SCHEDULE_CALL_MS = 10_000;
+
 /** Whether a start or a signal got to Temporal; a workflow that is there already is as good. */
 export async function reached(call: () => Promise<unknown>): Promise<boolean> {
   try {

@@ -14,7 +14,7 @@ import { digest } from '../domain/hashing.ts';
 import { allOf } from '../store/all-of.ts';
 import type { Store } from '../store/store.ts';
 import type { Idempotency, Jobs, Origin } from './jobs.ts';
-import { isUnavailable, reached } from './reached.ts';
+import { isUnavailable, reached, SCHEDULE_CALL_MS } from './reached.ts';
 import { cleanUpSourcesWorkflowId, deleteSourceWorkflowId, sourceScheduleId, sourceWorkflowId } from './workflow-ids.ts';
 
 /** What Temporal knows of a source's schedule. */
@@ -50,7 +50,7 @@ export interface Sources {
   cleanUp(asked: Omit<CleanUpSourcesInput, 'carried'>): Promise<SourcesCleanup>;
 }
 
-const CALL_MS = 10_000;
+const DELETE_MS = 10_000;
 const CHANGE_TRIES = 20;
 const CLEANUP_MS = 25_000;
 /** Runs that were due while Temporal was away: one of them is enough, and only a recent one. */
@@ -70,9 +70,9 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
 
   const ask = async <T>(call: () => Promise<T>): Promise<T> => {
     try {
-      return await client.withDeadline(Date.now() + CALL_MS, call);
+      return await client.withDeadline(Date.now() + SCHEDULE_CALL_MS, call);
     } catch (error) {
-      if (isUnavailable(error)) throw new SheafError('temporal_unavailable', 'Temporal does not answer, and it keeps the schedules.', { remedy: 'Try again when it does; `sheaf system check` tells.', cause: error });
+      if (isUnavailable(error)) throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the schedules.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
       // What the server calls an invalid argument, the client calls a TypeError.
       if (error instanceof TypeError) throw new SheafError('invalid_schedule', `Temporal does not take the schedule: ${error.message}.`, { remedy: 'cron has five fields; the time zone is an IANA name such as Europe/Berlin.', cause: error });
       throw error;
@@ -147,7 +147,7 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
     async clock(source) {
       if (!source.scheduled || source.definition.schedule === null) return { state: 'none', next: null };
       try {
-        const { state, info } = await client.withDeadline(Date.now() + CALL_MS, () => handleOf(source).describe());
+        const { state, info } = await client.withDeadline(Date.now() + SCHEDULE_CALL_MS, () => handleOf(source).describe());
         return { state: state.paused ? 'paused' : 'active', next: state.paused ? null : (info.nextActionTimes[0]?.toISOString() ?? null) };
       } catch (error) {
         if (error instanceof ScheduleNotFoundError) return { state: 'missing', next: null };
@@ -181,7 +181,7 @@ export function createSources(store: Store, client: Client, jobs: Jobs): Sources
 
     async remove(tenant, id) {
       const source = await change(tenant, id, (found) => ({ ...found, deleting: true }));
-      await reached(() => client.withDeadline(Date.now() + CALL_MS, () => client.workflow.start(SOURCE_WORKFLOWS.deleteSource, {
+      await reached(() => client.withDeadline(Date.now() + DELETE_MS, () => client.workflow.start(SOURCE_WORKFLOWS.deleteSource, {
         workflowId: deleteSourceWorkflowId(tenant, id), taskQueue: TASK_QUEUES.jobs, args: [{ tenant, id }], workflowIdConflictPolicy: 'USE_EXISTING',
       }))).then((done) => {
         if (!done) throw new SheafError('temporal_unavailable', 'Temporal cannot be reached; the source is marked as one to be deleted.', { remedy: 'Delete it again when it is back.' });

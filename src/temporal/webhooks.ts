@@ -20,7 +20,7 @@ export async function repeatDelivery(client: Client, ref: WebhookRef, number: nu
   try {
     await signal(client, ref, WEBHOOK_AGAIN, [number]);
   } catch (error) {
-    throw new SheafError('temporal_unavailable', 'Temporal does not answer, and it keeps the deliveries.', { remedy: 'Try again when it does; `sheaf system check` tells.', cause: error });
+    throw new SheafError('temporal_unavailable', 'Temporal cannot be reached, and it keeps the deliveries.', { remedy: 'Try again when it is back; `sheaf system check` tells.', cause: error });
   }
 }
 
