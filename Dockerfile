@@ -33,5 +33,5 @@ RUN ln -s /app/bin/sheaf.mjs /usr/local/bin/sheaf \
 USER node
 EXPOSE 8088
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=4 CMD ["node", "deploy/healthy.mjs", "api"]
-# The worker: `node src/worker.ts`.
+# The worker: `node --min-semi-space-size=8 --max-semi-space-size=8 src/worker.ts`.
 CMD ["node", "src/server.ts"]

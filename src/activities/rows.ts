@@ -60,14 +60,14 @@ export const laneOf = (job: JobRecord): LaneRef => ({ tenant: job.tenant, source
 export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, paying: Purses) {
   return {
     async processPage(input: ProcessPageInput): Promise<ProcessPageAnswer> {
-      const { page: firstPage, lastPage = firstPage } = input;
-      let page = firstPage;
+      const { page: first, lastPage: last = first } = input;
+      let begun = first;
       let commits: PageCommits | undefined;
       const began = performance.now();
       const stop = new AbortController();
       cancelled().catch(() => stop.abort());
       // By the clock alone: most tasks are over soon, and Temporal writes each beat down.
-      const pulse = setInterval(() => heartbeat({ page, committed: commits?.committed ?? 0 }), HEARTBEAT_MS);
+      const pulse = setInterval(() => heartbeat({ page: begun, committed: commits?.committed ?? 0 }), HEARTBEAT_MS);
       try {
         const job = await loadSheetJob(deps, input);
         const manifest = manifestOf(job);
@@ -77,12 +77,20 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, pa
             begun: (ofPage: PageCommits) => { commits = ofPage; },
           };
           const by = fence({ ...input, activityAttempt: Context.current().info.attempt });
-          let ran: PageRun;
-          do {
-            ran = await runPage(deps, job, manifest, { ...input, page, fence: by }, prepared, handler, asked);
-            if (ran.complete) page++;
-          } while (ran.complete && ran.stopped === null && page <= lastPage && !stop.signal.aborted && performance.now() - began < TASK_MS);
-          return { ...ran, counts: await countsOf(deps, job), complete: page > lastPage, ...(firstPage < page && page <= lastPage && { left: page }) };
+          const runs = await inTurn(first, last, {
+            handle: (page) => {
+              begun = page;
+              return handlePage(deps, job, manifest, { ...input, page, fence: by }, prepared, handler, asked);
+            },
+            mayGoOn: () => !stop.signal.aborted && performance.now() - began < TASK_MS,
+            broken: () => stop.abort(),
+          });
+          const open = runs.find(({ complete }) => !complete);
+          const left = first + (open === undefined ? runs.length : runs.indexOf(open));
+          return {
+            counts: await countsOf(deps, job), complete: left > last, stopped: runs.find(({ stopped }) => stopped !== null)?.stopped ?? null,
+            wait: open?.wait ?? null, ...(open?.parked && { parked: true }), ...(first < left && left <= last && { left }),
+          };
         });
       } finally {
         clearInterval(pulse);
@@ -94,13 +102,43 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, pa
 /** What came of a page. */
 type PageRun = Omit<ProcessPageAnswer, 'counts' | 'left'>;
 
-async function runPage(
+/** A page of which no row is being handled any more. */
+interface HandledPage {
+  /** As far as is known, each of its rows has an outcome. */
+  through: boolean;
+  /** Settled when its last rows are committed and its result is written. */
+  over: Promise<PageRun>;
+}
+
+/**
+ * Pages one after the other, for as long as they come through: the rows of one are handled while the end of the one before is being written,
+ * else nothing would be made meanwhile. `broken` is called when that fails. Settled when all of them are over.
+ */
+async function inTurn(first: number, last: number, { handle, mayGoOn, broken }: { handle(page: number): Promise<HandledPage>; mayGoOn(): boolean; broken(): void }): Promise<PageRun[]> {
+  const runs: Promise<PageRun>[] = [];
+  try {
+    for (let page = first; page <= last; page++) {
+      const before = runs.at(-1);
+      const { through, over } = await handle(page);
+      runs.push(over);
+      over.catch(broken);
+      if ((before && !(await before).complete) || !through || !mayGoOn()) break;
+    }
+  } finally {
+    await Promise.allSettled(runs);
+  }
+  return Promise.all(runs);
+}
+
+async function handlePage(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
   { begun, stop, ...asked }: { purse: Purse | null; concurrency: number; lastTry: boolean; stop: AbortController; begun: (commits: PageCommits) => void },
-): Promise<PageRun> {
+): Promise<HandledPage> {
   const { store, limits } = deps;
   const record = await store.getPage(job.tenant, job.id, at.page);
-  if (await settleWhole(deps, job, manifest, at, record, handlerHash(handler, prepared.identity))) return { complete: true, stopped: null, wait: null };
+  if (await settleWhole(deps, job, manifest, at, record, handlerHash(handler, prepared.identity))) {
+    return { through: true, over: Promise.resolve({ complete: true, stopped: null, wait: null }) };
+  }
   const page = await readPlan(deps, job, manifest, at, record, prepared, handler);
   const input = (row: PageRow) => rowInput(page.columns, row.cells);
   const work = workOf(handler, job.request.options);
@@ -127,11 +165,14 @@ async function runPage(
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
       finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; }, submitted: (row) => commits.submit(row),
     });
-    await commits.close();
-    const complete = await writeResult(deps, job, at, page.rows, commits);
-    await sent?.settle(commits.lines);
-    const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
-    return { complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
+    const over = async (): Promise<PageRun> => {
+      await commits.close();
+      const complete = await writeResult(deps, job, at, page.rows, commits);
+      await sent?.settle(commits.lines);
+      const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
+      return { complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
+    };
+    return { through: wait === null && halted === null && commits.tripped === null && commits.submitted.size === 0, over: over() };
   } finally {
     page.rows.letGo();
   }

@@ -128,7 +128,7 @@ export interface ProcessPageAnswer {
   counts: Counts;
   /** Every row of the pages has an outcome. */
   complete: boolean;
-  /** The first page that must run again, where pages before it are complete; those that follow it have not been begun. */
+  /** The first page that must run again, where pages before it are complete; the one after it may have been begun. */
   left?: number;
   /** Set when the circuit breaker tripped. */
   stopped: ErrorBody | null;

@@ -7,7 +7,7 @@ import type { Config } from '../config.ts';
 import { bundleWorkflows } from '../temporal/bundle.ts';
 import { childLog } from './child-log.ts';
 import { freePort } from './free-port.ts';
-import { COMPILED, LEAN_ENVIRONMENT, LEAN_NODE_FLAGS } from './lean.ts';
+import { COMPILED, LEAN_ENVIRONMENT, LEAN_NODE_FLAGS, WORKER_NODE_FLAGS } from './lean.ts';
 import { temporalCli } from './make-temporal-cli.ts';
 import { endProcess, identify } from './process-identity.ts';
 import { tryLock, type Unlock } from '../process-lock.ts';
@@ -196,7 +196,7 @@ async function planStack(config: Config, say: (line: string) => void): Promise<P
     ui: own?.ui ?? null,
     children: [
       ...(own === null ? [] : [[own.spec]]),
-      [ourProcess('worker', 'worker', '../worker.ts', env), ourProcess('api', 'API', '../server.ts', env)],
+      [ourProcess('worker', 'worker', '../worker.ts', env, WORKER_NODE_FLAGS), ourProcess('api', 'API', '../server.ts', env)],
     ],
   };
 }
@@ -223,12 +223,12 @@ async function ownTemporal(config: Config, say: (line: string) => void): Promise
   };
 }
 
-function ourProcess(name: string, title: string, entry: string, env: NodeJS.ProcessEnv): ChildSpec {
+function ourProcess(name: string, title: string, entry: string, env: NodeJS.ProcessEnv, flags: readonly string[] = []): ChildSpec {
   return {
     name,
     title,
     command: process.execPath,
-    args: [...LEAN_NODE_FLAGS, fileURLToPath(new URL(entry, import.meta.url))],
+    args: [...LEAN_NODE_FLAGS, ...flags, fileURLToPath(new URL(entry, import.meta.url))],
     env: { ...LEAN_ENVIRONMENT, ...COMPILED, ...env },
     ours: true,
     ready: saysReady,

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { environmentSchema, readConfig } from '../../src/config.ts';
-import { LEAN_ENVIRONMENT, LEAN_NODE_FLAGS } from '../../src/embedded/lean.ts';
+import { LEAN_ENVIRONMENT, LEAN_NODE_FLAGS, WORKER_NODE_FLAGS } from '../../src/embedded/lean.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
@@ -137,6 +137,9 @@ describe('the image', () => {
 
   test('starts Node as lean as the embedded stack does', () => {
     expect(dockerfile).toContain(`NODE_OPTIONS="${LEAN_NODE_FLAGS.join(' ')}"`);
+    const ofWorker = ['node', ...WORKER_NODE_FLAGS, 'src/worker.ts'];
+    expect(services.find(([name]) => name === 'worker')![1].command).toEqual(ofWorker);
+    expect(dockerfile).toContain(`\`${ofWorker.join(' ')}\``);
     for (const [name, value] of Object.entries(LEAN_ENVIRONMENT)) expect(dockerfile).toContain(`${name}=${value}`);
   });
 

@@ -10,6 +10,8 @@ const REQUESTS_AT_ONCE = 3;
 
 /** So long a small request waits for more, and no longer: it may have what was paid for. */
 const HOLD_MS = 100;
+/** Nothing more came for so long: whoever makes documents may be waiting for these. */
+const QUIET_MS = 10;
 
 /** What a request of a busy worker comes to: to grow is to copy. */
 const USUAL_BYTES = LARGE_BYTES + 2 ** 18;
@@ -19,7 +21,9 @@ export type Gather = (writes: BulkWrite[]) => Promise<BulkOutcome[]>;
 
 interface Request {
   body: BulkBody;
+  /** Not to wait for more. */
   overdue: boolean;
+  quiet: NodeJS.Timeout;
   outcomes: PromiseWithResolvers<BulkOutcome[]>;
 }
 
@@ -43,12 +47,13 @@ export function gathering(cluster: Cluster): Gather {
   };
 
   const open = (): Request => {
-    const request: Request = { body: new BulkBody(USUAL_BYTES), overdue: false, outcomes: Promise.withResolvers() };
-    waiting.push(request);
-    setTimeout(() => {
+    const due = (): void => {
       request.overdue = true;
       pump();
-    }, HOLD_MS);
+    };
+    const request: Request = { body: new BulkBody(USUAL_BYTES), overdue: false, quiet: setTimeout(due, QUIET_MS), outcomes: Promise.withResolvers() };
+    waiting.push(request);
+    setTimeout(due, HOLD_MS);
     return request;
   };
 
@@ -58,7 +63,8 @@ export function gathering(cluster: Cluster): Gather {
     for (let from = 0; from < lines.length; ) {
       let request = waiting.at(-1);
       if (!request?.body.takes(lines[from]!)) request = open();
-      const { body, outcomes } = request;
+      const { body, outcomes, quiet } = request;
+      quiet.refresh();
       const begin = body.count;
       for (; from < lines.length && body.takes(lines[from]!); from++) body.add(lines[from]!);
       const end = body.count;
