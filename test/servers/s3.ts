@@ -67,7 +67,7 @@ const ROOT = { ROOT_ACCESS_KEY: OWN_CREDENTIALS.AWS_ACCESS_KEY_ID, ROOT_SECRET_K
 /** Attributes of objects go to a folder beside the data: not every file system has extended ones. */
 const inContainer = (port: number): Way => containerWay(`sheaf-test-s3-${port}`, '/data', [
   '--publish', `127.0.0.1:${port}:7070`, '--env', 'ROOT_ACCESS_KEY', '--env', 'ROOT_SECRET_KEY', '--entrypoint', 'sh', `versity/versitygw:v${VERSION}`,
-  '-c', `mkdir -p /data/buckets /data/attributes && exec versitygw --port :7070 --health ${HEALTH} --quiet posix --sidecar /data/attributes /data/buckets`,
+  '-c', `mkdir -p /data/buckets /data/attributes && exec versitygw --port :7070 --health ${HEALTH} --quiet --keep-alive posix --sidecar /data/attributes /data/buckets`,
 ], ROOT);
 
 async function fromGo(port: number): Promise<Way> {
@@ -77,7 +77,7 @@ async function fromGo(port: number): Promise<Way> {
   await Promise.all([mkdir(buckets), mkdir(attributes)]);
   return {
     command: binary,
-    args: ['--port', `127.0.0.1:${port}`, '--health', HEALTH, '--quiet', 'posix', '--sidecar', attributes, buckets],
+    args: ['--port', `127.0.0.1:${port}`, '--health', HEALTH, '--quiet', '--keep-alive', 'posix', '--sidecar', attributes, buckets],
     env: ROOT,
     kill: killThroughTether,
     remove: () => rm(home, { recursive: true, force: true }),
