@@ -18,7 +18,7 @@ import { endOf, finishDocument, recordDocumentState } from './document-records.t
 import { allOf } from '../store/all-of.ts';
 import type { ActivityDeps } from './deps.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
-import { summaryOf } from './summary.ts';
+import { summaryOf, type JobEnd } from './summary.ts';
 import { settleVersion } from './versions.ts';
 import { columnNames, countsOf, laneOf, loadJob, readPlan, writeResult } from './rows.ts';
 
@@ -88,10 +88,11 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
       if (job.kind === 'sheet' && job.manifest) await settlePages(deps, handlers, job, input.attempt);
       if (job.kind === 'sheet') await settleVersion(deps, job, input.state);
       const counts = await countsOf(deps, job);
+      const failed = counts.failed === 0 ? [] : await store.countFailedRows(job.tenant, job.id);
       const sequence = input.sequence ?? job.sequence + 1;
       const completedAt = now();
       // Before the record: an end that is repeated after a crash finds the record written, and would leave it out.
-      await store.writeSummary(await summaryOf(store, job, { attempt: input.attempt, sequence, state: input.state, endedAt: completedAt, counts }));
+      await store.writeSummary(await summaryOf(store, job, { attempt: input.attempt, sequence, state: input.state, endedAt: completedAt, counts, failed }));
       const document = job.kind === 'document' ? await finishDocument(deps, job, input, sequence) : null;
       const written = await store.advanceJob(job.tenant, job.id, { attempt: input.attempt, sequence }, {
         state: input.state, cause: null, until: null, reason: input.reason, error: input.error,
@@ -99,7 +100,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
       });
       if (written) {
         await store.appendEvent(job.tenant, job.id, {
-          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`, ...(document ? { message: endOf(document) } : await endOfSheet(deps, job, input, counts)),
+          at: now(), type: input.state, dedupe: `${input.attempt}/${sequence}`, ...(document ? { message: endOf(document) } : endOfSheet(job, input, counts, failed)),
         });
       }
       await queue.leave(job, input.attempt);
@@ -110,8 +111,7 @@ export function jobActivities(deps: ActivityDeps, handlers: PreparedHandlers, cl
   };
 }
 
-async function endOfSheet({ store }: ActivityDeps, job: JobRecord, { error }: FinishJobInput, counts: Counts): Promise<Pick<JobEvent, 'message' | 'data'>> {
-  const byCode = await store.countFailedRows(job.tenant, job.id);
+function endOfSheet(job: JobRecord, { error }: FinishJobInput, counts: Counts, byCode: JobEnd['failed']): Pick<JobEvent, 'message' | 'data'> {
   const { done, unchanged, failed, skipped } = counts;
   const remaining = Math.max(0, (job.manifest?.rows ?? 0) - done - unchanged - failed - skipped);
   return {

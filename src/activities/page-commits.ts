@@ -43,7 +43,8 @@ export class PageCommits {
   #faults: number;
   #spent: Spent;
   #counts: Counts;
-  /** The whole attempt, all pages, as of the last commit and with the rows that have finished here since. */
+  /** The whole attempt, all pages, when it was looked at last; and with the rows that have finished here since. */
+  #seen = { tried: 0, faults: 0 };
   #attempt = { tried: 0, faults: 0 };
   #waiting = newBatch();
   /** Rows waiting, and those in commits that are under way; and those of them that a breaker counts. */
@@ -250,14 +251,19 @@ export class PageCommits {
         page, attempt, fence, counts: this.counts, ...written, complete: false, result: null, ...(this.submitted.size > 0 && { submitted: this.submitted.size }),
       });
       if (!mine) throw new Error(`Page ${page} is in other hands: a newer try has taken it over.`);
-      if (!this.#breaker) return;
-      const totals = await this.#store.jobTotals(lane.tenant, jobId, attempt);
+      if (!this.#breaker || this.#leavesBreaker(this.#breaker)) return;
+      this.#seen = await this.#store.jobTotals(lane.tenant, jobId, attempt);
       this.#attempt = {
-        tried: totals.tried + this.#tried - written.tried + this.#uncommitted,
-        faults: totals.faults + this.#faults - written.faults + this.#uncommittedFaults,
+        tried: this.#seen.tried + this.#tried - written.tried + this.#uncommitted,
+        faults: this.#seen.faults + this.#faults - written.faults + this.#uncommittedFaults,
       };
       this.#checkBreaker(this.#attempt);
     }));
+  }
+
+  /** Enough rows had been tried when no fault was known, and none is this page's: whoever has the first one looks. */
+  #leavesBreaker({ minRows }: BreakerOptions): boolean {
+    return this.#seen.tried >= minRows && this.#seen.faults + this.#faults + this.#uncommittedFaults === 0;
   }
 
   #checkBreaker(totals: { tried: number; faults: number }): void {

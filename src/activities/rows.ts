@@ -18,6 +18,7 @@ import { workOf } from '../handlers/index.ts';
 import type { LaneRef } from '../store/ports/rows.ts';
 import { ROW_RETRY_DELAYS_MS } from '../workflows/activity-options.ts';
 import type { ActivityDeps } from './deps.ts';
+import { inTurn, type HandledPage } from './in-turn.ts';
 import { PageCommits } from './page-commits.ts';
 import type { PreparedHandlers } from './prepared-handlers.ts';
 import type { Purse, Purses } from './purse.ts';
@@ -102,38 +103,10 @@ export function rowActivities(deps: ActivityDeps, handlers: PreparedHandlers, pa
 /** What came of a page. */
 type PageRun = Omit<ProcessPageAnswer, 'counts' | 'left'>;
 
-/** A page of which no row is being handled any more. */
-interface HandledPage {
-  /** As far as is known, each of its rows has an outcome. */
-  through: boolean;
-  /** Settled when its last rows are committed and its result is written. */
-  over: Promise<PageRun>;
-}
-
-/**
- * Pages one after the other, for as long as they come through: the rows of one are handled while the end of the one before is being written,
- * else nothing would be made meanwhile. `broken` is called when that fails. Settled when all of them are over.
- */
-async function inTurn(first: number, last: number, { handle, mayGoOn, broken }: { handle(page: number): Promise<HandledPage>; mayGoOn(): boolean; broken(): void }): Promise<PageRun[]> {
-  const runs: Promise<PageRun>[] = [];
-  try {
-    for (let page = first; page <= last; page++) {
-      const before = runs.at(-1);
-      const { through, over } = await handle(page);
-      runs.push(over);
-      over.catch(broken);
-      if ((before && !(await before).complete) || !through || !mayGoOn()) break;
-    }
-  } finally {
-    await Promise.allSettled(runs);
-  }
-  return Promise.all(runs);
-}
-
 async function handlePage(
   deps: ActivityDeps, job: SheetJobRecord, manifest: Manifest, at: PageTry, prepared: PreparedHandler, handler: Handler,
   { begun, stop, ...asked }: { purse: Purse | null; concurrency: number; lastTry: boolean; stop: AbortController; begun: (commits: PageCommits) => void },
-): Promise<HandledPage> {
+): Promise<HandledPage<PageRun>> {
   const { store, limits } = deps;
   const record = await store.getPage(job.tenant, job.id, at.page);
   if (await settleWhole(deps, job, manifest, at, record, handlerHash(handler, prepared.identity))) {

@@ -107,6 +107,7 @@ const COPIES_AT_ONCE = 4;
  */
 async function copySnapshot(deps: ActivityDeps, job: SheetJobRecord, fingerprint: string, reading: string, generation: number): Promise<Manifest | null> {
   const { store, blobs } = deps;
+  if (generation === 1) return null; // nobody was on the lane before
   const ended = await store.listJobs(job.tenant, { source: job.source, state: ['completed'] }, { limit: 5 });
   const before = ended.items.find(({ kind, lane, desired, manifest }) =>
     kind === 'sheet' && lane === job.lane && desired === null && manifest !== null && manifest.generation === generation - 1 &&

@@ -12,14 +12,16 @@ export interface JobEnd {
   /** ISO 8601. */
   endedAt: string;
   counts: Counts;
+  /** Failed rows by code. */
+  failed: { code: string; rows: number }[];
 }
 
-export async function summaryOf(store: Store, job: JobRecord, { endedAt, ...end }: JobEnd): Promise<JobSummary> {
-  const [events, failed, spent] = await Promise.all([allEvents(store, job), store.countFailedRows(job.tenant, job.id), store.jobSpent(job.tenant, job.id)]);
+export async function summaryOf(store: Store, job: JobRecord, { endedAt, failed, ...end }: JobEnd): Promise<JobSummary> {
+  const [events, spent] = await Promise.all([allEvents(store, job), store.jobSpent(job.tenant, job.id)]);
   return {
     tenant: job.tenant, job: job.id, handler: job.kind === 'sheet' ? job.request.handler : 'document', endedAt, ...end, ...spent,
     stages: stageTimes(events, endedAt),
-    errors: failed.map(({ code, rows }) => ({ code, rows })).sort((a, b) => b.rows - a.rows).slice(0, MOST_CODES),
+    errors: failed.toSorted((a, b) => b.rows - a.rows).slice(0, MOST_CODES),
   };
 }
 

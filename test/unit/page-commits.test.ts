@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PageCommits } from '../../src/activities/page-commits.ts';
+import type { BreakerOptions } from '../../src/contracts/job.ts';
 import type { RowFailure } from '../../src/contracts/row.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -23,8 +24,8 @@ describe('the commits of a page', () => {
     await fs.rm(folder, { recursive: true, force: true });
   });
 
-  const pageCommits = (store: Store, batchRows: number): PageCommits => new PageCommits({
-    store, breaker: null, batchRows, maxUncommitted: 6, countsEveryMs: 0, stop: () => {},
+  const pageCommits = (store: Store, batchRows: number, breaker: BreakerOptions | null = null): PageCommits => new PageCommits({
+    store, breaker, batchRows, maxUncommitted: 6, countsEveryMs: 0, stop: () => {},
     page: { lane: aLane(), jobId: 'j1', tags: [], page: 1, attempt: 1, fence: 1n, handlerHash: 'h' },
     plan: { settled: new Map(), newFailures: [], open: [], asked: new Set(), tried: 0, faults: 0, spent: { tokens: null, cost: 0.5 } },
   });
@@ -59,5 +60,30 @@ describe('the commits of a page', () => {
     free.resolve();
     await commits.close();
     expect(written).toEqual([1, 4]);
+  });
+
+  it('look at the whole attempt for the breaker until enough rows were tried without a fault, and again with the first of their own', async () => {
+    let looks = 0;
+    const watched: Store = { ...store, jobTotals: (...asked) => {
+      looks++;
+      return store.jobTotals(...asked);
+    } };
+    const commits = pageCommits(watched, 1, { minRows: 2, maxFailedFraction: 0.3 });
+    /** Resolves when the row is counted, and the breaker was asked so often. */
+    const add = async (row: number, wanted: number, error?: RowFailure): Promise<void> => {
+      await commits.add([error ? { ...finished(row), outcome: { error } } : finished(row)]);
+      await expect.poll(async () => (await store.jobTotals('acme', 'j1', 1)).tried).toBe(row);
+      await expect.poll(() => looks).toBe(wanted);
+    };
+    await add(1, 1);
+    await add(2, 2);
+    await add(3, 2);
+    await add(4, 2);
+    await add(5, 3, refusal);
+    expect(commits.tripped).toBe(null);
+    await add(6, 4, refusal);
+    expect(commits.tripped?.code).toBe('circuit_breaker');
+    await commits.close();
+    expect(looks).toBe(4);
   });
 });

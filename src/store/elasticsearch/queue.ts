@@ -118,17 +118,17 @@ export function queueMethods(cluster: Cluster): QueueStore {
     return hits.hits.flatMap(({ _source }) => (_source ? [entryOf(_source)] : []));
   };
 
-  /** The next of those that are not in `passed`, of tenants that are not full. */
-  const next = async (full: string[], passed: string[], agedSince: number): Promise<QueueEntry | undefined> => {
+  /** Those that wait and are not in `passed`, of tenants that are not full: all of them, or some, the first of which is the next. */
+  const waitingNow = async (full: string[], passed: string[], agedSince: number): Promise<{ entries: QueueEntry[]; all: boolean }> => {
     const waiting = { filter: [{ term: { state: 'waiting' } }], must_not: [{ terms: { tenant: full } }, { terms: { job: passed } }] };
     // Mostly few wait, or nobody does: then these are all of them.
     const oldest = await found(null, waiting);
-    if (oldest.length < CANDIDATES) return oldest.toSorted((a, b) => compareTurns(a, b, agedSince))[0];
+    if (oldest.length < CANDIDATES) return { entries: oldest.toSorted((a, b) => compareTurns(a, b, agedSince)), all: true };
     for (const pieces of turns(agedSince)) {
       const candidates = await found(null, { ...waiting, minimum_should_match: 1, should: pieces.map((piece) => pieceQuery(piece)) });
-      if (candidates.length > 0) return candidates[0];
+      if (candidates.length > 0) return { entries: candidates, all: false };
     }
-    return undefined;
+    return { entries: [], all: false };
   };
 
   return {
@@ -155,11 +155,14 @@ export function queueMethods(cluster: Cluster): QueueStore {
       const agedSince = now - limits.ageAfterMs;
       const given: QueueEntry[] = [];
       const passed: string[] = [];
+      let waiting: Awaited<ReturnType<typeof waitingNow>> | undefined;
       for (;;) {
         const taken = await readPlaces();
         if (taken.length >= limits.all) return given;
         const full = [...Map.groupBy(taken, ({ tenant }) => tenant)].filter(([, of]) => of.length >= limits.perTenant).map(([tenant]) => tenant);
-        const entry = await next(full, passed, agedSince);
+        // Who comes after a look at all gives out places too.
+        if (!waiting?.all) waiting = await waitingNow(full, passed, agedSince);
+        const entry = waiting.entries.find(({ tenant, jobId }) => !full.includes(tenant) && !passed.includes(jobId));
         if (!entry) return given;
         passed.push(entry.jobId);
         if (!(await takePlace(entry, limits, now))) continue;
