@@ -38,9 +38,9 @@ const FORCE_STOP = '90s';
 setFlagsFromString('--no-allocation-site-pretenuring');
 // While V8 marks what lives, it may still collect what has just been made: else a tenth of a second's rows, 20 MB and more, go into old memory each time.
 setFlagsFromString('--no-separate-gc-phases');
-// What was said of the young generation (WORKER_NODE_FLAGS) is for rows. Threads begin small, and have half.
+// What was said of the young generation (WORKER_NODE_FLAGS) is for rows. Threads begin small and stay so: each has a young generation of its own, and a large sheet's peak is while one cuts its pages.
 setFlagsFromString('--min-semi-space-size=0');
-setFlagsFromString('--max-semi-space-size=4');
+setFlagsFromString('--max-semi-space-size=2');
 
 const container = await createContainer(readConfig(), 'worker');
 const { config, log } = container;

@@ -46,7 +46,7 @@ export function cutHere(options: CutOptions, write: WritePage): Cutting {
 }
 
 /** Batches that the thread has not taken: enough that it never waits for the next. */
-const BATCHES_AHEAD = 24;
+const BATCHES_AHEAD = 8;
 
 export function cutInThread(options: CutOptions, write: WritePage): Cutting {
   threads++;

@@ -5,7 +5,7 @@ import { SheafError } from '../contracts/errors.ts';
 import type { Manifest, SheetJobRecord } from '../contracts/job.ts';
 import type { OpenSheetAnswer, OpenSheetInput } from '../contracts/sheet-messages.ts';
 import { digest } from '../domain/hashing.ts';
-import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGES_IN_TASK, pageWindow, toSpans } from '../domain/paging.ts';
+import { COPIED_PAGE_WINDOW, PAGE_SIZES, PAGE_WINDOW, PAGES_IN_TASK, toSpans } from '../domain/paging.ts';
 import { openSheet } from '../sources/index.ts';
 import { withoutColumns } from '../sources/without-columns.ts';
 import { cutPages, workOfJob } from './cut-pages.ts';
@@ -39,7 +39,7 @@ export function snapshotActivities(deps: ActivityDeps, handlers: PreparedHandler
       const { done, unchanged, failed, skipped } = await deps.store.jobTotals(job.tenant, job.id, input.attempt);
       return {
         total: job.manifest!.rows,
-        window: job.manifest!.base === null ? pageWindow(workOfJob(job.request), job.manifest!) : COPIED_PAGE_WINDOW,
+        window: job.manifest!.base === null ? PAGE_WINDOW[workOfJob(job.request)] : COPIED_PAGE_WINDOW,
         pagesInTask: PAGES_IN_TASK[workOfJob(job.request)],
         pending: input.attempt === 1
           ? job.manifest!.pages === 0 ? [] : [[1, job.manifest!.pages]]

@@ -13,16 +13,11 @@ export const PAGE_SIZES: Record<'cheap' | 'costly', PageSize> = {
   costly: { rows: 1_000, bytes: 1_000_000 },
 };
 
-/** Of cheap rows, so many that the ledger always has some to write while a page ends and the next begins; fewer where rows are long and pages end by their bytes. */
-const CHEAP_WINDOW = { short: 4, long: 3 };
-/** Costly pages share the job's concurrency, so two suffice to hide a page's tail. */
-const COSTLY_WINDOW = 2;
-/** Bytes in a page. */
-const LONG = 0.9 * PAGE_SIZES.cheap.bytes;
-
-/** How many activity tasks with pages are in flight at once. `sheet`: all of its pages, and bytes in them. */
-export const pageWindow = (work: keyof typeof PAGE_SIZES, sheet: { pages: number; bytes: number }): number =>
-  work === 'costly' ? COSTLY_WINDOW : sheet.bytes < LONG * sheet.pages ? CHEAP_WINDOW.short : CHEAP_WINDOW.long;
+/**
+ * How many activity tasks with pages are in flight at once. Of cheap rows, so many that the store always has some to write, since the end of a page is
+ * written while the next is handled; costly pages share the job's concurrency, so two suffice to hide a page's tail.
+ */
+export const PAGE_WINDOW = { cheap: 3, costly: 2 } as const;
 
 /** Pages of a sheet that has not changed: most are settled without a handler, so what they wait for is Temporal. */
 export const COPIED_PAGE_WINDOW = 4;

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
  */
 export const LEAN_NODE_FLAGS = ['--max-old-space-size=1024', '--max-semi-space-size=4', '--v8-pool-size=1'];
 /**
- * Beside these, a worker's: what it makes of rows by the hundred is dead before eight megabytes are full, and half of it was not before four were. Not among
- * the flags of all, because NODE_OPTIONS may not have the first.
+ * Beside these, a worker's: what is made of a few hundred rows is dead before eight megabytes are full; with four, a job takes a twentieth longer.
+ * Not among the flags of all, because NODE_OPTIONS may not have the first.
  */
 export const WORKER_NODE_FLAGS = ['--min-semi-space-size=8', '--max-semi-space-size=8'];
 /** Pieces larger than a chunk of what is packed go back to the system when they are freed; glibc would raise these limits to 32 and 64 MB by itself, and keep a page's buffers between others. */

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PageSpan } from '../../src/contracts/sheet-messages.ts';
-import { countPages, PAGE_SIZES, pageIsFull, pagesForTask, pageWindow, returnPage, takePages, toSpans } from '../../src/domain/paging.ts';
+import { countPages, PAGE_SIZES, pageIsFull, pagesForTask, returnPage, takePages, toSpans } from '../../src/domain/paging.ts';
 
 const pages = fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 30 }).map((list) => list.toSorted((a, b) => a - b));
 const members = (spans: readonly PageSpan[]): number[] => spans.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
@@ -63,11 +63,4 @@ test('a page that is returned twice is there once', () => expect(returnPage(retu
 test('a page is full by rows or by bytes', () => {
   const { rows, bytes } = PAGE_SIZES.cheap;
   expect([pageIsFull(PAGE_SIZES.cheap, rows - 1, bytes - 1), pageIsFull(PAGE_SIZES.cheap, rows, 0), pageIsFull(PAGE_SIZES.cheap, 1, bytes)]).toEqual([false, true, true]);
-});
-
-test('more pages of short rows are in flight than of long ones, and of costly ones two', () => {
-  expect(pageWindow('cheap', { pages: 200, bytes: 150_000_000 })).toBe(4);
-  expect(pageWindow('cheap', { pages: 200, bytes: 199_000_000 })).toBe(3);
-  expect(pageWindow('cheap', { pages: 10, bytes: 40_000_000 })).toBe(3); // a row larger than a page
-  expect(pageWindow('costly', { pages: 200, bytes: 20_000_000 })).toBe(2);
 });
