@@ -138,11 +138,12 @@ async function handlePage(
       stop: stop.signal, drainMs: job.request.drainSeconds * 1000, retryDelaysMs: ROW_RETRY_DELAYS_MS,
       finished: (rows) => commits.add(rows), halted: (error) => { halted ??= error; }, submitted: (row) => commits.submit(row),
     });
+    const { length } = page.rows; // which are let go of meanwhile
     const over = async (): Promise<PageRun> => {
       await commits.close();
-      const complete = await writeResult(deps, job, at, page.rows, commits);
+      const complete = await writeResult(deps, job, at, { length }, commits);
       await sent?.settle(commits.lines);
-      const parked = !complete && commits.lines.size + commits.submitted.size === page.rows.length;
+      const parked = !complete && commits.lines.size + commits.submitted.size === length;
       return { complete, stopped: commits.tripped ?? halted, wait: complete ? null : wait, ...(parked && { parked }) };
     };
     return { through: wait === null && halted === null && commits.tripped === null && commits.submitted.size === 0, over: over() };

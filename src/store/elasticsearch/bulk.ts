@@ -56,7 +56,7 @@ export class BulkBody {
 
   /** Whether it may have the write too. The first it takes, however large. */
   takes(line: string): boolean {
-    return this.count === 0 || (this.count < MAX_DOCUMENTS && (this.#text.length + line.length * 3 <= MAX_BYTES || this.#text.length + Buffer.byteLength(line) <= MAX_BYTES));
+    return this.count === 0 || (this.count < MAX_DOCUMENTS && this.#text.length + Buffer.byteLength(line) <= MAX_BYTES);
   }
 
   get isLarge(): boolean {
