@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobAnswer } from '../src/contracts/job-api.ts';
 import { createClient, type Client } from '../src/cli/client.ts';
+import { CommandFailure } from '../src/cli/failure.ts';
 import { readConfig } from '../src/config.ts';
 import { readStackFile } from '../src/embedded/stack-file.ts';
 import { startStack } from '../src/embedded/stack.ts';
@@ -51,7 +52,11 @@ export async function benchStack(folder: string, name: string, inputs: string, m
       while (job.completedAt === null) {
         // The time is the record's.
         await new Promise((resolve) => setTimeout(resolve, ASK_MS));
-        job = await client.call<JobAnswer>('GET', `/jobs/${job.id}`);
+        job = await client.call<JobAnswer>('GET', `/jobs/${job.id}`).catch((error: unknown) => {
+          // It too asks again where the store cannot answer for a moment.
+          if (error instanceof CommandFailure && error.problem.status === 503) return job;
+          throw error;
+        });
       }
       if (job.state !== 'completed' || job.progress.failed > 0) throw new Error(`The job ended ${job.state}: ${JSON.stringify(job.error ?? job.progress)}`);
       return { job, seconds: (Date.parse(job.completedAt) - startedAt) / 1000 };

@@ -16,8 +16,11 @@ import { makeSheet } from './sheets.ts';
 import { benchStack } from './stack.ts';
 
 const SEARCHES = 50;
-/** Jobs of the small sheet before anything is measured: a server that runs has long compiled what requests of all kinds take, one that has just started does it on the way. */
-const WARMING_JOBS = 30;
+/**
+ * Rounds and, in each of them, jobs before anything is measured on a server: one that runs has long compiled what requests take, one that has
+ * just started does it on the way. Small jobs have requests of all kinds, large ones as many rows as it takes.
+ */
+const WARMING = { rounds: 3, small: 10, large: 2 };
 
 interface Run {
   /** Seconds. */
@@ -40,6 +43,8 @@ interface Place {
   stores: Record<string, string>;
   /** Resolves with its seconds. */
   bare(sheet: string, round: number): Promise<number>;
+  /** It runs before Sheaf does, and after. */
+  server: boolean;
   /** After each round. */
   empty(): Promise<void>;
 }
@@ -53,15 +58,15 @@ export async function stores({ folder, rounds, scale, say }: Setting): Promise<M
   const places = [embedded(folder), team(server?.url ?? url!, s3)];
   const runs = places.map((): Run[] => []);
   try {
-    // The first is unmeasured: a server that has just started is slow.
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 1 - WARMING.rounds; round <= rounds; round++) {
       // They take turns in being first, so that neither always has the machine as the other leaves it.
       for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
         const place = places[index]!;
+        if (round < 0 && !place.server) continue;
         const run = await oneRound(place, folder, sheets, rows, round);
         await place.empty();
         if (round > 0) runs[index]!.push(run);
-        say(`${round === 0 ? 'warming up' : `round ${round}`}, ${place.name}: bare ${seconds(run.bare)}, Sheaf ${seconds(run.first)}, again ${seconds(run.again)}`);
+        say(`${round <= 0 ? 'warming up' : `round ${round}`}, ${place.name}: bare ${seconds(run.bare)}, Sheaf ${seconds(run.first)}, again ${seconds(run.again)}`);
       }
     }
   } finally {
@@ -70,11 +75,14 @@ export async function stores({ folder, rounds, scale, say }: Setting): Promise<M
   return report(rows, rounds, places, runs);
 }
 
-async function oneRound({ stores, bare, name }: Place, folder: string, sheets: { large: string; small: string }, rows: number, round: number): Promise<Run> {
+async function oneRound({ stores, bare, name, server }: Place, folder: string, sheets: { large: string; small: string }, rows: number, round: number): Promise<Run> {
   const bareSeconds = await bare(sheets.large, round);
   const stack = await benchStack(folder, `${name.replaceAll(/\W+/g, '-')}-${round}`, folder, stores);
   try {
-    if (round === 0) for (let job = 0; job < WARMING_JOBS; job++) await stack.run({ source: { path: sheets.small }, keyColumns: ['id'], force: true });
+    if (round <= 0 && server) {
+      for (let job = 0; job < WARMING.small; job++) await stack.run({ source: { path: sheets.small }, keyColumns: ['id'], force: true });
+      for (let job = 0; job < WARMING.large; job++) await stack.run({ source: { path: sheets.large }, keyColumns: ['id'], lane: `warming-${job}` });
+    }
     const idle = await stack.workerPeak();
     await stack.run({ source: { path: sheets.small }, keyColumns: ['id'] });
     const peakSmall = await stack.workerPeak();
@@ -101,6 +109,7 @@ const script = (name: string, ...args: string[]): Promise<{ stdout: string }> =>
 function embedded(folder: string): Place {
   return {
     name: 'SQLite + files',
+    server: false,
     stores: {},
     async bare(sheet, round) {
       const startedAt = performance.now();
@@ -116,6 +125,7 @@ function team(url: string, { endpoint, region, bucket, credentials }: Awaited<Re
   const barePrefix = 'bench-bare';
   return {
     name: 'Elasticsearch + S3',
+    server: true,
     stores: {
       SHEAF_STORE: 'elasticsearch', ELASTICSEARCH_URL: url, SHEAF_ELASTICSEARCH_PREFIX: prefix,
       SHEAF_BLOBS: 's3', S3_ENDPOINT: endpoint, S3_REGION: region, S3_BUCKET: bucket, ...credentials,

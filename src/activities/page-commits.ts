@@ -29,8 +29,6 @@ export interface PageIdentity {
 
 /** A costly row is committed at the latest so long after its answer. */
 const MAX_WAIT_MS = 250;
-/** Characters of a page's rows that may wait for their commit: they are held here and by who writes them. */
-const MAX_UNCOMMITTED_CHARS = 600_000;
 
 export class PageCommits {
   /** The page's result so far; it has rows that wait for their commit too, of which `close` makes sure. */
@@ -151,7 +149,7 @@ export class PageCommits {
 
   /** Resolves when fewer rows wait for their commit than may. Rejects when a commit failed. */
   async #room(): Promise<void> {
-    while ((this.#uncommitted >= this.#maxUncommitted || this.#uncommittedChars >= MAX_UNCOMMITTED_CHARS) && this.#failure === undefined && this.#underWay.size > 0) await this.#news.promise;
+    while ((this.#uncommitted >= this.#maxUncommitted || this.#uncommittedChars >= this.#store.maxUncommittedChars) && this.#failure === undefined && this.#underWay.size > 0) await this.#news.promise;
     if (this.#failure !== undefined) throw this.#failure;
   }
 

@@ -75,6 +75,7 @@ export async function openSqliteStore({ folder }: { folder: string }): Promise<S
     ...budgetMethods(control),
     ...documentMethods(control, ledger, writer.commitRows),
     commitRows: writer.commitRows,
+    maxUncommittedChars: 600_000,
     removeJob: removal(control, ledger),
     search: searcher.search,
     analyse: analyst.analyse,

@@ -184,7 +184,7 @@ describe.skipIf(url === null)('tenants on Elasticsearch', () => {
       'openJobs', 'openPlans', 'closedPlans', 'placesTaken', 'countJobs', 'jobsIn', 'endedJobs', 'sweepEvents', 'sweepOutputs', 'sweepSummaries', 'writeCleanup', 'getCleanup', 'listCleanups',
       'writeWorker', 'listWorkers', 'removeWorker', 'expiredUploads', 'sweepAnswers', 'tenants', 'check', 'close', 'admitNext',
     ];
-    expect([...askedByOther].toSorted()).toEqual(Object.keys(opened).filter((name) => !ofNoTenant.includes(name)).toSorted());
+    expect([...askedByOther].toSorted()).toEqual(Object.entries(opened).filter(([name, method]) => typeof method === 'function' && !ofNoTenant.includes(name)).map(([name]) => name).toSorted());
   });
 
   it('are asked about without scripts, by-query requests and offsets', () => {

@@ -49,3 +49,26 @@ it('at the latest after a tenth of a second, or when it is worth a request', asy
   write(1_500);
   expect(sent).toEqual([1, 20, 1_500]);
 });
+
+it('the memory of a request that was answered is written to again, that of one that was given up never', async () => {
+  const requests: { memory: ArrayBufferLike; answer(): void; cut(): void }[] = [];
+  const request = ({ bulkBody }: { bulkBody: Buffer }): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      requests.push({ memory: bulkBody.buffer, answer: () => resolve({ errors: false }), cut: () => reject(new Error('cut')) });
+    });
+  const cluster = { names: new Names('sheaf'), client: { transport: { request } }, call: <T>(ask: () => Promise<T>) => ask() };
+  const gather = gathering(cluster as unknown as Cluster);
+  const write = (): Promise<unknown> => gather(Array.from({ length: 1_500 }, (_, id) => ({ kind: 'items', tenant: 'acme', id: String(id), source: '{}' })));
+  const writes = [write(), write()];
+  requests[0]!.answer();
+  expect(await writes[0]).toHaveLength(1_500);
+  await vi.advanceTimersByTimeAsync(0);
+  writes.push(write());
+  requests[1]!.cut();
+  await expect(writes[1]).rejects.toThrow('cut');
+  await vi.advanceTimersByTimeAsync(0);
+  writes.push(write());
+  const memories = requests.map(({ memory }) => memory);
+  expect(memories[2]).toBe(memories[0]);
+  expect([memories[0], memories[1]]).not.toContain(memories[3]);
+});

@@ -37,11 +37,19 @@ interface ItemAnswer {
   error?: { type?: string };
 }
 
+/** Where a write goes that does not say so. */
+const USUAL: Kind = 'items';
+const LINE_END = 10;
+const DELETE = '{"delete":';
+/** Writes that become one text: to write each on its own costs more than to join them. */
+const JOINED = 100;
+
 /** Writes of one request, in its words: bytes, because they wait for their turn, and what waits in the heap is copied by the collector. */
 export class BulkBody {
   readonly #text: TextBytes;
-  /** Where each write begins. */
-  readonly #starts: number[] = [];
+  #count = 0;
+  /** Where each write begins, once somebody has asked. */
+  #starts: number[] | null = null;
   /** A request that was given up may still be reading it. */
   mayBeRead = false;
 
@@ -51,26 +59,42 @@ export class BulkBody {
   }
 
   get count(): number {
-    return this.#starts.length;
-  }
-
-  /** Whether it may have the write too. The first it takes, however large. */
-  takes(line: string): boolean {
-    return this.count === 0 || (this.count < MAX_DOCUMENTS && this.#text.length + Buffer.byteLength(line) <= MAX_BYTES);
+    return this.#count;
   }
 
   get isLarge(): boolean {
-    return this.count >= LARGE_DOCUMENTS || this.#text.length >= LARGE_BYTES;
+    return this.#count >= LARGE_DOCUMENTS || this.#text.length >= LARGE_BYTES;
   }
 
-  add(line: string): void {
-    this.#starts.push(this.#text.append(line));
+  /** Takes lines of `lineOf`, from `from` on, while they surely have room; the first it has, however large. Answers where those begin that it did not take. */
+  take(lines: readonly string[], from: number): number {
+    for (let next = from; ; ) {
+      const end = this.#fitting(lines, next);
+      if (end === next) return next;
+      this.#text.append(lines.slice(next, end).join(''));
+      this.#count += end - next;
+      next = end;
+    }
+  }
+
+  #fitting(lines: readonly string[], from: number): number {
+    const most = Math.min(lines.length, from + JOINED, from + MAX_DOCUMENTS - this.#count);
+    let bytes = this.#text.length;
+    let end = from;
+    while (end < most) {
+      bytes += lines[end]!.length * 3; // a UTF-16 unit has at most three bytes
+      if (bytes > MAX_BYTES && end + this.#count > from) break;
+      end++;
+    }
+    return end;
   }
 
   /** Of all writes, or of some. */
   bytes(indexes?: readonly number[]): Buffer {
     const all = this.#text.bytes;
-    return indexes === undefined || indexes.length === this.count ? all : Buffer.concat(indexes.map((index) => all.subarray(this.#starts[index], this.#starts[index + 1])));
+    if (indexes === undefined || indexes.length === this.#count) return all;
+    const starts = (this.#starts ??= startsOf(all));
+    return Buffer.concat(indexes.map((index) => all.subarray(starts[index], starts[index + 1])));
   }
 
   /** Of a write that is no delete. */
@@ -79,39 +103,51 @@ export class BulkBody {
     return source;
   }
 
+  /** For further writes: memory that is used for the first time costs as much as what is done with it. */
+  empty(): void {
+    this.#text.empty();
+    this.#count = 0;
+    this.#starts = null;
+  }
+
   /** Gives the memory back at once where that is safe. */
   letGo(): void {
     if (!this.mayBeRead) this.#text.letGo();
   }
 }
 
+/** Where each write begins: what is to be done, and below it the document unless it is to be removed. */
+function startsOf(body: Buffer): number[] {
+  const starts: number[] = [];
+  for (let at = 0; at < body.length; at = body.indexOf(LINE_END, at) + 1) {
+    starts.push(at);
+    if (body.toString('latin1', at, at + DELETE.length) !== DELETE) at = body.indexOf(LINE_END, at) + 1;
+  }
+  return starts;
+}
+
 /** In the order of the writes. Rejects with `store_unavailable`; what was written until then stays, and may be written again. */
 export async function bulk(cluster: Cluster, writes: BulkWrite[]): Promise<BulkOutcome[]> {
   const outcomes: BulkOutcome[] = [];
-  for (const body of bodiesOf(writes.map((write) => lineOf(cluster, write)))) outcomes.push(...(await send(cluster, body)));
+  const lines = writes.map((write) => lineOf(cluster, write));
+  for (let from = 0; from < lines.length; ) {
+    const body = new BulkBody();
+    from = body.take(lines, from);
+    outcomes.push(...(await send(cluster, body)));
+    body.letGo();
+  }
   return outcomes;
 }
 
-function* bodiesOf(lines: string[]): Generator<BulkBody, void, undefined> {
-  let body = new BulkBody();
-  for (const line of lines) {
-    if (!body.takes(line)) {
-      yield body;
-      body = new BulkBody();
-    }
-    body.add(line);
-  }
-  if (body.count > 0) yield body;
-}
-
-/** Written by hand, because a fence is more than a number of JavaScript can hold. */
+/** What `request` says of all writes is left out. Written by hand, because a fence is more than a number of JavaScript can hold. */
 export function lineOf({ names }: Cluster, { kind, into, tenant, id, fence, source }: BulkWrite): string {
+  const index = into !== undefined ? `"_index":"${into}","require_alias":false,` : kind === USUAL ? '' : `"_index":"${names.write(kind)}",`;
   const guard = fence === undefined ? '' : `,"version":${fence},"version_type":"external_gte"`;
-  const target = `{"_index":"${into ?? names.write(kind)}","_id":"${id}","routing":${JSON.stringify(tenant)}${guard}`;
-  return source === null ? `{"delete":${target}}}\n` : `{"index":${target},"require_alias":${into === undefined}}}\n${source}\n`;
+  const target = `{${index}"_id":"${id}","routing":${JSON.stringify(tenant)}${guard}}`;
+  return source === null ? `${DELETE}${target}}\n` : `{"index":${target}}\n${source}\n`;
 }
 
-/** In the order of the body's writes; the body is used up. */
+/** In the order of the body's writes, which it keeps. */
 export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcome[]> {
   const outcomes = Array<BulkOutcome>(body.count).fill(WRITTEN);
   let open = [...outcomes.keys()];
@@ -129,10 +165,7 @@ export async function send(cluster: Cluster, body: BulkBody): Promise<BulkOutcom
       else throw refusal(status, type);
     }
     const [first] = busy;
-    if (first === undefined) {
-      body.letGo();
-      return outcomes;
-    }
+    if (first === undefined) return outcomes;
     const pause = PAUSES_MS[tried];
     if (pause === undefined || (first.type === 'cluster_block_exception' && first.status !== 503)) throw refusal(first.status, first.type);
     await sleep(pause * (0.5 + Math.random()));
@@ -146,7 +179,8 @@ async function request(cluster: Cluster, body: BulkBody, indexes: readonly numbe
   const answer = await cluster.call(async () => {
     try {
       return await cluster.client.transport.request<{ errors: boolean; items?: Record<string, ItemAnswer>[] }>({
-        method: 'POST', path: '/_bulk', querystring: { filter_path: 'errors,items.*.status,items.*.error.type' }, bulkBody: body.bytes(indexes),
+        method: 'POST', path: `/${cluster.names.write(USUAL)}/_bulk`,
+        querystring: { require_alias: true, filter_path: 'errors,items.*.status,items.*.error.type' }, bulkBody: body.bytes(indexes),
       });
     } catch (error) {
       body.mayBeRead = true;

@@ -31,6 +31,8 @@ export function gathering(cluster: Cluster): Gather {
   /** The last of them takes what comes, while there is room. */
   const waiting: Request[] = [];
   let running = 0;
+  /** Of requests that were answered, for the next ones while there are any. */
+  const spare: BulkBody[] = [];
 
   /** A small request waits while another is under way: it costs the cluster nearly what a large one does. */
   const isDue = (next: Request): boolean => running === 0 || (running < REQUESTS_AT_ONCE && (waiting.length > 1 || next.body.isLarge || next.overdue));
@@ -42,6 +44,8 @@ export function gathering(cluster: Cluster): Gather {
       send(cluster, next.body).then(next.outcomes.resolve, next.outcomes.reject).finally(() => {
         running--;
         pump();
+        if (!next.body.mayBeRead) spare.push(next.body);
+        while (spare.length > (running === 0 ? 0 : REQUESTS_AT_ONCE)) spare.pop()?.letGo();
       });
     }
   };
@@ -51,7 +55,9 @@ export function gathering(cluster: Cluster): Gather {
       request.overdue = true;
       pump();
     };
-    const request: Request = { body: new BulkBody(USUAL_BYTES), overdue: false, quiet: setTimeout(due, QUIET_MS), outcomes: Promise.withResolvers() };
+    const body = spare.pop() ?? new BulkBody(USUAL_BYTES);
+    body.empty();
+    const request: Request = { body, overdue: false, quiet: setTimeout(due, QUIET_MS), outcomes: Promise.withResolvers() };
     waiting.push(request);
     setTimeout(due, HOLD_MS);
     return request;
@@ -60,13 +66,12 @@ export function gathering(cluster: Cluster): Gather {
   return (writes) => {
     const lines = writes.map((write) => lineOf(cluster, write));
     const parts: Promise<BulkOutcome[]>[] = [];
-    for (let from = 0; from < lines.length; ) {
-      let request = waiting.at(-1);
-      if (!request?.body.takes(lines[from]!)) request = open();
-      const { body, outcomes, quiet } = request;
+    let last = waiting.at(-1);
+    for (let from = 0; from < lines.length; last = undefined) {
+      const { body, outcomes, quiet } = last ?? open();
       quiet.refresh();
       const begin = body.count;
-      for (; from < lines.length && body.takes(lines[from]!); from++) body.add(lines[from]!);
+      from = body.take(lines, from);
       const end = body.count;
       parts.push(outcomes.promise.then((all) => all.slice(begin, end)));
     }

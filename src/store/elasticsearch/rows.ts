@@ -168,6 +168,8 @@ export function rowMethods(cluster: Cluster): RowStore {
       }));
     },
 
+    // Far away: requests of three pages are under way, or gathered for the next.
+    maxUncommittedChars: 1_000_000,
     commitRows: async ({ items, ...commit }) => {
       const now = Date.now();
       // All is put into words first: a row that cannot be stops the whole commit.

@@ -58,6 +58,8 @@ export interface RowStore {
   /** Answers the rows that the store will never take as they are (too large, for one), by number: they are written down as
    *  failed with that error, without content, and are the caller's to count as such. */
   commitRows(commit: RowsCommit): Promise<ReadonlyMap<number, RowFailure>>;
+  /** Characters of a page's rows that may wait for their commit: so many that the store has some to write while more are made. They are held here and by who writes them. */
+  readonly maxUncommittedChars: number;
   /** Ascending by row. Rejects with `invalid_cursor`. */
   listFailedRows(tenant: string, job: string, filter: FailedRowFilter, page: ListPage): Promise<Listed<FailedRow>>;
   countFailedRows(tenant: string, job: string): Promise<{ code: string; rows: number }[]>;

@@ -23,7 +23,7 @@ export const toItem = (row: ItemRow): Item => ({
 export const ITEM_COLUMNS = `items.key, items.row, items.input_hash AS inputHash, items.handler_hash AS handlerHash, items.state,
   items.output, items.error, items.job, items.attempt, items.tokens, items.cost`;
 
-export function rowMethods(file: SqliteFile): Omit<RowStore, 'commitRows'> {
+export function rowMethods(file: SqliteFile): Omit<RowStore, 'commitRows' | 'maxUncommittedChars'> {
   const { db } = file;
   const selectLane = db.prepare<[string, string, string], number>(
     'SELECT id FROM lanes WHERE tenant = ? AND source = ? AND lane = ?').pluck();
