@@ -1,9 +1,9 @@
-import { giveBack } from './give-back.ts';
-
 /**
  * A text that grows, as UTF-8: what lives as long as its page is not the collector's to copy. Its memory is given back when it is
  * let go, not when the collector finds it: megabytes a page would call the collector again and again.
  */
+import { giveBack } from './give-back.ts';
+
 export class TextBytes {
   #bytes: Buffer<ArrayBuffer>;
   #length = 0;

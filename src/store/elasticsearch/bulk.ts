@@ -77,6 +77,7 @@ export class BulkBody {
     }
   }
 
+  /** Where those end of the next ones that surely have room, so many at most as are joined. */
   #fitting(lines: readonly string[], from: number): number {
     const most = Math.min(lines.length, from + JOINED, from + MAX_DOCUMENTS - this.#count);
     let bytes = this.#text.length;
