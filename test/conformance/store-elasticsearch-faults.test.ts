@@ -9,7 +9,7 @@ import type { Store } from '../../src/store/store.ts';
 import type { LaneRef } from '../../src/store/ports/rows.ts';
 import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
 import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
-import { type Fault, type FaultProxy, faults, held, type ProxiedRequest, refused, startFaultProxy, withheld } from '../servers/fault-proxy.ts';
+import { faults, held, isBulk, refused, startFaultProxy, withheld, type Fault, type FaultProxy, type ProxiedRequest } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { aFailedRow, aJob as sampleJob, aLane as sampleLane, anItem, aPage } from './store-samples.ts';
 
@@ -42,8 +42,7 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
 
   const aJob = (id: string): JobRecord => sampleJob(id, { tenant });
   const aLane = (): LaneRef => sampleLane({ tenant });
-  const isBulk = ({ path }: ProxiedRequest): boolean => path.includes('/_bulk');
-  const isWrite = ({ method, path }: ProxiedRequest): boolean => isBulk({ path } as ProxiedRequest) || method === 'DELETE' || /\/_(doc|create)\//.test(path);
+  const isWrite = ({ method, path }: ProxiedRequest): boolean => isBulk({ path }) || method === 'DELETE' || /\/_(doc|create)\//.test(path);
   /** The first requests of a kind get these, one each; all others pass. */
   const first = (kind: (request: ProxiedRequest) => boolean, ...given: Fault[]): void => {
     proxy.fault = (request) => (kind(request) ? given.shift() ?? null : null);
@@ -152,7 +151,7 @@ describe.skipIf(url === null)('the Elasticsearch store in front of faults', () =
   it('writes in requests of at most three thousand documents and five megabytes, unless one document alone is larger', async () => {
     const sent: { documents: number; bytes: number }[] = [];
     proxy.fault = ({ path, body }) => {
-      if (path.includes('/_bulk')) sent.push({ documents: body.toString().trimEnd().split('\n').length / 2, bytes: body.length });
+      if (isBulk({ path })) sent.push({ documents: body.toString().trimEnd().split('\n').length / 2, bytes: body.length });
       return null;
     };
     const items = [

@@ -7,7 +7,7 @@ import { openMigration } from '../../src/store/elasticsearch/migration.ts';
 import { ALL_KINDS, mappingsOf, Names, SCHEMA_VERSION } from '../../src/store/elasticsearch/schema.ts';
 import { removeIndices } from '../servers/elasticsearch/remove-indices.ts';
 import { sharedElasticsearch } from '../servers/elasticsearch/shared.ts';
-import { faults, startFaultProxy } from '../servers/fault-proxy.ts';
+import { faults, isBulk, startFaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { aFailedRow, aJob, aLane, anItem, aPage } from './store-samples.ts';
 
@@ -105,7 +105,7 @@ describe.skipIf(url === null)('the schema of the Elasticsearch store', () => {
     const sent: number[] = [];
     let bulks = 0;
     proxy.fault = ({ path, body }) => {
-      if (!path.includes('/_bulk') || !body.includes(`"${names.index('items', SCHEMA_VERSION)}"`)) return null;
+      if (!isBulk({ path }) || !body.includes(`"${names.index('items', SCHEMA_VERSION)}"`)) return null;
       if (++bulks > 2 && bulks < 9) return faults.cut;
       sent.push(body.toString().trimEnd().split('\n').length / 2);
       return null;

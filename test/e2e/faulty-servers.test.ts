@@ -8,7 +8,7 @@ import { SEARCH_ATTRIBUTES } from '../../src/contracts/search-attributes.ts';
 import { jobWorkflowId } from '../../src/temporal/workflow-ids.ts';
 import { startRowCounter, writeCountedHandler, type RowCounter } from '../servers/counter.ts';
 import { startElasticsearch, type ElasticsearchServer } from '../servers/elasticsearch/server.ts';
-import { type Fault, type FaultProxy, faults, held, refused, startFaultProxy, withheld } from '../servers/fault-proxy.ts';
+import { faults, held, isBulk, refused, startFaultProxy, withheld, type Fault, type FaultProxy } from '../servers/fault-proxy.ts';
 import { orMissing } from '../servers/missing.ts';
 import { startS3, type S3Server } from '../servers/s3.ts';
 import { type Fault as S3Fault, type FaultProxy as S3Proxy, startFaultProxy as startS3Proxy } from '../servers/s3/fault-proxy.ts';
@@ -107,7 +107,7 @@ describe.skipIf(servers === null)('a job on servers that are not well', () => {
     });
     elasticsearchProxy.fault = ({ path, body }) => {
       const documents = body.toString().trimEnd().split('\n').length / 2;
-      return path.includes('/_bulk') && documents > 3 ? onRows() : onRecords();
+      return isBulk({ path }) && documents > 3 ? onRows() : onRecords();
     };
     s3Proxy.plan = inTurn<S3Fault>({ 's3 busy': { answer: 503 }, 's3 cut': 'cut', 's3 lost': 'lose answer', 's3 cut answer': { cutAnswerAfter: 1_000 } });
 
@@ -124,7 +124,7 @@ describe.skipIf(servers === null)('a job on servers that are not well', () => {
   test('has a row that Elasticsearch will never take as a failed one, with its code, and keeps all the others', { timeout: 180_000 }, async () => {
     let met = false;
     elasticsearchProxy.fault = ({ path, body }) => {
-      if (met || !path.includes('/_bulk') || !body.includes('{"index":{"_id"')) return null;
+      if (met || !isBulk({ path }) || !body.includes('{"index":{"_id"')) return null;
       met = true;
       return withheld(new Map([[0, { status: 400, type: 'document_parsing_exception' }]]));
     };

@@ -13,6 +13,9 @@ export interface ProxiedRequest {
   body: Buffer;
 }
 
+/** Whether it is a bulk request to Elasticsearch, to an index or to any. */
+export const isBulk = ({ path }: Pick<ProxiedRequest, 'path'>): boolean => /^\/(?:[^/?]+\/)?_bulk(?:\?|$)/.test(path);
+
 export interface ProxiedAnswer {
   status: number;
   headers: Record<string, string>;
